@@ -1,0 +1,60 @@
+//! Every numeric bound of the contract, each with its reason. Exceeding one is an error before any write.
+
+use std::time::Duration;
+
+/// Bytes in a kind, queue or worker name: fits every store's index key and any dashboard column.
+pub const MAX_NAME_BYTES: usize = 128;
+
+/// Bytes in a unique key: the longest key that MySQL indexes whole beside the kind.
+pub const MAX_KEY_BYTES: usize = 255;
+
+/// Bytes in a payload (also an output, a checkpoint and a completion): a task is an instruction, not a file; larger
+/// data belongs in the user's own storage with its address in the payload.
+pub const MAX_PAYLOAD_BYTES: usize = 1024 * 1024;
+
+/// Bytes in all headers of a task together, keys and values: they travel with every claim.
+pub const MAX_HEADERS_BYTES: usize = 16 * 1024;
+
+/// Bytes of an error text that are kept; longer ones are cut on a character boundary and marked.
+pub const MAX_ERROR_BYTES: usize = 8 * 1024;
+
+/// Failed attempts kept in a task's history; older ones are forgotten.
+pub const MAX_FAILURES_KEPT: usize = 20;
+
+/// Tasks that one call inserts, edits that one call applies, tasks that one call claims: bounds the time a store's
+/// single writer, transaction or script is held by one caller.
+pub const MAX_BATCH: usize = 1_000;
+
+/// Bytes of payloads, headers and outputs that one call carries: below the default packet limits of the servers.
+pub const MAX_CALL_BYTES: usize = 8 * 1024 * 1024;
+
+/// Kinds named by one claim: each costs one index peek per priority.
+pub const MAX_CLAIM_KINDS: usize = 64;
+
+/// Children that one split inserts in the same write as the parent's change.
+pub const MAX_SPLIT_CHILDREN: usize = 1_000;
+
+/// Records that a listing or an inexact count examines before it gives up with a cursor or an "at least".
+pub const MAX_EXAMINED: usize = 10_000;
+
+/// Tasks on one page of a listing.
+pub const MAX_PAGE: usize = 1_000;
+
+/// Lanes that `queues` reports.
+pub const MAX_LANES_REPORTED: usize = 1_000;
+
+/// `purge` never removes a row created less than this ago: the window in which an insert with an unknown outcome may
+/// be sent again and must meet its first copy.
+pub const RESEND_WINDOW: Duration = Duration::from_mins(10);
+
+/// How long `purge` puts off a finished child whose parent is not final yet.
+pub const PURGE_CHILD_DELAY: Duration = Duration::from_hours(1);
+
+/// Timestamps stay within ±2⁵³ milliseconds, the integers every store and every JSON reader holds exactly.
+pub const MAX_TIMESTAMP_MILLIS: i64 = 1 << 53;
+
+/// Versions and nonces stay below 2⁵³ for the same reason (Lua numbers are doubles).
+pub const MAX_VERSION: u64 = (1 << 53) - 1;
+
+/// Attempts, crashes and steps saturate here: the largest count every store's signed 32-bit column holds.
+pub const MAX_COUNT: u32 = i32::MAX as u32;

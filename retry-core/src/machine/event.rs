@@ -1,0 +1,130 @@
+//! What can happen to a task, and why the machine may refuse it.
+
+use std::fmt;
+
+use crate::headers::Headers;
+use crate::payload::Payload;
+use crate::task::{CompletionOutcome, FailedAttempt, State};
+use crate::time::Timestamp;
+
+/// Something that happens to a task. The claim is the store's own ([`claim`](super::claim)).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// The attempt did its work.
+    Succeed {
+        /// What the handler returned.
+        output: Option<Payload>,
+        /// Whether the fallback did it.
+        via_fallback: bool,
+    },
+    /// The attempt failed and may be repeated; becomes a failure when the attempts or the time are used up.
+    Retry {
+        /// When, by the policy.
+        at: Timestamp,
+        /// What went wrong.
+        failure: FailedAttempt,
+    },
+    /// The attempt failed for good.
+    Fail {
+        /// What went wrong.
+        failure: FailedAttempt,
+    },
+    /// Not now: throttled, handed back. Not an error; the attempt does not count.
+    Snooze {
+        /// When to run again.
+        at: Timestamp,
+    },
+    /// Unfinished, call again: stores progress; the attempt does not count.
+    Continue {
+        /// When to run again.
+        at: Timestamp,
+        /// The progress.
+        checkpoint: Payload,
+    },
+    /// Stores progress while the attempt goes on.
+    Checkpoint {
+        /// The progress.
+        checkpoint: Payload,
+    },
+    /// The attempt ended by waiting for a completion.
+    Wait {
+        /// Until when.
+        deadline: Timestamp,
+    },
+    /// The attempt ended by waiting for its children, inserted by the same edit or earlier ones.
+    Split,
+    /// A completion with the right token.
+    Complete {
+        /// What it does.
+        outcome: CompletionOutcome,
+    },
+    /// The wait reached its deadline.
+    WaitDeadline,
+    /// The session that ran it is lost.
+    LeaseLost {
+        /// Its process is proved dead, so the task is due at once.
+        process_dead: bool,
+    },
+    /// The attempt overran its own deadline.
+    DeadlinePassed,
+    /// The start deadline passed.
+    Expire,
+    /// The alarm of an ended parent rang and no child is open any more.
+    AlarmDone,
+    /// An operator cancels it.
+    Cancel,
+    /// An operator lets a parent go on without waiting for reruns.
+    Release,
+    /// An operator runs an ended task again.
+    Rerun {
+        /// When.
+        at: Timestamp,
+        /// From its first step instead of the step it ended in.
+        from_start: bool,
+    },
+    /// An operator moves its time.
+    Reschedule {
+        /// When; the past means now.
+        at: Timestamp,
+    },
+    /// An operator changes what it carries.
+    Edit(AdminEdit),
+    /// An operator forgets an ended task.
+    Delete,
+}
+
+/// What an operator changes in a pending task.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct AdminEdit {
+    /// A new payload.
+    pub payload: Option<Payload>,
+    /// New headers, in place of all old ones.
+    pub headers: Option<Headers>,
+}
+
+/// Why an event does not apply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Rejected {
+    /// The task is in a state in which this cannot happen.
+    State(State),
+    /// The instant of the deadline has not come.
+    TooEarly,
+    /// The task already waits with this flag set.
+    AlreadyRequested,
+    /// A parent with open children cannot be released.
+    ChildrenOpen,
+}
+
+impl fmt::Display for Rejected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::State(state) => write!(f, "a {state} task does not allow it"),
+            Self::TooEarly => f.write_str("its time has not come"),
+            Self::AlreadyRequested => f.write_str("it was requested already"),
+            Self::ChildrenOpen => f.write_str("children are still open"),
+        }
+    }
+}
+
+impl std::error::Error for Rejected {}

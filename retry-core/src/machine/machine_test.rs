@@ -1,0 +1,673 @@
+//! The machine walked by enumeration: every state × event × boundary, against the table and the record's invariants.
+
+use std::time::Duration;
+
+use super::*;
+use crate::id::{SessionId, Shard, TaskIds};
+use crate::name::{Kind, Queue, UniqueKey};
+use crate::payload::Payload;
+use crate::task::{
+    Change, Children, CompletionOutcome, ErrorText, FailedAttempt, FailedChildren, KeyScope, OnWaitDeadline,
+    Retention, Settings, State, Target,
+};
+
+const NOW: Timestamp = Timestamp::from_millis(1_000_000);
+const EARLIER: Timestamp = Timestamp::from_millis(999_999);
+const LATER: Timestamp = Timestamp::from_millis(1_000_001);
+
+fn task(state: State) -> Task {
+    let session = (state == State::Running).then(|| SessionId::from_random(1, 2));
+    Task {
+        id: TaskIds::new().next(EARLIER, Shard::default(), 0),
+        kind: Kind::new("k").unwrap(),
+        queue: Queue::default(),
+        priority: crate::priority::Priority::Normal,
+        created_at: Timestamp::from_millis(500_000),
+        state,
+        run_at: EARLIER,
+        attempt: 1,
+        crashes: 0,
+        step: 1,
+        version: 3,
+        session,
+        cancel_requested: false,
+        alarm_at: None,
+        purge_at: state.is_final().then_some(LATER),
+        holds_key: false,
+        updated_at: EARLIER,
+        unique: None,
+        parent: None,
+        children: Children::default(),
+        settings: Settings::default(),
+        wait_secret: 1,
+        reruns: 0,
+    }
+}
+
+fn failure() -> FailedAttempt {
+    FailedAttempt {
+        attempt: 1,
+        worker: None,
+        started_at: EARLIER,
+        ended_at: NOW,
+        error: ErrorText::new("e"),
+    }
+}
+
+fn events() -> Vec<(&'static str, Event)> {
+    let data = || Payload::encode("data").unwrap();
+    let mut events = vec![
+        (
+            "succeed",
+            Event::Succeed {
+                output: None,
+                via_fallback: false,
+            },
+        ),
+        (
+            "succeed",
+            Event::Succeed {
+                output: Some(data()),
+                via_fallback: true,
+            },
+        ),
+        ("fail", Event::Fail { failure: failure() }),
+        ("checkpoint", Event::Checkpoint { checkpoint: data() }),
+        ("split", Event::Split),
+        (
+            "complete",
+            Event::Complete {
+                outcome: CompletionOutcome::Succeed(Some(data())),
+            },
+        ),
+        (
+            "complete",
+            Event::Complete {
+                outcome: CompletionOutcome::Fail(ErrorText::new("e")),
+            },
+        ),
+        ("wait deadline", Event::WaitDeadline),
+        ("lease lost", Event::LeaseLost { process_dead: false }),
+        ("lease lost", Event::LeaseLost { process_dead: true }),
+        ("deadline passed", Event::DeadlinePassed),
+        ("expire", Event::Expire),
+        ("alarm done", Event::AlarmDone),
+        ("cancel", Event::Cancel),
+        ("release", Event::Release),
+        (
+            "edit",
+            Event::Edit(AdminEdit {
+                payload: Some(data()),
+                headers: None,
+            }),
+        ),
+        ("delete", Event::Delete),
+    ];
+    for at in [Timestamp::MIN, EARLIER, NOW, LATER, Timestamp::MAX] {
+        events.extend([
+            (
+                "retry",
+                Event::Retry {
+                    at,
+                    failure: failure(),
+                },
+            ),
+            ("snooze", Event::Snooze { at }),
+            (
+                "continue",
+                Event::Continue {
+                    at,
+                    checkpoint: data(),
+                },
+            ),
+            ("wait", Event::Wait { deadline: at }),
+            (
+                "complete",
+                Event::Complete {
+                    outcome: CompletionOutcome::Retry {
+                        at,
+                        error: ErrorText::new("e"),
+                    },
+                },
+            ),
+            (
+                "rerun",
+                Event::Rerun {
+                    at,
+                    from_start: false,
+                },
+            ),
+            ("rerun", Event::Rerun { at, from_start: true }),
+            ("reschedule", Event::Reschedule { at }),
+        ]);
+    }
+    events
+}
+
+/// Every boundary of the fields on which the machine decides.
+fn tasks(state: State) -> Vec<Task> {
+    let mut all = Vec::new();
+    let attempts = [
+        (0, Some(1)),
+        (1, Some(1)),
+        (1, Some(2)),
+        (2, Some(2)),
+        (crate::limits::MAX_COUNT, None),
+    ];
+    for (attempt, max_attempts) in attempts {
+        for limit in [None, Some(EARLIER), Some(NOW), Some(LATER)] {
+            for (crashes, crash_budget) in [
+                (0, Some(1)),
+                (0, Some(3)),
+                (2, Some(3)),
+                (crate::limits::MAX_COUNT, None),
+            ] {
+                for (cancel_requested, open) in [(false, 0), (true, 0), (false, 2), (true, 2)] {
+                    let mut task = Task {
+                        attempt,
+                        crashes,
+                        cancel_requested,
+                        alarm_at: limit,
+                        ..task(state)
+                    };
+                    task.children = Children {
+                        total: 2,
+                        open,
+                        failed: 0,
+                    };
+                    task.settings.max_attempts = max_attempts;
+                    task.settings.crash_budget = crash_budget;
+                    task.settings.give_up_at = limit;
+                    task.settings.expires_at = limit;
+                    all.push(task);
+                }
+            }
+        }
+    }
+    all
+}
+
+fn targets(change: &Change) -> impl Iterator<Item = &Target> {
+    let alternatives = [&change.if_cancelled, &change.if_completed, &change.if_none_open];
+    std::iter::once(&change.to).chain(alternatives.into_iter().flatten().map(AsRef::as_ref))
+}
+
+fn assert_sound(task: &Task, target: &Target) {
+    let state = target.state;
+    assert_eq!(
+        target.session.is_some(),
+        state == State::Running,
+        "a session runs exactly the running tasks"
+    );
+    assert!(!(state.is_final() && task.unique.is_none() && target.holds_key));
+    assert!(
+        state.is_final() || target.purge_at.is_none(),
+        "only ended tasks are forgotten"
+    );
+    assert!(target.step <= crate::limits::MAX_COUNT && target.crashes <= crate::limits::MAX_COUNT);
+    if state == State::Pending {
+        let expires = target.cold.as_ref().and_then(|cold| match cold.expires_at {
+            crate::task::Field::Set(at) => Some(at),
+            _ => None,
+        });
+        assert_eq!(
+            target.alarm_at,
+            expires.or(task.settings.expires_at),
+            "a pending task's alarm is its expiry"
+        );
+    }
+}
+
+#[test]
+fn every_state_and_event_follows_the_table() {
+    for state in State::ALL {
+        for task in tasks(state) {
+            for (name, event) in events() {
+                let rule = TABLE
+                    .iter()
+                    .find(|rule| rule.event == name)
+                    .expect("every event has a row");
+                match transition(&task, event.clone(), NOW, u64::MAX / 2) {
+                    Ok(action) => {
+                        assert!(rule.from.contains(&state), "{name} accepted from {state}");
+                        if let Action::Set(change) = &action {
+                            assert_eq!(change.from, state);
+                            for target in targets(change) {
+                                assert!(
+                                    rule.to.contains(&target.state),
+                                    "{name}: {state} to {}",
+                                    target.state
+                                );
+                                assert_sound(&task, target);
+                            }
+                        }
+                    }
+                    Err(Rejected::State(at)) => assert!(at == state),
+                    Err(_) => assert!(rule.from.contains(&state), "{name} from {state}"),
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn every_row_of_the_table_is_reached() {
+    for rule in TABLE
+        .iter()
+        .filter(|rule| !matches!(rule.event, "claim" | "child final"))
+    {
+        for from in rule.from {
+            let accepted = events()
+                .into_iter()
+                .filter(|(name, _)| *name == rule.event)
+                .any(|(_, event)| {
+                    tasks(*from)
+                        .iter()
+                        .any(|task| transition(task, event.clone(), NOW, 0).is_ok())
+                });
+            assert!(accepted, "{} from {from}", rule.event);
+        }
+        for to in rule.to {
+            let reached = events()
+                .into_iter()
+                .filter(|(name, _)| *name == rule.event)
+                .any(|(_, event)| {
+                    rule.from.iter().flat_map(|from| variants(*from)).any(|task| {
+                        matches!(transition(&task, event.clone(), NOW, 0), Ok(Action::Set(change))
+                        if targets(&change).any(|target| target.state == *to))
+                    })
+                });
+            assert!(reached, "{} to {to}", rule.event);
+        }
+    }
+}
+
+fn variants(state: State) -> Vec<Task> {
+    let mut all = tasks(state);
+    all.extend(tasks(state).into_iter().map(|mut task| {
+        task.settings.on_wait_deadline = OnWaitDeadline::Fail;
+        task.settings.give_up_at = None;
+        task
+    }));
+    all
+}
+
+#[test]
+fn the_printed_table_is_this_table() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/state-machine.md");
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(path, render_table()).unwrap();
+    }
+    let page = std::fs::read_to_string(path).unwrap();
+    assert!(
+        page == render_table(),
+        "docs/state-machine.md is stale: run the tests of retry-core with UPDATE_DOCS=1"
+    );
+}
+
+fn set(action: Action) -> Change {
+    match action {
+        Action::Set(change) => change,
+        other => panic!("expected a change, got {other:?}"),
+    }
+}
+
+fn decide(task: &Task, event: Event) -> Change {
+    set(transition(task, event, NOW, 0).unwrap())
+}
+
+#[test]
+fn retry_ends_at_the_last_attempt_and_at_the_give_up_time() {
+    let retry = |at| Event::Retry {
+        at,
+        failure: failure(),
+    };
+    let with = |attempt, max, give_up| {
+        let mut task = Task {
+            attempt,
+            ..task(State::Running)
+        };
+        (task.settings.max_attempts, task.settings.give_up_at) = (max, give_up);
+        task
+    };
+    for (attempt, max, give_up, at, state) in [
+        (1, Some(2), None, LATER, State::Pending),
+        (2, Some(2), None, LATER, State::Failed),
+        (3, Some(2), None, LATER, State::Failed),
+        (u32::MAX, None, None, LATER, State::Pending),
+        (1, None, Some(LATER), NOW, State::Pending),
+        (1, None, Some(LATER), LATER, State::Failed),
+        (1, None, Some(NOW), LATER, State::Failed),
+    ] {
+        let change = decide(&with(attempt, max, give_up), retry(at));
+        assert_eq!(
+            change.to.state, state,
+            "attempt {attempt} of {max:?}, give up at {give_up:?}, next at {at:?}"
+        );
+        assert_eq!(change.to.attempt, attempt);
+        assert!(change.to.failure.is_some());
+    }
+}
+
+#[test]
+fn a_retry_is_never_due_in_the_past() {
+    let change = decide(
+        &task(State::Running),
+        Event::Retry {
+            at: Timestamp::MIN,
+            failure: failure(),
+        },
+    );
+    assert_eq!(change.to.run_at, NOW);
+    let change = decide(&task(State::Pending), Event::Reschedule { at: Timestamp::MIN });
+    assert_eq!(change.to.run_at, NOW);
+}
+
+#[test]
+fn what_is_no_error_gives_the_attempt_back() {
+    for event in [
+        Event::Snooze { at: LATER },
+        Event::Continue {
+            at: LATER,
+            checkpoint: Payload::null(),
+        },
+    ] {
+        for (attempt, left) in [(1, 0), (7, 6), (0, 0)] {
+            let change = decide(
+                &Task {
+                    attempt,
+                    crashes: 2,
+                    ..task(State::Running)
+                },
+                event.clone(),
+            );
+            assert_eq!((change.to.attempt, change.to.crashes), (left, 0));
+        }
+    }
+}
+
+#[test]
+fn the_crash_budget_counts_consecutive_losses() {
+    for (crashes, budget, state) in [
+        (0, Some(1), State::Failed),
+        (1, Some(3), State::Pending),
+        (2, Some(3), State::Failed),
+        (99, None, State::Pending),
+    ] {
+        let mut task = Task {
+            crashes,
+            ..task(State::Running)
+        };
+        task.settings.crash_budget = budget;
+        let change = decide(&task, Event::LeaseLost { process_dead: false });
+        assert_eq!(
+            (change.to.state, change.to.crashes),
+            (state, crashes + 1),
+            "{crashes} of {budget:?}"
+        );
+    }
+}
+
+#[test]
+fn rescued_tasks_are_spread_over_the_second_half_of_the_delay() {
+    let task = task(State::Running);
+    let delay = task.settings.rescue_delay;
+    let lost = |random, process_dead| {
+        let event = Event::LeaseLost { process_dead };
+        set(transition(&task, event, NOW, random).unwrap())
+            .to
+            .run_at
+            .saturating_since(NOW)
+    };
+    assert_eq!(lost(0, false), delay / 2);
+    assert_eq!(lost(u64::MAX, false), delay);
+    assert_eq!(lost(u64::MAX, true), Duration::ZERO);
+}
+
+#[test]
+fn a_requested_cancel_ends_every_settle_but_a_final_one() {
+    let flagged = Task {
+        cancel_requested: true,
+        ..task(State::Running)
+    };
+    for event in [
+        Event::Retry {
+            at: LATER,
+            failure: failure(),
+        },
+        Event::Snooze { at: LATER },
+        Event::Continue {
+            at: LATER,
+            checkpoint: Payload::null(),
+        },
+        Event::Wait { deadline: LATER },
+        Event::Split,
+        Event::LeaseLost { process_dead: false },
+    ] {
+        assert_eq!(
+            decide(&flagged, event.clone()).to.state,
+            State::Cancelled,
+            "{event:?}"
+        );
+        let unseen = decide(&task(State::Running), event.clone());
+        assert_eq!(
+            unseen.if_cancelled.expect("the flag may be set meanwhile").state,
+            State::Cancelled,
+            "{event:?}"
+        );
+    }
+    let change = decide(
+        &flagged,
+        Event::Succeed {
+            output: None,
+            via_fallback: false,
+        },
+    );
+    assert_eq!((change.to.state, change.if_cancelled), (State::Succeeded, None));
+}
+
+#[test]
+fn success_without_retention_deletes_only_a_task_nobody_needs() {
+    let mut alone = task(State::Running);
+    alone.settings.retention = Retention {
+        succeeded: Some(Duration::ZERO),
+        ..Retention::default()
+    };
+    let succeed = || Event::Succeed {
+        output: None,
+        via_fallback: false,
+    };
+    assert_eq!(
+        transition(&alone, succeed(), NOW, 0),
+        Ok(Action::Delete { from: State::Running })
+    );
+    let child = Task {
+        parent: Some(alone.id),
+        ..alone.clone()
+    };
+    assert_eq!(decide(&child, succeed()).to.state, State::Succeeded);
+    let parent = Task {
+        children: Children {
+            total: 1,
+            open: 1,
+            failed: 0,
+        },
+        ..alone
+    };
+    assert_eq!(decide(&parent, succeed()).to.alarm_at, Some(NOW));
+}
+
+#[test]
+fn a_key_is_held_until_its_scope_ends() {
+    for (scope, kept) in [(KeyScope::Active, false), (KeyScope::UntilPurged, true)] {
+        let unique = Some((UniqueKey::new("u").unwrap(), scope));
+        let running = Task {
+            unique: unique.clone(),
+            holds_key: true,
+            ..task(State::Running)
+        };
+        assert!(decide(&running, Event::Snooze { at: NOW }).to.holds_key);
+        assert_eq!(
+            decide(
+                &running,
+                Event::Succeed {
+                    output: None,
+                    via_fallback: false
+                }
+            )
+            .to
+            .holds_key,
+            kept
+        );
+        let ended = Task {
+            unique,
+            holds_key: kept,
+            ..task(State::Failed)
+        };
+        assert!(
+            decide(
+                &ended,
+                Event::Rerun {
+                    at: NOW,
+                    from_start: false
+                }
+            )
+            .to
+            .holds_key
+        );
+    }
+}
+
+#[test]
+fn a_rerun_counts_anew_and_moves_the_limits_on() {
+    let mut ended = Task {
+        attempt: 9,
+        crashes: 3,
+        cancel_requested: true,
+        ..task(State::Failed)
+    };
+    ended.settings.give_up_at = Some(Timestamp::from_millis(600_000));
+    let change = decide(
+        &ended,
+        Event::Rerun {
+            at: LATER,
+            from_start: true,
+        },
+    );
+    assert_eq!((change.to.attempt, change.to.crashes, change.to.step), (0, 0, 0));
+    assert_eq!(change.to.cancel_requested, Some(false));
+    let cold = change.to.cold.unwrap();
+    assert_eq!(cold.reruns, Some(1));
+    assert_eq!(
+        cold.give_up_at,
+        crate::task::Field::Set(LATER.saturating_add(Duration::from_millis(100_000)))
+    );
+    assert_eq!(
+        decide(
+            &ended,
+            Event::Rerun {
+                at: LATER,
+                from_start: false
+            }
+        )
+        .to
+        .step,
+        1
+    );
+}
+
+#[test]
+fn join_follows_the_policy_when_no_child_is_open() {
+    let parent = |failed, policy, flagged| {
+        let mut parent = Task {
+            cancel_requested: flagged,
+            ..task(State::Joining)
+        };
+        parent.children = Children {
+            total: 3,
+            open: 0,
+            failed,
+        };
+        parent.settings.on_failed_children = policy;
+        parent
+    };
+    for (failed, policy, flagged, state) in [
+        (0, FailedChildren::Reduce, false, Some(State::Pending)),
+        (0, FailedChildren::Fail, false, Some(State::Pending)),
+        (0, FailedChildren::Hold, false, Some(State::Pending)),
+        (1, FailedChildren::Reduce, false, Some(State::Pending)),
+        (1, FailedChildren::Fail, false, Some(State::Failed)),
+        (1, FailedChildren::Hold, false, None),
+        (1, FailedChildren::Hold, true, Some(State::Cancelled)),
+        (0, FailedChildren::Reduce, true, Some(State::Cancelled)),
+    ] {
+        let joined = join(&parent(failed, policy, flagged), NOW);
+        assert_eq!(
+            joined.map(|joined| joined.state),
+            state,
+            "{failed} failed, {policy:?}, flagged {flagged}"
+        );
+    }
+    let open = Task {
+        children: Children {
+            total: 3,
+            open: 1,
+            failed: 0,
+        },
+        ..task(State::Joining)
+    };
+    assert_eq!(join(&open, NOW), None);
+    for state in State::ALL.into_iter().filter(|state| *state != State::Joining) {
+        assert_eq!(join(&task(state), NOW), None, "{state}");
+    }
+}
+
+#[test]
+fn an_early_completion_is_delivered_and_a_resume_needs_no_settle() {
+    let change = decide(&task(State::Running), Event::Wait { deadline: LATER });
+    let early = change.if_completed.unwrap();
+    assert_eq!(
+        (early.state, early.step, early.attempt, early.run_at),
+        (State::Pending, 2, 0, NOW)
+    );
+    let resume = Event::Complete {
+        outcome: CompletionOutcome::Resume(Payload::null()),
+    };
+    assert_eq!(
+        transition(&task(State::Running), resume, NOW, 0),
+        Err(Rejected::State(State::Running))
+    );
+    let again = Event::Complete {
+        outcome: CompletionOutcome::Retry {
+            at: LATER,
+            error: ErrorText::new("e"),
+        },
+    };
+    assert_eq!(
+        decide(&task(State::Running), again).to.step,
+        0,
+        "back to the step that waited"
+    );
+}
+
+#[test]
+fn a_claim_counts_saturates_and_sets_the_deadline() {
+    let mut due = task(State::Pending);
+    due.settings.deadline_after = Some(Duration::from_secs(9));
+    let claimed = claim(&due, SessionId::from_random(5, 6), NOW);
+    assert_eq!(
+        (claimed.state, claimed.attempt, claimed.version),
+        (State::Running, 2, 4)
+    );
+    assert_eq!(claimed.alarm_at, Some(NOW.saturating_add(Duration::from_secs(9))));
+    let worn = Task {
+        attempt: crate::limits::MAX_COUNT,
+        version: crate::limits::MAX_VERSION,
+        ..due
+    };
+    let claimed = claim(&worn, SessionId::from_random(5, 6), NOW);
+    assert_eq!(
+        (claimed.attempt, claimed.version),
+        (crate::limits::MAX_COUNT, crate::limits::MAX_VERSION)
+    );
+}

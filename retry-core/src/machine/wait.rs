@@ -1,0 +1,137 @@
+//! Waits for a completion, and splits.
+
+use super::Rejected;
+use super::target::{cancelled, cold, end, expect, next_step, pending, set};
+use crate::task::{
+    Action, Change, Completion, CompletionChange, CompletionOutcome, ErrorText, Field, OnWaitDeadline, State,
+    Target, Task,
+};
+use crate::time::Timestamp;
+
+/// The completion may have come already: then the next step is due at once and finds it.
+pub(super) fn wait(task: &Task, deadline: Timestamp, now: Timestamp) -> Result<Action, Rejected> {
+    expect(task, State::Running)?;
+    if task.cancel_requested {
+        return Ok(set(task, cancelled(task, now)));
+    }
+    let to = Target {
+        state: State::Waiting,
+        alarm_at: Some(deadline.max(now)),
+        ..pending(task, task.run_at)
+    };
+    let early = Target {
+        cold: cold(|cold| cold.completion = CompletionChange::DeliverEarly),
+        ..next_step(task, now)
+    };
+    Ok(Action::Set(Change {
+        from: task.state,
+        to,
+        if_cancelled: Some(Box::new(cancelled(task, now))),
+        if_completed: Some(Box::new(early)),
+        if_none_open: None,
+    }))
+}
+
+/// The parent waits in its next step; with no child open (none given, or all there before) that step is due at once.
+pub(super) fn split(task: &Task, now: Timestamp) -> Result<Action, Rejected> {
+    expect(task, State::Running)?;
+    if task.cancel_requested {
+        return Ok(set(task, cancelled(task, now)));
+    }
+    let cold = cold(|cold| cold.completion = CompletionChange::Clear);
+    let due = Target {
+        cold,
+        ..next_step(task, now)
+    };
+    let to = Target {
+        state: State::Joining,
+        alarm_at: None,
+        ..due.clone()
+    };
+    Ok(Action::Set(Change {
+        from: task.state,
+        to,
+        if_cancelled: Some(Box::new(cancelled(task, now))),
+        if_completed: None,
+        if_none_open: Some(Box::new(due)),
+    }))
+}
+
+/// A completion meets the waiting task, or a running one that was claimed to deliver an early completion: a running
+/// task is then in the step after the wait.
+pub(super) fn complete(task: &Task, outcome: CompletionOutcome, now: Timestamp) -> Result<Action, Rejected> {
+    let waited_step = match task.state {
+        State::Waiting => task.step,
+        State::Running if task.step > 0 => task.step - 1,
+        state => return Err(Rejected::State(state)),
+    };
+    let to = match outcome {
+        CompletionOutcome::Resume(data) if task.state == State::Waiting => {
+            let completion = Completion {
+                step: waited_step,
+                outcome: CompletionOutcome::Resume(data),
+            };
+            Target {
+                cold: cold(|cold| cold.completion = CompletionChange::Deliver(completion)),
+                ..next_step(task, now)
+            }
+        }
+        CompletionOutcome::Resume(_) => return Err(Rejected::State(task.state)),
+        CompletionOutcome::Succeed(output) => {
+            let cold = output
+                .map(|output| cold(|cold| cold.output = Field::Set(output)))
+                .unwrap_or_default();
+            Target {
+                cold,
+                ..end(task, State::Succeeded, now)
+            }
+        }
+        CompletionOutcome::Fail(error) => Target {
+            cold: cold(|cold| cold.last_error = Field::Set(error)),
+            ..end(task, State::Failed, now)
+        },
+        CompletionOutcome::Retry { at, error } => {
+            let attempt = if task.state == State::Waiting {
+                task.attempt
+            } else {
+                0
+            };
+            let cold = cold(|cold| cold.last_error = Field::Set(error));
+            Target {
+                attempt,
+                step: waited_step,
+                cold,
+                ..pending(task, at.max(now))
+            }
+        }
+    };
+    let if_cancelled = (!to.state.is_final()).then(|| Box::new(cancelled(task, now)));
+    Ok(Action::Set(Change {
+        from: task.state,
+        to,
+        if_cancelled,
+        if_completed: None,
+        if_none_open: None,
+    }))
+}
+
+pub(super) fn deadline(task: &Task, now: Timestamp) -> Result<Action, Rejected> {
+    expect(task, State::Waiting)?;
+    if task.alarm_at.is_none_or(|alarm| now < alarm) {
+        return Err(Rejected::TooEarly);
+    }
+    let to = match task.settings.on_wait_deadline {
+        OnWaitDeadline::Resume => Target {
+            cold: cold(|cold| cold.completion = CompletionChange::Clear),
+            ..next_step(task, now)
+        },
+        OnWaitDeadline::Fail => {
+            let error = ErrorText::new("no completion came before the wait deadline");
+            Target {
+                cold: cold(|cold| cold.last_error = Field::Set(error)),
+                ..end(task, State::Failed, now)
+            }
+        }
+    };
+    Ok(set(task, to))
+}

@@ -1,0 +1,131 @@
+//! Runs other programs: what they print goes through as it is, and a failure is a sentence.
+
+use std::env;
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::{Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use crate::clock::{self, Stopwatch};
+
+/// A `cargo` command line in the workspace, of the same toolchain that runs this tool.
+pub(crate) fn cargo(root: &Path, line: &str) -> Command {
+    let program = env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
+    let mut command = Command::new(program);
+    command.current_dir(root).args(line.split_whitespace());
+    command
+}
+
+/// Runs a command to its end.
+pub(crate) fn run(mut command: Command) -> Result<(), String> {
+    println!("$ {}", shown(&command));
+    let status = command
+        .status()
+        .map_err(|error| format!("cannot start {}: {error}", shown(&command)))?;
+    verdict(&command, status)
+}
+
+/// Runs a command that must end by itself within `limit`, and kills it when it does not.
+pub(crate) fn run_within(mut command: Command, limit: Duration) -> Result<(), String> {
+    println!("$ {}", shown(&command));
+    let watch = Stopwatch::start();
+    let child = command.stdin(Stdio::null()).spawn();
+    let cannot = |error| format!("cannot run {}: {error}", shown(&command));
+    let mut child = child.map_err(cannot)?;
+    loop {
+        if let Some(status) = child.try_wait().map_err(cannot)? {
+            return verdict(&command, status);
+        }
+        if watch.elapsed() > limit {
+            child.kill().and_then(|()| child.wait()).map_err(cannot)?;
+            return Err(format!(
+                "{} still ran after {} s and was killed",
+                shown(&command),
+                limit.as_secs()
+            ));
+        }
+        clock::nap();
+    }
+}
+
+/// Runs a command and returns what it printed.
+pub(crate) fn output(mut command: Command) -> Result<String, String> {
+    let output = command.stderr(Stdio::inherit()).output();
+    let output = output.map_err(|error| format!("cannot start {}: {error}", shown(&command)))?;
+    verdict(&command, output.status)?;
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// Whether a command starts and succeeds; what it prints is thrown away.
+pub(crate) fn works(mut command: Command) -> bool {
+    let status = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
+    status.is_ok_and(|status| status.success())
+}
+
+fn verdict(command: &Command, status: ExitStatus) -> Result<(), String> {
+    if status.success() {
+        Ok(())
+    } else {
+        Err(format!("{} ended with {status}", shown(command)))
+    }
+}
+
+/// The command as one would type it, with the variables it sets.
+fn shown(command: &Command) -> String {
+    let mut words: Vec<String> = command
+        .get_envs()
+        .filter_map(|(name, value)| {
+            Some(format!(
+                "{}='{}'",
+                name.to_string_lossy(),
+                value?.to_string_lossy()
+            ))
+        })
+        .collect();
+    let program = Path::new(command.get_program());
+    words.push(
+        program
+            .file_name()
+            .unwrap_or(program.as_os_str())
+            .to_string_lossy()
+            .into_owned(),
+    );
+    words.extend(command.get_args().map(|word| word.to_string_lossy().into_owned()));
+    words.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(script: &str) -> Command {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]);
+        command
+    }
+
+    #[test]
+    fn an_exit_code_decides() {
+        assert_eq!(run(shell("exit 0")), Ok(()));
+        assert!(run(shell("exit 3")).is_err());
+        assert!(run(Command::new("a-program-that-does-not-exist")).is_err());
+    }
+
+    #[test]
+    fn a_program_that_hangs_is_killed() {
+        let message = run_within(shell("exec tail -f /dev/null"), Duration::from_millis(50)).unwrap_err();
+        assert!(message.contains("killed"), "{message}");
+        assert_eq!(run_within(shell("exit 0"), Duration::from_secs(60)), Ok(()));
+    }
+
+    #[test]
+    fn the_shown_line_can_be_typed() {
+        let mut command = cargo(Path::new("."), "test --workspace");
+        command.env("RETRY_REQUIRE", "all");
+        assert_eq!(shown(&command), "RETRY_REQUIRE='all' cargo test --workspace");
+    }
+}
