@@ -103,8 +103,18 @@ fn events() -> Vec<(&'static str, Event)> {
         ),
         ("delete", Event::Delete),
     ];
-    for at in [Timestamp::MIN, EARLIER, NOW, LATER, Timestamp::MAX] {
-        events.extend([
+    events.extend(
+        [Timestamp::MIN, EARLIER, NOW, LATER, Timestamp::MAX]
+            .into_iter()
+            .flat_map(timed_events),
+    );
+    events
+}
+
+fn timed_events(at: Timestamp) -> [(&'static str, Event); 8] {
+    let data = || Payload::encode("data").unwrap();
+    {
+        [
             (
                 "retry",
                 Event::Retry {
@@ -139,9 +149,8 @@ fn events() -> Vec<(&'static str, Event)> {
             ),
             ("rerun", Event::Rerun { at, from_start: true }),
             ("reschedule", Event::Reschedule { at }),
-        ]);
+        ]
     }
-    events
 }
 
 /// Every boundary of the fields on which the machine decides.

@@ -42,6 +42,7 @@ use crate::task::{Edit, NewTask, TaskDetail};
 use crate::time::Timestamp;
 
 pub mod check;
+mod enlist;
 mod error;
 mod ext;
 mod filter;
@@ -51,6 +52,7 @@ mod types;
 mod watch;
 mod waves;
 
+pub use enlist::Enlist;
 pub use error::{Certainty, Result, StoreError, StoreErrorKind};
 pub use ext::TaskStoreExt;
 pub use memory::MemoryStore;
