@@ -1,6 +1,9 @@
 //! The core.
 
+pub mod client;
 pub mod clock;
+pub mod draft;
+pub mod executor;
 pub mod headers;
 pub mod id;
 pub mod limits;
@@ -9,6 +12,7 @@ pub mod name;
 pub mod payload;
 pub mod policy;
 pub mod priority;
+pub mod seams;
 pub mod store;
 pub mod task;
 pub mod time;

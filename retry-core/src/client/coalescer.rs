@@ -1,0 +1,143 @@
+//! Concurrent single enqueues share one insert.
+//!
+//! Natural batching: the first task is sent at once; what arrives while a call is under way goes together in the next.
+//! Nobody ever waits for a group to fill. The sending runs in the background, so a caller that goes away takes nobody
+//! with it. A group that the store rejects is sent again one by one, so that one task's error is its own.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::oneshot;
+
+use super::enqueue::only;
+use super::resend;
+use crate::clock::{Clock as _, SyncedClock};
+use crate::seams::Spawn;
+use crate::store::{Certainty, Inserted, Result, StoreError, StoreErrorKind, TaskStore};
+use crate::task::NewTask;
+
+/// Tasks that one shared insert carries at most: beyond it the gain per task is small and a slow call delays many.
+const MAX_GROUP: usize = 256;
+/// Bytes that one shared insert carries at most, for the same reason.
+const MAX_GROUP_BYTES: usize = 1024 * 1024;
+
+#[derive(Debug, Clone)]
+pub(super) struct Coalescer(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    store: Arc<dyn TaskStore>,
+    clock: Arc<SyncedClock>,
+    spawn: Arc<dyn Spawn>,
+    queue: Mutex<Queue>,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    waiting: VecDeque<Waiting>,
+    sending: bool,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    task: NewTask,
+    reply: oneshot::Sender<Result<Inserted>>,
+}
+
+impl Coalescer {
+    pub(super) fn new(store: Arc<dyn TaskStore>, clock: Arc<SyncedClock>, spawn: Arc<dyn Spawn>) -> Self {
+        Self(Arc::new(Inner {
+            store,
+            clock,
+            spawn,
+            queue: Mutex::default(),
+        }))
+    }
+
+    pub(super) async fn insert(&self, task: NewTask) -> Result<Inserted> {
+        let (reply, answer) = oneshot::channel();
+        let start = {
+            let mut queue = self.0.queue();
+            queue.waiting.push_back(Waiting { task, reply });
+            !std::mem::replace(&mut queue.sending, true)
+        };
+        if start {
+            let inner = Arc::clone(&self.0);
+            self.0.spawn.spawn(Box::pin(inner.send_all()));
+        }
+        let lost = || {
+            StoreError::unknown(
+                StoreErrorKind::Other,
+                "the runtime stopped while the task was being sent",
+            )
+        };
+        answer.await.unwrap_or_else(|_| Err(lost()))
+    }
+}
+
+impl Inner {
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn send_all(self: Arc<Self>) {
+        while let Some(group) = self.next_group() {
+            self.send(group).await;
+        }
+    }
+
+    /// The next group; none ends the sending, in one step with the look at the queue.
+    fn next_group(&self) -> Option<Vec<Waiting>> {
+        let mut queue = self.queue();
+        let mut bytes = 0;
+        let fits = queue.waiting.iter().take(MAX_GROUP).take_while(|waiting| {
+            bytes += waiting.task.bytes();
+            bytes <= MAX_GROUP_BYTES
+        });
+        // A single task larger than a group's bound goes alone.
+        let n = fits.count().max(1).min(queue.waiting.len());
+        queue.sending = n > 0;
+        (n > 0).then(|| queue.waiting.drain(..n).collect())
+    }
+
+    async fn send(&self, group: Vec<Waiting>) {
+        let (tasks, replies): (Vec<_>, Vec<_>) = group
+            .into_iter()
+            .map(|waiting| (waiting.task, waiting.reply))
+            .unzip();
+        match self.insert(&tasks).await {
+            Ok(inserted) => {
+                for (reply, inserted) in replies.into_iter().zip(inserted) {
+                    // A caller that went away needs no answer.
+                    let _ = reply.send(Ok(inserted));
+                }
+            }
+            Err(error) if tasks.len() > 1 && error.certainty() == Certainty::Rejected => {
+                for (task, reply) in tasks.iter().zip(replies) {
+                    let answer = self.insert(std::slice::from_ref(task)).await;
+                    let _ = reply.send(answer.and_then(only));
+                }
+            }
+            Err(error) => {
+                let shared = Arc::new(error);
+                for reply in replies {
+                    let _ = reply.send(Err(copy(&shared)));
+                }
+            }
+        }
+    }
+
+    async fn insert(&self, tasks: &[NewTask]) -> Result<Vec<Inserted>> {
+        resend(self.clock.as_ref(), || self.store.insert(tasks, self.clock.now())).await
+    }
+}
+
+/// The same error for each caller of a group.
+fn copy(error: &Arc<StoreError>) -> StoreError {
+    let message = error.to_string();
+    match error.certainty() {
+        Certainty::Rejected => StoreError::rejected(error.kind(), message),
+        Certainty::Unknown => StoreError::unknown(error.kind(), message),
+    }
+    .with_source(Arc::clone(error))
+}

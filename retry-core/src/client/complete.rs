@@ -1,0 +1,120 @@
+//! Completing a waiting task by its token, from outside.
+
+use serde::Serialize;
+
+use super::{Client, Error, Result, Shared};
+use crate::draft::InvalidTask;
+use crate::machine::{Event, transition};
+use crate::payload::Payload;
+use crate::store::{Applied, TaskStore};
+use crate::task::{Action, Completion, CompletionOutcome, ErrorText, State, TaskDetail, WaitToken};
+use crate::time::Timestamp;
+
+/// How often a completion that met a changed task is decided anew.
+const TRIES: usize = 8;
+
+impl<S: TaskStore + ?Sized> Client<S> {
+    /// Lets the task's next step run with `data`. A completion may come before the task waits; it acts as soon as it
+    /// does.
+    ///
+    /// # Errors
+    /// [`Error::AlreadyDone`] for a second or late completion, [`Error::NotFound`] for a wrong token, or the store
+    /// failed.
+    pub async fn complete<T: Serialize + Sync + ?Sized>(&self, token: WaitToken, data: &T) -> Result<()> {
+        self.answer(token, CompletionOutcome::Resume(encode(data)?)).await
+    }
+
+    /// Ends the waiting task as succeeded, with an output.
+    ///
+    /// # Errors
+    /// As [`complete`](Self::complete).
+    pub async fn succeed<T: Serialize + Sync + ?Sized>(&self, token: WaitToken, output: &T) -> Result<()> {
+        self.answer(token, CompletionOutcome::Succeed(Some(encode(output)?)))
+            .await
+    }
+
+    /// Ends the waiting task as failed.
+    ///
+    /// # Errors
+    /// As [`complete`](Self::complete).
+    pub async fn fail(&self, token: WaitToken, error: impl AsRef<str>) -> Result<()> {
+        self.answer(token, CompletionOutcome::Fail(ErrorText::new(error)))
+            .await
+    }
+
+    /// Runs the step that waits again at `at`; its next wait has the same token.
+    ///
+    /// # Errors
+    /// As [`complete`](Self::complete).
+    pub async fn retry(&self, token: WaitToken, at: Timestamp, error: impl AsRef<str>) -> Result<()> {
+        self.answer(
+            token,
+            CompletionOutcome::Retry {
+                at,
+                error: ErrorText::new(error),
+            },
+        )
+        .await
+    }
+
+    async fn answer(&self, token: WaitToken, outcome: CompletionOutcome) -> Result<()> {
+        self.shared.answer(token, outcome).await
+    }
+}
+
+fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Payload> {
+    Payload::encode(value).map_err(|error| Error::Invalid(InvalidTask::from(error)))
+}
+
+impl Shared {
+    async fn answer(&self, token: WaitToken, outcome: CompletionOutcome) -> Result<()> {
+        let now = self.now().await?;
+        for _ in 0..TRIES {
+            let detail = self
+                .store
+                .get(token.task)
+                .await?
+                .ok_or(Error::NotFound(token.task))?;
+            let action = action(&detail, token, outcome.clone(), now)?;
+            let early = matches!(action, Action::StoreCompletion(_));
+            let (applied, sent) = self.write(&detail, action).await?;
+            match applied {
+                Applied::Done { .. } => return Ok(()),
+                // Another early completion came first, unless this one was sent again after an unknown outcome.
+                Applied::Repeated if early && sent == 1 => return Err(Error::AlreadyDone),
+                Applied::Repeated => return Ok(()),
+                Applied::Missing => return Err(Error::NotFound(token.task)),
+                _ => {}
+            }
+        }
+        let detail = self
+            .store
+            .get(token.task)
+            .await?
+            .ok_or(Error::NotFound(token.task))?;
+        Err(Error::Changed(Box::new(detail)))
+    }
+}
+
+fn action(
+    detail: &TaskDetail,
+    token: WaitToken,
+    outcome: CompletionOutcome,
+    now: Timestamp,
+) -> Result<Action> {
+    let task = &detail.task;
+    if task.wait_secret != token.secret || token.step > task.step {
+        return Err(Error::NotFound(token.task));
+    }
+    if token.step < task.step {
+        return Err(Error::AlreadyDone);
+    }
+    match task.state {
+        State::Waiting => Ok(transition(task, Event::Complete { outcome }, now, 0)?),
+        State::Pending | State::Running => Ok(Action::StoreCompletion(Completion {
+            step: token.step,
+            outcome,
+        })),
+        State::Joining | State::Succeeded | State::Failed | State::Cancelled => Err(Error::AlreadyDone),
+    }
+}

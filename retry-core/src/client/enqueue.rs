@@ -1,0 +1,174 @@
+//! Enqueueing: one task by a builder that is awaited, many at once, or inside the user's transaction.
+
+use std::future::IntoFuture;
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+
+use super::{Client, Error, Result, Shared, resend};
+use crate::clock::Clock as _;
+use crate::draft::{Draft, option_setters};
+use crate::id::TaskId;
+use crate::limits::{MAX_BATCH, MAX_CALL_BYTES};
+use crate::store::{self, Enlist, Inserted, StoreError, StoreErrorKind, TaskStore};
+use crate::task::NewTask;
+
+/// A task that is about to be enqueued: set options, then `.await` it, or hand it to [`in_tx`](Self::in_tx).
+///
+/// Awaiting is cancel-safe in this sense: a dropped future may or may not have enqueued the task.
+#[derive(Debug)]
+#[must_use = "a task is enqueued when this is awaited"]
+pub struct Enqueue<'c, S: TaskStore + ?Sized> {
+    client: &'c Client<S>,
+    draft: Draft,
+}
+
+/// An enqueued task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Enqueued {
+    /// The task that now stands for the request: the new one, or the holder of its unique key.
+    pub id: TaskId,
+    /// How the insert ended.
+    pub inserted: Inserted,
+}
+
+impl Enqueued {
+    /// Whether a new task was stored.
+    #[must_use]
+    pub const fn is_new(&self) -> bool {
+        // A repeated id can only be this call's own, sent again.
+        matches!(self.inserted, Inserted::New { .. } | Inserted::Repeated)
+    }
+
+    fn of(id: TaskId, inserted: Inserted) -> Self {
+        let id = match inserted {
+            Inserted::Duplicate { holder, .. } | Inserted::Replaced { holder } => holder,
+            Inserted::New { .. } | Inserted::Repeated | Inserted::NotTried => id,
+        };
+        Self { id, inserted }
+    }
+}
+
+impl<S: TaskStore + ?Sized> Client<S> {
+    /// Enqueues a task when awaited: a typed payload, or a [`Draft`].
+    pub fn enqueue(&self, task: impl Into<Draft>) -> Enqueue<'_, S> {
+        Enqueue {
+            client: self,
+            draft: task.into(),
+        }
+    }
+
+    /// Enqueues many tasks, in calls of up to 1,000 tasks and 8 MiB, and answers for each in order.
+    ///
+    /// Everything is checked before the first call; each call is atomic, the whole is not.
+    ///
+    /// # Errors
+    /// The first invalid task, before anything is written; or the store failed at a call: the calls before it stand.
+    pub async fn enqueue_many<D: Into<Draft>>(
+        &self,
+        tasks: impl IntoIterator<Item = D>,
+    ) -> Result<Vec<Enqueued>> {
+        let drafts: Vec<Draft> = tasks.into_iter().map(Into::into).collect();
+        if drafts.is_empty() {
+            return Ok(Vec::new());
+        }
+        let shared = &self.shared;
+        let now = shared.now().await?;
+        let tasks = drafts
+            .into_iter()
+            .map(|draft| shared.build(draft, now))
+            .collect::<Result<Vec<_>, _>>()?;
+        let mut enqueued = Vec::with_capacity(tasks.len());
+        for call in calls(&tasks) {
+            let inserted = insert(shared, call).await?;
+            enqueued.extend(
+                call.iter()
+                    .zip(inserted)
+                    .map(|(task, inserted)| Enqueued::of(task.id, inserted)),
+            );
+        }
+        Ok(enqueued)
+    }
+}
+
+async fn insert(shared: &Shared, tasks: &[NewTask]) -> store::Result<Vec<Inserted>> {
+    resend(shared.clock.as_ref(), || {
+        shared.store.insert(tasks, shared.clock.now())
+    })
+    .await
+}
+
+/// Cuts tasks into calls within the bounds.
+fn calls(tasks: &[NewTask]) -> impl Iterator<Item = &[NewTask]> {
+    let mut rest = tasks;
+    std::iter::from_fn(move || {
+        let mut bytes = 0;
+        let fits = rest.iter().take(MAX_BATCH).take_while(|task| {
+            bytes += task.bytes();
+            bytes <= MAX_CALL_BYTES
+        });
+        let n = fits.count();
+        let (call, behind) = rest.split_at(n);
+        rest = behind;
+        (n > 0).then_some(call)
+    })
+}
+
+impl<'c, S: TaskStore + ?Sized> Enqueue<'c, S> {
+    fn map_options(
+        mut self,
+        change: impl FnOnce(crate::draft::TaskOptions) -> crate::draft::TaskOptions,
+    ) -> Self {
+        self.draft = self.draft.map_options(change);
+        self
+    }
+
+    option_setters!();
+
+    /// Enqueues inside the caller's transaction: the task exists when that commits and never if it rolls back.
+    ///
+    /// With a blocking driver (rusqlite: `.in_tx(&tx)?`) the answer is a plain result, with an asynchronous one
+    /// (sqlx: `.in_tx(&mut tx).await?`) a future.
+    pub fn in_tx<Tx>(self, tx: Tx) -> <S as Enlist<Tx>>::Reply<Result<Enqueued>>
+    where
+        S: Enlist<Tx>,
+    {
+        // No round trip here: inside a transaction the last synchronised reading, or the local clock, is enough.
+        let now = self.client.shared.clock.now();
+        let built = self.client.shared.build(self.draft, now);
+        let id = built.as_ref().map_or(TaskId::MIN, |task| task.id);
+        let invalid = built.as_ref().err().cloned();
+        let tasks = built
+            .map(|task| vec![task])
+            .map_err(|error| StoreError::invalid(error.to_string()));
+        self.client
+            .store
+            .enlist(tx, tasks, now, move |answer| match (answer, invalid) {
+                (Ok(inserted), _) => Ok(Enqueued::of(id, only(inserted)?)),
+                (Err(_), Some(invalid)) => Err(Error::Invalid(invalid)),
+                (Err(error), None) => Err(Error::Store(error)),
+            })
+    }
+}
+
+pub(super) fn only(inserted: Vec<Inserted>) -> store::Result<Inserted> {
+    inserted
+        .into_iter()
+        .next()
+        .ok_or_else(|| StoreError::unknown(StoreErrorKind::Other, "the store did not answer for the task"))
+}
+
+impl<'c, S: TaskStore + ?Sized> IntoFuture for Enqueue<'c, S> {
+    type Output = Result<Enqueued>;
+    type IntoFuture = BoxFuture<'c, Self::Output>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        let shared = Arc::clone(&self.client.shared);
+        Box::pin(async move {
+            let now = shared.now().await?;
+            let task = shared.build(self.draft, now)?;
+            let id = task.id;
+            Ok(Enqueued::of(id, shared.coalescer.insert(task).await?))
+        })
+    }
+}

@@ -1,0 +1,247 @@
+//! The client: enqueues tasks and administers them. Holds no task state of its own.
+
+mod admin;
+mod coalescer;
+mod complete;
+mod enqueue;
+mod error;
+
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+pub use admin::{Cancelled, Changes};
+pub use enqueue::{Enqueue, Enqueued};
+pub use error::{Error, Result};
+
+use self::coalescer::Coalescer;
+use crate::clock::{Clock, SyncedClock, SystemClock};
+use crate::draft::{Draft, InvalidTask};
+use crate::id::{Nonce, Shard, TaskId, TaskIds};
+use crate::seams::{Random, Spawn, SystemRandom, TokioSpawn};
+use crate::store::{self, Certainty, StoreError, TaskStore};
+use crate::task::NewTask;
+use crate::time::Timestamp;
+
+/// Enqueues and administers tasks of one store. Cloning is cheap; clones share everything.
+///
+/// ```
+/// # use retry_core::draft::TaskPayload;
+/// # use serde::{Deserialize, Serialize};
+/// use retry_core::client::Client;
+/// use retry_core::store::MemoryStore;
+/// use std::time::Duration;
+///
+/// # #[derive(Serialize, Deserialize)]
+/// # struct Welcome { email: String }
+/// # impl TaskPayload for Welcome { const KIND: &'static str = "welcome"; }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let client = Client::new(MemoryStore::new());
+/// let welcome = Welcome { email: "ada@example.com".into() };
+/// let enqueued = client.enqueue(welcome).delay(Duration::from_secs(60)).unique("ada").await?;
+/// assert!(enqueued.is_new());
+/// # Ok(())
+/// # }
+/// ```
+pub struct Client<S: ?Sized = dyn TaskStore> {
+    store: Arc<S>,
+    shared: Arc<Shared>,
+}
+
+impl<S: ?Sized> Clone for Client<S> {
+    fn clone(&self) -> Self {
+        Self {
+            store: Arc::clone(&self.store),
+            shared: Arc::clone(&self.shared),
+        }
+    }
+}
+
+impl<S: ?Sized> fmt::Debug for Client<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client")
+            .field("store", &self.shared.store)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What all clones share.
+#[derive(Debug)]
+struct Shared {
+    store: Arc<dyn TaskStore>,
+    clock: Arc<SyncedClock>,
+    random: Arc<dyn Random>,
+    ids: Mutex<TaskIds>,
+    coalescer: Coalescer,
+}
+
+/// Builds a [`Client`] with seams of one's own.
+#[derive(Debug)]
+pub struct ClientBuilder<S: ?Sized> {
+    store: Arc<S>,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+    spawn: Arc<dyn Spawn>,
+}
+
+impl<S: TaskStore> Client<S> {
+    /// A client of `store`, with the machine's clock and randomness.
+    #[must_use]
+    pub fn new(store: impl Into<Arc<S>>) -> Self {
+        Self::builder(store).build()
+    }
+
+    /// A client with seams of one's own.
+    #[must_use]
+    pub fn builder(store: impl Into<Arc<S>>) -> ClientBuilder<S> {
+        ClientBuilder {
+            store: store.into(),
+            clock: Arc::new(SystemClock::new()),
+            random: Arc::new(SystemRandom::new()),
+            spawn: Arc::new(TokioSpawn),
+        }
+    }
+
+    /// The same client without the type of its store.
+    #[must_use]
+    pub fn erase(self) -> Client {
+        Client {
+            store: self.store,
+            shared: self.shared,
+        }
+    }
+}
+
+impl<S: TaskStore> ClientBuilder<S> {
+    /// The clock.
+    #[must_use]
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// The source of randomness.
+    #[must_use]
+    pub fn random(mut self, random: Arc<dyn Random>) -> Self {
+        self.random = random;
+        self
+    }
+
+    /// What runs background futures.
+    #[must_use]
+    pub fn spawn(mut self, spawn: Arc<dyn Spawn>) -> Self {
+        self.spawn = spawn;
+        self
+    }
+
+    /// The client.
+    #[must_use]
+    pub fn build(self) -> Client<S> {
+        let store: Arc<dyn TaskStore> = Arc::<S>::clone(&self.store);
+        Client {
+            store: self.store,
+            shared: Shared::new(store, self.clock, self.random, self.spawn),
+        }
+    }
+}
+
+impl Client {
+    /// A client of a store whose type is not known.
+    #[must_use]
+    pub fn of(store: Arc<dyn TaskStore>) -> Self {
+        let (clock, random, spawn) = (SystemClock::new(), SystemRandom::new(), TokioSpawn);
+        let shared = Shared::new(
+            Arc::clone(&store),
+            Arc::new(clock),
+            Arc::new(random),
+            Arc::new(spawn),
+        );
+        Self { store, shared }
+    }
+}
+
+impl<S: TaskStore + ?Sized> Client<S> {
+    /// The store.
+    #[must_use]
+    pub fn store(&self) -> &Arc<S> {
+        &self.store
+    }
+}
+
+impl Shared {
+    fn new(
+        store: Arc<dyn TaskStore>,
+        clock: Arc<dyn Clock>,
+        random: Arc<dyn Random>,
+        spawn: Arc<dyn Spawn>,
+    ) -> Arc<Self> {
+        let clock = Arc::new(SyncedClock::new(clock));
+        let coalescer = Coalescer::new(Arc::clone(&store), Arc::clone(&clock), spawn);
+        Arc::new(Self {
+            store,
+            clock,
+            random,
+            ids: Mutex::default(),
+            coalescer,
+        })
+    }
+
+    /// The store's time. Asks the store when the last answer is old; a store that fails to answer is not asked twice
+    /// as long as an old answer is there.
+    async fn now(&self) -> store::Result<Timestamp> {
+        if self.clock.is_due() {
+            let sent = self.clock.monotonic();
+            match self.store.time().await {
+                Ok(time) => {
+                    self.clock.record(time, sent, self.clock.monotonic());
+                }
+                Err(error) if !self.clock.is_synced() => return Err(error),
+                Err(error) => {
+                    tracing::debug!(%error, "the store's clock was not read; the last reading is used")
+                }
+            }
+        }
+        Ok(self.clock.now())
+    }
+
+    fn nonce(&self) -> Nonce {
+        Nonce::from_random(self.random.next_u64())
+    }
+
+    fn build(&self, draft: Draft, now: Timestamp) -> Result<NewTask, InvalidTask> {
+        let random = self.random.next_u64();
+        let id: TaskId =
+            self.ids
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .next(now, Shard::default(), random);
+        draft.build(id, now, self.random.next_u64(), None)
+    }
+}
+
+/// How often a call with an unknown outcome is sent again before its error is handed on; repeating converges (law 10).
+const RESENDS: u32 = 3;
+
+/// Sends `call` again while its outcome is unknown, with growing pauses.
+async fn resend<T, F>(clock: &dyn Clock, mut call: impl FnMut() -> F) -> store::Result<T>
+where
+    F: Future<Output = store::Result<T>>,
+{
+    let mut pause = Duration::from_millis(50);
+    for _ in 0..RESENDS {
+        match call().await {
+            Err(error) if again(&error) => {
+                tracing::debug!(%error, "sent again: the outcome is unknown");
+                clock.sleep_until(clock.monotonic() + pause).await;
+                pause *= 4;
+            }
+            answer => return answer,
+        }
+    }
+    call().await
+}
+
+fn again(error: &StoreError) -> bool {
+    error.certainty() == Certainty::Unknown && error.is_retryable()
+}

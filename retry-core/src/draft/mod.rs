@@ -1,0 +1,136 @@
+//! A task before it has an id and a time: what a caller wants done, with its options.
+
+mod invalid;
+mod options;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+pub use invalid::InvalidTask;
+pub use options::TaskOptions;
+pub(crate) use options::option_setters;
+
+use crate::id::TaskId;
+use crate::limits::MAX_COUNT;
+use crate::name::Kind;
+use crate::payload::Payload;
+use crate::task::{NewTask, Settings};
+use crate::time::Timestamp;
+
+/// A type that travels as a task's payload: it names the kind, and with it the handler.
+///
+/// ```
+/// use retry_core::draft::{TaskOptions, TaskPayload};
+/// use serde::{Deserialize, Serialize};
+///
+/// #[derive(Serialize, Deserialize)]
+/// struct Welcome {
+///     email: String,
+/// }
+///
+/// impl TaskPayload for Welcome {
+///     const KIND: &'static str = "welcome";
+///
+///     fn options() -> TaskOptions {
+///         TaskOptions::new().queue("mail")
+///     }
+/// }
+/// ```
+pub trait TaskPayload: Serialize + DeserializeOwned + Send + 'static {
+    /// Selects the handler: 1–128 bytes of `[A-Za-z0-9._:/-]`.
+    const KIND: &'static str;
+
+    /// What every task of this kind gets unless told otherwise. The worker takes the retry policy from here as well.
+    fn options() -> TaskOptions {
+        TaskOptions::new()
+    }
+}
+
+/// A task to be enqueued: kind, payload and options. What is invalid is kept and reported when it is sent, before
+/// anything is written.
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct Draft {
+    kind: Result<Kind, InvalidTask>,
+    payload: Result<Payload, InvalidTask>,
+    options: TaskOptions,
+}
+
+impl Draft {
+    /// A task with a typed payload.
+    pub fn of<P: TaskPayload>(payload: &P) -> Self {
+        Self {
+            kind: Kind::new(P::KIND).map_err(|error| InvalidTask::name("kind", P::KIND, error)),
+            payload: Payload::encode(payload).map_err(InvalidTask::from),
+            options: P::options(),
+        }
+    }
+
+    /// A task of any kind with a payload given as JSON, for callers that do not have the type.
+    pub fn raw(kind: impl AsRef<str>, payload: Payload) -> Self {
+        let kind = Kind::new(kind.as_ref()).map_err(|error| InvalidTask::name("kind", kind.as_ref(), error));
+        Self {
+            kind,
+            payload: Ok(payload),
+            options: TaskOptions::new(),
+        }
+    }
+
+    /// Puts other options in place of all that were set.
+    pub fn options(mut self, options: TaskOptions) -> Self {
+        self.options = options;
+        self
+    }
+
+    pub(crate) fn map_options(mut self, change: impl FnOnce(TaskOptions) -> TaskOptions) -> Self {
+        self.options = change(self.options);
+        self
+    }
+
+    option_setters!();
+
+    /// The task to insert. `secret` becomes part of its wait tokens.
+    ///
+    /// # Errors
+    /// The first thing that is invalid about it.
+    pub fn build(
+        self,
+        id: TaskId,
+        now: Timestamp,
+        secret: u64,
+        parent: Option<TaskId>,
+    ) -> Result<NewTask, InvalidTask> {
+        let options = self.options.checked()?;
+        let retry = &options.retry;
+        Ok(NewTask {
+            id,
+            kind: self.kind?,
+            payload: self.payload?,
+            run_at: options.due(now),
+            parent,
+            wait_secret: secret,
+            leased_by: None,
+            settings: Settings {
+                max_attempts: retry.max_attempts().map(|max| max.min(MAX_COUNT)),
+                give_up_at: retry.give_up_after().map(|after| now.saturating_add(after)),
+                rescue_delay: options.rescue_delay,
+                crash_budget: options.crash_budget,
+                expires_at: options.expires_at_time(now),
+                deadline_after: options.deadline_after,
+                on_wait_deadline: options.on_wait_deadline,
+                on_failed_children: options.on_failed_children,
+                retention: options.retention,
+            },
+            queue: options.queue,
+            priority: options.priority,
+            headers: options.headers,
+            unique: options.unique,
+        })
+    }
+}
+
+impl<P: TaskPayload> From<P> for Draft {
+    fn from(payload: P) -> Self {
+        Self::of(&payload)
+    }
+}

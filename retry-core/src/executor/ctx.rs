@@ -1,0 +1,294 @@
+//! What a handler can know and do besides its payload.
+
+use std::any::{Any, TypeId};
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio_util::sync::CancellationToken;
+
+use crate::draft::{Draft, InvalidTask};
+use crate::headers::Headers;
+use crate::id::TaskId;
+use crate::name::{Kind, Queue};
+use crate::payload::Payload;
+use crate::task::{Children, ClaimedTask, CompletionOutcome, Task, WaitToken};
+use crate::time::Timestamp;
+
+/// The values that handlers share, by type.
+#[derive(Clone, Default)]
+pub struct States(Arc<HashMap<TypeId, Arc<dyn Any + Send + Sync>>>);
+
+impl States {
+    pub(crate) fn new(states: HashMap<TypeId, Arc<dyn Any + Send + Sync>>) -> Self {
+        Self(Arc::new(states))
+    }
+
+    pub(crate) fn contains(&self, id: TypeId) -> bool {
+        self.0.contains_key(&id)
+    }
+
+    /// The value of type `S`.
+    #[must_use]
+    pub fn get<S: Clone + Send + Sync + 'static>(&self) -> Option<S> {
+        self.0.get(&TypeId::of::<S>())?.downcast_ref::<S>().cloned()
+    }
+}
+
+impl fmt::Debug for States {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "States({})", self.0.len())
+    }
+}
+
+/// The lease is gone: another worker may have the task. Stop, without further effects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LeaseLost;
+
+impl fmt::Display for LeaseLost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the lease is gone; another worker may have the task")
+    }
+}
+
+impl std::error::Error for LeaseLost {}
+
+/// How a context reaches its worker while the attempt runs.
+#[async_trait]
+pub(crate) trait Attempt: fmt::Debug + Send + Sync {
+    /// Stores progress; answers the new version.
+    async fn checkpoint(&self, checkpoint: Payload) -> Result<u64, LeaseLost>;
+}
+
+/// The context of one attempt. Cloning is cheap; clones share it.
+#[derive(Debug, Clone)]
+pub struct Ctx(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    task: Task,
+    headers: Headers,
+    checkpoint: Mutex<Option<Payload>>,
+    completion: Option<CompletionOutcome>,
+    version: AtomicU64,
+    cancellation: CancellationToken,
+    states: States,
+    follow_ups: Mutex<Vec<Draft>>,
+    attempt: Arc<dyn Attempt>,
+}
+
+impl Ctx {
+    pub(crate) fn new(
+        claimed: &ClaimedTask,
+        cancellation: CancellationToken,
+        states: States,
+        attempt: Arc<dyn Attempt>,
+    ) -> Self {
+        let delivered = |step: u32| step.checked_add(1) == Some(claimed.task.step);
+        let completion = claimed
+            .completion
+            .clone()
+            .filter(|completion| delivered(completion.step));
+        Self(Arc::new(Inner {
+            task: claimed.task.clone(),
+            headers: claimed.headers.clone(),
+            checkpoint: Mutex::new(claimed.checkpoint.clone()),
+            completion: completion.map(|completion| completion.outcome),
+            version: AtomicU64::new(claimed.task.version),
+            cancellation,
+            states,
+            follow_ups: Mutex::default(),
+            attempt,
+        }))
+    }
+
+    /// The task.
+    #[must_use]
+    pub fn id(&self) -> TaskId {
+        self.0.task.id
+    }
+
+    /// Its kind.
+    #[must_use]
+    pub fn kind(&self) -> &Kind {
+        &self.0.task.kind
+    }
+
+    /// Its queue.
+    #[must_use]
+    pub fn queue(&self) -> &Queue {
+        &self.0.task.queue
+    }
+
+    /// The number of this attempt in this step, from 1.
+    #[must_use]
+    pub fn attempt(&self) -> u32 {
+        self.0.task.attempt
+    }
+
+    /// The fencing token: greater in every later attempt of this task, by any worker. Store it with a side effect and
+    /// refuse a lower one, and no worker that lost its lease can overwrite its successor's work.
+    #[must_use]
+    pub fn version(&self) -> u64 {
+        self.0.version.load(Ordering::Acquire)
+    }
+
+    /// When a rescuer takes the task away from this attempt, if it has a deadline.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Timestamp> {
+        self.0.task.alarm_at
+    }
+
+    /// Waits and splits passed.
+    #[must_use]
+    pub fn step(&self) -> u32 {
+        self.0.task.step
+    }
+
+    /// How often an operator reran the task.
+    #[must_use]
+    pub fn reruns(&self) -> u32 {
+        self.0.task.reruns
+    }
+
+    /// When the task was enqueued.
+    #[must_use]
+    pub fn created_at(&self) -> Timestamp {
+        self.0.task.created_at
+    }
+
+    /// The headers it was enqueued with.
+    #[must_use]
+    pub fn headers(&self) -> &Headers {
+        &self.0.headers
+    }
+
+    /// Its children, counted over all its splits, as they stood when the attempt was claimed.
+    #[must_use]
+    pub fn children(&self) -> Children {
+        self.0.task.children
+    }
+
+    /// The progress stored last, by this attempt or an earlier one.
+    ///
+    /// # Errors
+    /// It does not describe a `T`.
+    pub fn checkpoint<T: DeserializeOwned>(&self) -> Result<Option<T>, serde_json::Error> {
+        let stored = self
+            .0
+            .checkpoint
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        stored.map(|payload| payload.decode()).transpose()
+    }
+
+    /// Stores progress under the lease. The fencing version is one higher afterwards.
+    ///
+    /// Cancel-safe: a dropped call may or may not have stored it.
+    ///
+    /// # Errors
+    /// The progress does not serialize or is too large, or the lease is gone ([`LeaseLost`] in the chain; the attempt
+    /// is cancelled then).
+    pub async fn save_checkpoint<T: Serialize + Sync + ?Sized>(
+        &self,
+        progress: &T,
+    ) -> Result<(), CheckpointError> {
+        let payload = Payload::encode(progress).map_err(|error| CheckpointError::Invalid(error.into()))?;
+        let version = self
+            .0
+            .attempt
+            .checkpoint(payload.clone())
+            .await
+            .map_err(CheckpointError::LeaseLost)?;
+        self.0.version.store(version, Ordering::Release);
+        *self.0.checkpoint.lock().unwrap_or_else(PoisonError::into_inner) = Some(payload);
+        Ok(())
+    }
+
+    /// What completed the wait of the step before; none when it reached its deadline or there was no wait.
+    ///
+    /// # Errors
+    /// It does not describe a `T`.
+    pub fn completion<T: DeserializeOwned>(&self) -> Result<Option<T>, serde_json::Error> {
+        match &self.0.completion {
+            Some(CompletionOutcome::Resume(data)) => data.decode().map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    /// The token that completes this step's wait. It may be used before the wait begins.
+    #[must_use]
+    pub fn wait_token(&self) -> WaitToken {
+        self.0.task.wait_token()
+    }
+
+    /// Whether the attempt is to stop: cancelled by an operator, lease lost, timed out, or shutting down.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        self.0.cancellation.is_cancelled()
+    }
+
+    /// Ends when the attempt is to stop. Cancel-safe.
+    pub async fn cancelled(&self) {
+        self.0.cancellation.cancelled().await;
+    }
+
+    /// The token behind [`cancelled`](Self::cancelled), to hand to code of your own.
+    #[must_use]
+    pub fn cancellation(&self) -> CancellationToken {
+        self.0.cancellation.clone()
+    }
+
+    /// Whether effects are to be left out. Always false in a real store.
+    #[must_use]
+    pub fn is_dry_run(&self) -> bool {
+        false
+    }
+
+    /// Enqueues a task in the same write that records this attempt's success; not at all if it does not succeed.
+    pub fn enqueue_on_success(&self, task: impl Into<Draft>) {
+        self.0
+            .follow_ups
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(task.into());
+    }
+
+    pub(crate) fn take_follow_ups(&self) -> Vec<Draft> {
+        std::mem::take(&mut *self.0.follow_ups.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(crate) fn states(&self) -> &States {
+        &self.0.states
+    }
+}
+
+/// Why progress was not stored.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum CheckpointError {
+    /// It cannot be kept.
+    Invalid(InvalidTask),
+    /// The lease is gone.
+    LeaseLost(LeaseLost),
+}
+
+impl fmt::Display for CheckpointError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the checkpoint was not stored")
+    }
+}
+
+impl std::error::Error for CheckpointError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Invalid(error) => Some(error),
+            Self::LeaseLost(error) => Some(error),
+        }
+    }
+}
