@@ -205,7 +205,7 @@ impl Shared {
         for _ in 0..TRIES {
             let detail = self.store.get(id).await?.ok_or(Error::NotFound(id))?;
             let action = transition(&detail.task, event(), now, self.random.next_u64())?;
-            match self.write(&detail, action).await? {
+            match self.write(&detail, action).await?.0 {
                 Applied::Done { .. } | Applied::Repeated => {
                     return Ok(self.store.get(id).await?.unwrap_or(detail));
                 }
@@ -222,7 +222,8 @@ impl Shared {
         Err(Error::Changed(Box::new(detail)))
     }
 
-    pub(super) async fn write(&self, detail: &TaskDetail, action: Action) -> Result<Applied> {
+    /// Writes an edit; answers how it ended and how often it was sent.
+    pub(super) async fn write(&self, detail: &TaskDetail, action: Action) -> Result<(Applied, u32)> {
         let (id, version) = (detail.task.id, detail.task.version);
         let edit = Edit {
             id,
@@ -231,9 +232,12 @@ impl Shared {
             action,
             insert: Vec::new(),
         };
-        Ok(resend(self.clock.as_ref(), || {
+        let mut sent = 0;
+        let applied = resend(self.clock.as_ref(), || {
+            sent += 1;
             self.store.apply(edit.clone(), self.clock.now())
-        })
-        .await?)
+        });
+        let applied = applied.await?;
+        Ok((applied, sent))
     }
 }

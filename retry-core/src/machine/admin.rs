@@ -54,6 +54,9 @@ pub(super) fn rerun(
     if !task.state.is_final() {
         return Err(Rejected::State(task.state));
     }
+    if task.children.open > 0 {
+        return Err(Rejected::ChildrenOpen);
+    }
     let at = at.max(now);
     let moved = |limit: Option<Timestamp>| {
         limit.map(|limit| at.saturating_add(limit.saturating_since(task.created_at)))

@@ -112,7 +112,7 @@ pub enum Rejected {
     TooEarly,
     /// The task already waits with this flag set.
     AlreadyRequested,
-    /// A parent with open children cannot be released.
+    /// A parent with open children is neither released nor rerun.
     ChildrenOpen,
 }
 

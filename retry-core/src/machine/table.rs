@@ -164,7 +164,7 @@ pub const TABLE: &[Rule] = &[
         &[Succeeded, Failed, Cancelled],
         &[Pending],
         "=0",
-        "same step, or the first; retakes its unique key or answers `KeyTaken`; a child only while its parent is Joining",
+        "no child open; same step, or the first; retakes its unique key or answers `KeyTaken`; a child only while its parent is Joining",
     ),
     rule("reschedule", &[Pending], &[Pending], "", "the past means now"),
     rule("edit", &[Pending], &[Pending], "", "payload, headers"),

@@ -91,12 +91,17 @@ pub(super) fn complete(task: &Task, outcome: CompletionOutcome, now: Timestamp) 
             ..end(task, State::Failed, now)
         },
         CompletionOutcome::Retry { at, error } => {
-            let attempt = if task.state == State::Waiting {
-                task.attempt
-            } else {
-                0
-            };
-            let cold = cold(|cold| cold.last_error = Field::Set(error));
+            let delivered = task.state == State::Running;
+            let cold = cold(|cold| {
+                cold.last_error = Field::Set(error);
+                // Back in the step that waited: what was kept for the step after it is void.
+                cold.completion = if delivered {
+                    CompletionChange::Clear
+                } else {
+                    CompletionChange::Keep
+                };
+            });
+            let attempt = if delivered { 0 } else { task.attempt };
             Target {
                 attempt,
                 step: waited_step,
