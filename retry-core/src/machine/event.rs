@@ -69,6 +69,8 @@ pub enum Event {
     DeadlinePassed,
     /// The start deadline passed.
     Expire,
+    /// A parent's children have all ended, and its cancel was requested or its policy makes it fail.
+    ChildrenEnded,
     /// The alarm of an ended parent rang and no child is open any more.
     AlarmDone,
     /// An operator cancels it.

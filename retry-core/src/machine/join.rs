@@ -1,25 +1,23 @@
 //! What the end of a child does to its parent.
+//!
+//! The store wakes the parent, or rings its alarm so that a rescuer ends it. It never makes a parent final: that would
+//! touch the parent's own parent, and a chain of ancestors has no bound.
 
-use super::target::{cancelled, end, pending};
-use crate::task::{ErrorText, FailedChildren, State, Task};
+use super::Rejected;
+use super::target::{cancelled, cold, end, expect, pending};
+use crate::task::{Action, Change, ErrorText, FailedChildren, Field, State, Target, Task};
 use crate::time::Timestamp;
 
 /// A parent's hot fields after its children changed. Written without raising the version: the parent's own edits stay
 /// valid, because they are guarded by its state as well.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Joined {
-    /// The new state: pending, failed or cancelled.
+    /// Pending in the next step, or still joining with its alarm ringing.
     pub state: State,
     /// When it is due.
     pub run_at: Timestamp,
     /// The next instant at which something must happen without a claim.
     pub alarm_at: Option<Timestamp>,
-    /// When it may be forgotten.
-    pub purge_at: Option<Timestamp>,
-    /// Whether it holds its unique key.
-    pub holds_key: bool,
-    /// The last error, when it failed by its children.
-    pub last_error: Option<ErrorText>,
 }
 
 /// Decides what becomes of `parent`, whose counters are already the new ones. None: it stays as it is.
@@ -28,33 +26,61 @@ pub fn join(parent: &Task, now: Timestamp) -> Option<Joined> {
     if parent.state != State::Joining || parent.children.open > 0 {
         return None;
     }
-    let mut last_error = None;
-    let to = if parent.cancel_requested {
-        cancelled(parent, now)
-    } else if parent.children.failed == 0 {
-        pending(parent, now)
+    if ends(parent).is_some() {
+        return Some(Joined {
+            state: State::Joining,
+            run_at: parent.run_at,
+            alarm_at: Some(now),
+        });
+    }
+    let held = parent.children.failed > 0 && parent.settings.on_failed_children == FailedChildren::Hold;
+    let alarm_at = parent.settings.expires_at;
+    (!held).then_some(Joined {
+        state: State::Pending,
+        run_at: now,
+        alarm_at,
+    })
+}
+
+/// The final state that awaits a parent none of whose children is open, if any does.
+fn ends(parent: &Task) -> Option<State> {
+    let fails = parent.children.failed > 0 && parent.settings.on_failed_children == FailedChildren::Fail;
+    if parent.cancel_requested {
+        Some(State::Cancelled)
     } else {
-        match parent.settings.on_failed_children {
-            FailedChildren::Reduce => pending(parent, now),
-            FailedChildren::Hold => return None,
-            FailedChildren::Fail => {
-                let children = parent.children;
-                last_error = Some(ErrorText::new(format!(
-                    "{} of {} children failed",
-                    children.failed, children.total
-                )));
-                end(parent, State::Failed, now)
+        fails.then_some(State::Failed)
+    }
+}
+
+/// Ends a parent whose children have all ended, because its cancel was requested or its policy says so. Should a child
+/// be rerun meanwhile, the parent goes on waiting.
+pub(super) fn end_joined(task: &Task, now: Timestamp) -> Result<Action, Rejected> {
+    expect(task, State::Joining)?;
+    if task.children.open > 0 {
+        return Err(Rejected::ChildrenOpen);
+    }
+    let ended = match ends(task) {
+        Some(State::Failed) => {
+            let (failed, total) = (task.children.failed, task.children.total);
+            let error = ErrorText::new(format!("{failed} of {total} children failed"));
+            Target {
+                cold: cold(|cold| cold.last_error = Field::Set(error)),
+                ..end(task, State::Failed, now)
             }
         }
+        Some(_) => cancelled(task, now),
+        None => return Err(Rejected::State(task.state)),
     };
-    let (state, run_at, alarm_at, purge_at, holds_key) =
-        (to.state, to.run_at, to.alarm_at, to.purge_at, to.holds_key);
-    Some(Joined {
-        state,
-        run_at,
-        alarm_at,
-        purge_at,
-        holds_key,
-        last_error,
-    })
+    let waits = Target {
+        state: State::Joining,
+        alarm_at: None,
+        ..pending(task, task.run_at)
+    };
+    Ok(Action::Set(Change {
+        from: State::Joining,
+        to: waits,
+        if_cancelled: None,
+        if_completed: None,
+        if_none_open: Some(Box::new(ended)),
+    }))
 }

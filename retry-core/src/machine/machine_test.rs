@@ -92,6 +92,7 @@ fn events() -> Vec<(&'static str, Event)> {
         ("deadline passed", Event::DeadlinePassed),
         ("expire", Event::Expire),
         ("alarm done", Event::AlarmDone),
+        ("children ended", Event::ChildrenEnded),
         ("cancel", Event::Cancel),
         ("release", Event::Release),
         (
@@ -295,6 +296,8 @@ fn variants(state: State) -> Vec<Task> {
     let mut all = tasks(state);
     all.extend(tasks(state).into_iter().map(|mut task| {
         task.settings.on_wait_deadline = OnWaitDeadline::Fail;
+        task.settings.on_failed_children = FailedChildren::Fail;
+        task.children.failed = 1;
         task.settings.give_up_at = None;
         task
     }));
@@ -610,12 +613,34 @@ fn join_follows_the_policy_when_no_child_is_open() {
         (1, FailedChildren::Hold, true, Some(State::Cancelled)),
         (0, FailedChildren::Reduce, true, Some(State::Cancelled)),
     ] {
-        let joined = join(&parent(failed, policy, flagged), NOW);
-        assert_eq!(
-            joined.map(|joined| joined.state),
-            state,
-            "{failed} failed, {policy:?}, flagged {flagged}"
-        );
+        let parent = parent(failed, policy, flagged);
+        let joined = join(&parent, NOW);
+        let why = format!("{failed} failed, {policy:?}, flagged {flagged}");
+        match state {
+            None => assert_eq!(joined, None, "{why}"),
+            Some(State::Pending) => {
+                assert_eq!(joined.map(|joined| joined.state), Some(State::Pending), "{why}")
+            }
+            Some(ended) => {
+                let rings = Joined {
+                    state: State::Joining,
+                    run_at: parent.run_at,
+                    alarm_at: Some(NOW),
+                };
+                assert_eq!(joined, Some(rings), "{why}");
+                let change = decide(&parent, Event::ChildrenEnded);
+                assert_eq!(
+                    change.if_none_open.map(|target| target.state),
+                    Some(ended),
+                    "{why}"
+                );
+                assert_eq!(
+                    (change.to.state, change.to.alarm_at),
+                    (State::Joining, None),
+                    "{why}"
+                );
+            }
+        }
     }
     let open = Task {
         children: Children {

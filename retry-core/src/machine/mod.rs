@@ -48,6 +48,7 @@ pub fn transition(task: &Task, event: Event, now: Timestamp, random: u64) -> Res
         Event::DeadlinePassed => rescue::deadline_passed(task, now, random),
         Event::Expire => rescue::expire(task, now),
         Event::AlarmDone => rescue::alarm_done(task, now),
+        Event::ChildrenEnded => join::end_joined(task, now),
         Event::Cancel => admin::cancel(task, now),
         Event::Release => admin::release(task, now),
         Event::Rerun { at, from_start } => admin::rerun(task, at, from_start, now),

@@ -111,11 +111,18 @@ pub const TABLE: &[Rule] = &[
         "by `on_wait_deadline`",
     ),
     rule(
+        "children ended",
+        &[Joining],
+        &[Failed, Cancelled, Joining],
+        "",
+        "by a rescuer, when no child is open: Cancelled when flagged, Failed by the policy for failed children; Joining should a child be rerun meanwhile",
+    ),
+    rule(
         "child final",
         &[Joining],
-        &[Pending, Failed, Cancelled],
+        &[Pending, Joining],
         "",
-        "when no child is open: by the policy for failed children, Cancelled when flagged; Hold stays; raises no version; in any other state only the counters change",
+        "when no child is open: Pending in the next step; flagged, or Fail with failures: its alarm rings and a rescuer ends it; Hold with failures: stays; raises no version; in any other state only the counters change",
     ),
     rule(
         "lease lost",

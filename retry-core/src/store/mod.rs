@@ -81,7 +81,8 @@ pub trait TaskStore: fmt::Debug + Send + Sync + 'static {
     ///
     /// Edits answer as if applied one after another; each is atomic with its inserts, the batch is not: a stale edit
     /// does not touch its neighbours (laws 6, 8). When an edit ends a child, its parent's counters and, by
-    /// [`join`](crate::machine::join), its state change in the same write; the parent's version does not. A unique key
+    /// [`join`](crate::machine::join), its state or alarm change in the same write; the parent's version does not. A
+    /// parent that is not stored any more is passed over. A unique key
     /// that an edit frees is free for the edit's own inserts.
     /// A rerun of a child is [`Applied::Stale`] unless its parent is joining. A deletion of a child is `Stale` while its
     /// parent is not final.

@@ -179,7 +179,7 @@ impl Rows {
             .is_some_and(|parent| parent.detail.task.state == State::Joining)
     }
 
-    /// Counts the end, or the rerun, of a child at its parent, which may end in turn.
+    /// Counts the end, or the rerun, of a child at its parent, which wakes when no child is open.
     fn tell_parent(&mut self, before: &Task, after: &Task, now: Timestamp) {
         let Some(mut row) = after.parent.and_then(|parent| self.rows.get(&parent)).cloned() else {
             return;
@@ -198,16 +198,12 @@ impl Rows {
             }
             _ => return,
         }
-        let parent_before = row.detail.task.clone();
         if let Some(joined) = join(&row.detail.task, now) {
             let task = &mut row.detail.task;
             (task.state, task.run_at, task.alarm_at) = (joined.state, joined.run_at, joined.alarm_at);
-            (task.purge_at, task.holds_key, task.updated_at) = (joined.purge_at, joined.holds_key, now);
-            row.detail.last_error = joined.last_error.or(row.detail.last_error);
+            task.updated_at = now;
         }
-        let parent_after = row.detail.task.clone();
         self.put(row);
-        self.tell_parent(&parent_before, &parent_after, now);
     }
 }
 
