@@ -3,6 +3,7 @@
 pub mod client;
 pub mod clock;
 pub mod draft;
+pub mod engine;
 pub mod executor;
 pub mod headers;
 pub mod id;

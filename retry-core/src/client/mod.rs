@@ -167,6 +167,10 @@ impl<S: TaskStore + ?Sized> Client<S> {
     pub fn store(&self) -> &Arc<S> {
         &self.store
     }
+
+    pub(crate) fn erased_store(&self) -> Arc<dyn TaskStore> {
+        Arc::clone(&self.shared.store)
+    }
 }
 
 impl Shared {

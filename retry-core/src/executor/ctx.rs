@@ -3,7 +3,6 @@
 use std::any::{Any, TypeId};
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
@@ -60,8 +59,11 @@ impl std::error::Error for LeaseLost {}
 /// How a context reaches its worker while the attempt runs.
 #[async_trait]
 pub(crate) trait Attempt: fmt::Debug + Send + Sync {
-    /// Stores progress; answers the new version.
-    async fn checkpoint(&self, checkpoint: Payload) -> Result<u64, LeaseLost>;
+    /// The task's version as this attempt knows it.
+    fn version(&self) -> u64;
+
+    /// Stores progress; raises the version.
+    async fn checkpoint(&self, checkpoint: Payload) -> Result<(), LeaseLost>;
 }
 
 /// The context of one attempt. Cloning is cheap; clones share it.
@@ -74,7 +76,6 @@ struct Inner {
     headers: Headers,
     checkpoint: Mutex<Option<Payload>>,
     completion: Option<CompletionOutcome>,
-    version: AtomicU64,
     cancellation: CancellationToken,
     states: States,
     follow_ups: Mutex<Vec<Draft>>,
@@ -98,7 +99,6 @@ impl Ctx {
             headers: claimed.headers.clone(),
             checkpoint: Mutex::new(claimed.checkpoint.clone()),
             completion: completion.map(|completion| completion.outcome),
-            version: AtomicU64::new(claimed.task.version),
             cancellation,
             states,
             follow_ups: Mutex::default(),
@@ -134,7 +134,7 @@ impl Ctx {
     /// refuse a lower one, and no worker that lost its lease can overwrite its successor's work.
     #[must_use]
     pub fn version(&self) -> u64 {
-        self.0.version.load(Ordering::Acquire)
+        self.0.attempt.version()
     }
 
     /// When a rescuer takes the task away from this attempt, if it has a deadline.
@@ -199,13 +199,11 @@ impl Ctx {
         progress: &T,
     ) -> Result<(), CheckpointError> {
         let payload = Payload::encode(progress).map_err(|error| CheckpointError::Invalid(error.into()))?;
-        let version = self
-            .0
+        self.0
             .attempt
             .checkpoint(payload.clone())
             .await
             .map_err(CheckpointError::LeaseLost)?;
-        self.0.version.store(version, Ordering::Release);
         *self.0.checkpoint.lock().unwrap_or_else(PoisonError::into_inner) = Some(payload);
         Ok(())
     }

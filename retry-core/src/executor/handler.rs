@@ -28,7 +28,7 @@ pub trait Handler<P, Args>: Clone + Send + Sync + 'static {
 
 macro_rules! handler {
     ($($arg:ident),*) => {
-        #[expect(non_snake_case, unused_variables, reason = "the macro names values after their types")]
+        #[allow(non_snake_case, unused_variables, reason = "the macro names values after their types")]
         impl<P, F, Fut, R, E, $($arg,)*> Handler<P, ($($arg,)*)> for F
         where
             P: TaskPayload,
@@ -57,7 +57,6 @@ macro_rules! handler {
     };
 }
 
-#[expect(unused, reason = "not called by the handler without extractors")]
 fn missing() -> BoxFuture<'static, Result<Outcome, HandlerError>> {
     Box::pin(std::future::ready(Err("a shared state is missing".into())))
 }

@@ -1,0 +1,384 @@
+//! Builds a worker and refuses what cannot work.
+
+use std::any::{Any, TypeId};
+use std::collections::{BTreeSet, HashMap};
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::config::Config;
+use super::kind::{KindEntry, KindOptions};
+use super::worker::{Setup, Worker};
+use crate::client::Client;
+use crate::clock::{Clock, SystemClock};
+use crate::draft::{TaskOptions, TaskPayload};
+use crate::executor::{Executor, Handler, States, typed};
+use crate::name::{InvalidName, Kind, Queue, WorkerName};
+use crate::seams::{Random, Spawn, SystemRandom, TokioSpawn};
+use crate::store::TaskStore;
+
+/// Why a worker cannot be built.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// No handler is registered.
+    NoHandlers,
+    /// Two handlers for one kind.
+    DuplicateKind(Kind),
+    /// A handler takes `State<T>` of a type that was not given.
+    MissingState {
+        /// The handler's kind.
+        kind: Kind,
+        /// The type.
+        state: &'static str,
+    },
+    /// A name is invalid.
+    Name {
+        /// Which one.
+        what: &'static str,
+        /// What was given.
+        given: String,
+        /// The rule it breaks.
+        error: InvalidName,
+    },
+    /// A setting must be more than zero.
+    Zero(&'static str),
+    /// The lease is too short to be kept.
+    LeaseTooShort {
+        /// What was given.
+        given: Duration,
+        /// What is allowed.
+        least: Duration,
+    },
+}
+
+impl fmt::Display for BuildError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoHandlers => f.write_str("a worker needs at least one handler: call .handler(…)"),
+            Self::DuplicateKind(kind) => write!(f, "the kind {kind} has two handlers"),
+            Self::MissingState { kind, state } => {
+                write!(
+                    f,
+                    "the handler of {kind} takes State<{state}>: give it with .state(…)"
+                )
+            }
+            Self::Name { what, given, error } => write!(f, "invalid {what} {given:?}: {error}"),
+            Self::Zero(what) => write!(f, "{what} must be more than zero"),
+            Self::LeaseTooShort { given, least } => {
+                write!(f, "a lease of {given:?} is too short, at least {least:?}")
+            }
+        }
+    }
+}
+
+impl std::error::Error for BuildError {}
+
+/// Anything a worker can take as its store: the store itself, an `Arc` of it, or a client.
+pub trait IntoStore {
+    /// The store.
+    fn into_store(self) -> Arc<dyn TaskStore>;
+}
+
+impl<S: TaskStore> IntoStore for S {
+    fn into_store(self) -> Arc<dyn TaskStore> {
+        Arc::new(self)
+    }
+}
+
+impl<S: TaskStore> IntoStore for Arc<S> {
+    fn into_store(self) -> Arc<dyn TaskStore> {
+        self
+    }
+}
+
+impl IntoStore for Arc<dyn TaskStore> {
+    fn into_store(self) -> Arc<dyn TaskStore> {
+        self
+    }
+}
+
+impl<S: TaskStore + ?Sized> IntoStore for &Client<S> {
+    fn into_store(self) -> Arc<dyn TaskStore> {
+        self.erased_store()
+    }
+}
+
+/// Builds a [`Worker`]. Mistakes are reported by [`build`](Self::build).
+#[derive(Debug)]
+#[must_use]
+pub struct WorkerBuilder {
+    store: Arc<dyn TaskStore>,
+    config: Config,
+    kinds: HashMap<Kind, Arc<KindEntry>>,
+    queues: BTreeSet<Queue>,
+    default_queues: BTreeSet<Queue>,
+    states: HashMap<TypeId, Arc<dyn Any + Send + Sync>>,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+    spawn: Arc<dyn Spawn>,
+    invalid: Option<BuildError>,
+}
+
+impl WorkerBuilder {
+    pub(super) fn new(store: Arc<dyn TaskStore>) -> Self {
+        let host = host();
+        let config = Config::new(default_name(&host), host);
+        Self {
+            store,
+            config,
+            kinds: HashMap::new(),
+            queues: BTreeSet::new(),
+            default_queues: BTreeSet::new(),
+            states: HashMap::new(),
+            clock: Arc::new(SystemClock::new()),
+            random: Arc::new(SystemRandom::new()),
+            spawn: Arc::new(TokioSpawn),
+            invalid: None,
+        }
+    }
+
+    fn refuse(mut self, error: BuildError) -> Self {
+        self.invalid.get_or_insert(error);
+        self
+    }
+
+    /// Runs tasks of the kind of `P` with an async function.
+    pub fn handler<P, Args, H>(self, handler: H) -> Self
+    where
+        P: TaskPayload,
+        Args: 'static,
+        H: Handler<P, Args>,
+    {
+        self.handler_with(handler, |options| options)
+    }
+
+    /// As [`handler`](Self::handler), with options for the kind.
+    pub fn handler_with<P, Args, H>(
+        self,
+        handler: H,
+        options: impl FnOnce(KindOptions) -> KindOptions,
+    ) -> Self
+    where
+        P: TaskPayload,
+        Args: 'static,
+        H: Handler<P, Args>,
+    {
+        self.register(P::KIND, typed(handler), P::options(), options(KindOptions::new()))
+    }
+
+    /// Runs tasks of `kind` with an executor of one's own. `defaults` are the options its tasks are enqueued with, as
+    /// far as the worker needs them: queue and retry policy.
+    pub fn executor(
+        self,
+        kind: impl AsRef<str>,
+        executor: Arc<dyn Executor>,
+        defaults: TaskOptions,
+        options: KindOptions,
+    ) -> Self {
+        self.register(kind.as_ref(), executor, defaults, options)
+    }
+
+    fn register(
+        mut self,
+        kind: &str,
+        executor: Arc<dyn Executor>,
+        defaults: TaskOptions,
+        options: KindOptions,
+    ) -> Self {
+        let name = match Kind::new(kind) {
+            Ok(name) => name,
+            Err(error) => {
+                return self.refuse(BuildError::Name {
+                    what: "kind",
+                    given: kind.to_owned(),
+                    error,
+                });
+            }
+        };
+        if options.concurrency == Some(0) || options.timeout.is_some_and(|timeout| timeout.is_zero()) {
+            return self.refuse(BuildError::Zero("a kind's concurrency or timeout"));
+        }
+        let retry = options.retry.clone().unwrap_or_else(|| defaults.retry.clone());
+        let prefetch = defaults.retry.max_attempts() != Some(1);
+        let entry = Arc::new(KindEntry {
+            executor,
+            retry,
+            options,
+            prefetch,
+        });
+        if self.kinds.insert(name.clone(), entry).is_some() {
+            return self.refuse(BuildError::DuplicateKind(name));
+        }
+        self.default_queues.insert(defaults.queue);
+        self
+    }
+
+    /// Shares a value with handlers that take [`State`](crate::executor::State)`<S>`.
+    pub fn state<S: Clone + Send + Sync + 'static>(mut self, state: S) -> Self {
+        self.states.insert(TypeId::of::<S>(), Arc::new(state));
+        self
+    }
+
+    /// Claims from this queue, and only from those named so. Without it the worker claims from the queues that its
+    /// kinds' payloads name.
+    pub fn queue(mut self, queue: impl AsRef<str>) -> Self {
+        match Queue::new(queue.as_ref()) {
+            Ok(queue) => {
+                self.queues.insert(queue);
+                self
+            }
+            Err(error) => self.refuse(BuildError::Name {
+                what: "queue",
+                given: queue.as_ref().to_owned(),
+                error,
+            }),
+        }
+    }
+
+    /// Claims from this queue and runs at most `limit` of its tasks at once.
+    pub fn queue_with_limit(self, queue: impl AsRef<str>, limit: usize) -> Self {
+        let mut builder = self.queue(queue.as_ref());
+        if let Ok(queue) = Queue::new(queue.as_ref()) {
+            builder.config.queue_limits.insert(queue, limit);
+        }
+        builder
+    }
+
+    /// How many attempts run at once; 64 unless told otherwise.
+    pub fn concurrency(mut self, limit: usize) -> Self {
+        self.config.concurrency = limit;
+        self
+    }
+
+    /// How many claimed tasks may wait for a permit; as many as run at once unless told otherwise, at most 1,000.
+    pub fn prefetch(mut self, tasks: usize) -> Self {
+        self.config.prefetch = Some(tasks);
+        self
+    }
+
+    /// How long the store keeps this worker's tasks for it without a heartbeat, which comes three times as often; 15 s
+    /// unless told otherwise, at least 1 s.
+    pub fn lease(mut self, lease: Duration) -> Self {
+        self.config.lease = lease;
+        self
+    }
+
+    /// How long an idle worker sleeps at most when no hint comes; 1 s unless told otherwise.
+    pub fn idle_poll(mut self, interval: Duration) -> Self {
+        self.config.idle_poll = interval;
+        self
+    }
+
+    /// How often it looks for expired tasks of any worker; 1 s unless told otherwise.
+    pub fn rescue_interval(mut self, interval: Duration) -> Self {
+        self.config.rescue_interval = interval;
+        self
+    }
+
+    /// How often it purges ended tasks; 5 s unless told otherwise.
+    pub fn purge_interval(mut self, interval: Duration) -> Self {
+        self.config.purge_interval = interval;
+        self
+    }
+
+    /// How long handlers may go on after a shutdown began before they are cancelled; 10 s unless told otherwise.
+    pub fn shutdown_grace(mut self, grace: Duration) -> Self {
+        self.config.shutdown_grace = grace;
+        self
+    }
+
+    /// How long a cancelled handler may take to end by itself before its future is dropped; 2 s unless told otherwise.
+    pub fn cancel_grace(mut self, grace: Duration) -> Self {
+        self.config.cancel_grace = grace;
+        self
+    }
+
+    /// The worker's name, shown to operators; host and process id unless told otherwise.
+    pub fn name(mut self, name: impl AsRef<str>) -> Self {
+        match WorkerName::new(name.as_ref()) {
+            Ok(name) => {
+                self.config.name = name;
+                self
+            }
+            Err(error) => self.refuse(BuildError::Name {
+                what: "worker name",
+                given: name.as_ref().to_owned(),
+                error,
+            }),
+        }
+    }
+
+    /// The clock.
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// The source of randomness.
+    pub fn random(mut self, random: Arc<dyn Random>) -> Self {
+        self.random = random;
+        self
+    }
+
+    /// What runs the loops and the attempts.
+    pub fn spawn(mut self, spawn: Arc<dyn Spawn>) -> Self {
+        self.spawn = spawn;
+        self
+    }
+
+    /// The worker.
+    ///
+    /// # Errors
+    /// The first mistake that was made.
+    pub fn build(self) -> Result<Worker, BuildError> {
+        if let Some(error) = self.invalid {
+            return Err(error);
+        }
+        if self.kinds.is_empty() {
+            return Err(BuildError::NoHandlers);
+        }
+        self.config.check()?;
+        let states = States::new(self.states);
+        for (kind, entry) in &self.kinds {
+            if let Some(missing) = entry.requires().iter().find(|need| !states.contains(need.id)) {
+                return Err(BuildError::MissingState {
+                    kind: kind.clone(),
+                    state: missing.name,
+                });
+            }
+        }
+        let queues = if self.queues.is_empty() {
+            self.default_queues
+        } else {
+            self.queues
+        };
+        Ok(Worker::new(Setup {
+            store: self.store,
+            config: self.config,
+            kinds: self.kinds,
+            queues: queues.into_iter().collect(),
+            states,
+            clock: self.clock,
+            random: self.random,
+            spawn: self.spawn,
+        }))
+    }
+}
+
+fn host() -> String {
+    let told = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
+    let told = told
+        .or_else(|| std::env::var("HOSTNAME").ok())
+        .or_else(|| std::env::var("COMPUTERNAME").ok());
+    told.map(|name| name.trim().to_owned())
+        .filter(|name| !name.is_empty())
+        .unwrap_or_else(|| "unknown".to_owned())
+}
+
+fn default_name(host: &str) -> WorkerName {
+    let allowed = |c: &char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+    let host: String = host.chars().filter(allowed).take(100).collect();
+    let name = format!("{host}:{}", std::process::id());
+    WorkerName::new(&name).unwrap_or_else(|_| unreachable!("{name} has allowed characters only"))
+}

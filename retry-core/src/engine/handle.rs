@@ -1,0 +1,139 @@
+//! A running worker, and how it stops.
+//!
+//! ```text
+//! stop claiming ─ hand back what waits ─ grace ─ cancel the rest ─ they end ─ hand back ─ flush ─ close the session
+//! ```
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use futures_util::future::select;
+use tokio_util::sync::CancellationToken;
+
+use super::drive::{Step, drive};
+use super::heartbeat::Heartbeat;
+use super::held::CancelReason;
+use super::maintainer::Maintainer;
+use super::part::{Engine, Part, lock};
+use super::pump::Pump;
+use super::rescuer::Rescuer;
+use super::worker::Setup;
+use crate::store::TaskStore;
+
+/// How long a shutdown tries to write the last outcomes to a store that fails. What is not written is rescued later.
+const FLUSH_LIMIT: Duration = Duration::from_secs(10);
+
+/// A running worker.
+#[derive(Debug)]
+#[must_use = "a dropped handle stops the worker"]
+pub struct WorkerHandle {
+    engine: Arc<Engine>,
+    parts: Vec<Arc<Part>>,
+    stop: CancellationToken,
+    loops: Arc<AtomicUsize>,
+}
+
+impl WorkerHandle {
+    pub(super) fn start(setup: Arc<Setup>) -> Self {
+        let engine = Engine::new(Arc::clone(&setup));
+        let members = setup.store.parts();
+        let stores: Vec<Arc<dyn TaskStore>> = if members.is_empty() {
+            vec![Arc::clone(&setup.store)]
+        } else {
+            members
+        };
+        let parts: Vec<_> = stores
+            .into_iter()
+            .map(|store| Part::new(Arc::clone(&engine), store))
+            .collect();
+        let handle = Self {
+            engine,
+            parts,
+            stop: CancellationToken::new(),
+            loops: Arc::default(),
+        };
+        for part in &handle.parts {
+            handle.spawn(Heartbeat::new(Arc::clone(part)));
+            handle.spawn(Pump::new(Arc::clone(part)));
+            handle.spawn(Rescuer::new(Arc::clone(part)));
+            handle.spawn(Maintainer::new(Arc::clone(part)));
+        }
+        handle
+    }
+
+    fn spawn(&self, steps: impl Step) {
+        let (stop, loops, engine) = (
+            self.stop.clone(),
+            Arc::clone(&self.loops),
+            Arc::clone(&self.engine),
+        );
+        loops.fetch_add(1, Ordering::AcqRel);
+        let running = async move {
+            drive(steps, stop).await;
+            loops.fetch_sub(1, Ordering::AcqRel);
+            engine.progress.notify_waiters();
+        };
+        self.engine.setup.spawn.spawn(Box::pin(running));
+    }
+
+    /// Attempts that run now.
+    #[must_use]
+    pub fn running(&self) -> usize {
+        self.engine.permits.taken_in_all()
+    }
+
+    /// Waits until every part is as asked.
+    pub(super) async fn until(&self, done: impl Fn(&Part) -> bool) {
+        self.engine
+            .until(|| self.parts.iter().all(|part| done(part)))
+            .await;
+    }
+
+    /// Stops gracefully: claims nothing more, hands back what was claimed ahead, lets handlers end within the grace,
+    /// cancels the rest and hands it back after it has ended, writes the last outcomes and closes the session.
+    ///
+    /// If this future is dropped, the worker stops without grace.
+    pub async fn shutdown(self) {
+        tracing::info!(running = self.running(), "shutting down");
+        self.engine.stop_claiming();
+        self.parts.iter().for_each(|part| part.hand_back_buffer());
+        let config = &self.engine.setup.config;
+        let engine = &self.engine;
+        let ended = || engine.permits.taken_in_all() == 0;
+        self.at_most(config.shutdown_grace, engine.until(ended)).await;
+        self.parts
+            .iter()
+            .for_each(|part| part.held.cancel_all(CancelReason::Shutdown));
+        engine.until(ended).await;
+        self.at_most(FLUSH_LIMIT, self.until(|part| part.outbox.is_empty()))
+            .await;
+        self.stop.cancel();
+        engine.until(|| self.loops.load(Ordering::Acquire) == 0).await;
+        for part in &self.parts {
+            let session = *lock(&part.session);
+            if let Some(id) = session.id()
+                && let Err(error) = part.store.close_session(id).await
+            {
+                tracing::warn!(%error, "the session was not closed; its lease will end by itself");
+            }
+        }
+        tracing::info!("shut down");
+    }
+
+    async fn at_most(&self, limit: Duration, done: impl Future<Output = ()> + Send) {
+        let clock = &self.engine.setup.clock;
+        let over = clock.sleep_until(clock.monotonic() + limit);
+        drop(select(Box::pin(done), over).await);
+    }
+}
+
+impl Drop for WorkerHandle {
+    fn drop(&mut self) {
+        self.engine.stop_claiming();
+        self.stop.cancel();
+        self.parts
+            .iter()
+            .for_each(|part| part.held.cancel_all(CancelReason::Shutdown));
+    }
+}

@@ -1,0 +1,126 @@
+//! How one kind is run.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::draft::TaskPayload;
+use crate::executor::{Executor, Handler, Requirement, typed};
+use crate::policy::RetryPolicy;
+
+/// What happens to a running handler when its worker's lease ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnLeaseLost {
+    /// It is cancelled: another worker may start the task.
+    #[default]
+    Cancel,
+    /// It goes on; its outcome is recorded if nobody took the task meanwhile.
+    Continue,
+}
+
+/// How a worker runs one kind.
+#[derive(Clone, Default)]
+#[must_use]
+pub struct KindOptions {
+    pub(super) retry: Option<RetryPolicy>,
+    pub(super) timeout: Option<Duration>,
+    pub(super) concurrency: Option<usize>,
+    pub(super) fallback: Option<Fallback>,
+    pub(super) on_lease_lost: OnLeaseLost,
+}
+
+#[derive(Clone)]
+pub(super) struct Fallback {
+    pub(super) threshold: u32,
+    pub(super) executor: Arc<dyn Executor>,
+}
+
+impl KindOptions {
+    /// The defaults.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The delays between attempts, in place of the payload's own policy. (The number of attempts and the give-up time
+    /// are the task's, fixed when it was enqueued.)
+    pub fn retry(mut self, policy: RetryPolicy) -> Self {
+        self.retry = Some(policy);
+        self
+    }
+
+    /// How long one attempt may take. Then it is cancelled and counts as failed.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = Some(timeout);
+        self
+    }
+
+    /// How many tasks of this kind this worker runs at once.
+    pub fn concurrency(mut self, limit: usize) -> Self {
+        self.concurrency = Some(limit);
+        self
+    }
+
+    /// Runs `handler` in the same attempt when the primary failed and the attempt's number is above `threshold` (0: from
+    /// the first failure on). If it succeeds the task has succeeded, by fallback; if it fails, the primary's error
+    /// decides whether to retry.
+    pub fn fallback<P, Args, H>(self, threshold: u32, handler: H) -> Self
+    where
+        P: TaskPayload,
+        Args: 'static,
+        H: Handler<P, Args>,
+    {
+        self.fallback_executor(threshold, typed(handler))
+    }
+
+    /// As [`fallback`](Self::fallback), with any executor.
+    pub fn fallback_executor(mut self, threshold: u32, executor: Arc<dyn Executor>) -> Self {
+        self.fallback = Some(Fallback { threshold, executor });
+        self
+    }
+
+    /// What happens to a running handler when the worker's lease ends.
+    pub fn on_lease_lost(mut self, action: OnLeaseLost) -> Self {
+        self.on_lease_lost = action;
+        self
+    }
+}
+
+impl fmt::Debug for KindOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KindOptions")
+            .field("timeout", &self.timeout)
+            .field("concurrency", &self.concurrency)
+            .field(
+                "fallback_threshold",
+                &self.fallback.as_ref().map(|fallback| fallback.threshold),
+            )
+            .field("on_lease_lost", &self.on_lease_lost)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A registered kind.
+pub(super) struct KindEntry {
+    pub(super) executor: Arc<dyn Executor>,
+    pub(super) retry: RetryPolicy,
+    pub(super) options: KindOptions,
+    /// A task of one attempt is not claimed ahead: losing the worker would cost it its only one.
+    pub(super) prefetch: bool,
+}
+
+impl KindEntry {
+    pub(super) fn requires(&self) -> Vec<Requirement> {
+        let fallback = self
+            .options
+            .fallback
+            .iter()
+            .flat_map(|fallback| fallback.executor.requires());
+        self.executor.requires().into_iter().chain(fallback).collect()
+    }
+}
+
+impl fmt::Debug for KindEntry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.options, f)
+    }
+}

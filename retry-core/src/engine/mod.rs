@@ -1,0 +1,51 @@
+//! The engine: a worker claims due tasks under a lease, runs their handlers and records the outcomes.
+//!
+//! # Loops
+//!
+//! Each is a small state of its own with a `step()` that does one round and says when it wants to run next, so that a
+//! simulation can drive it. [`drive`] is the only code that turns steps into a running loop.
+//!
+//! | loop | owns | does |
+//! |---|---|---|
+//! | pump | the one exchange in flight | sends gathered outcomes and claims for free permits plus a bounded prefetch |
+//! | heartbeat | the session | renews it, cancels on request, ends the lease locally, reconciles what is held |
+//! | rescuer | the round of expired tasks | settles lost leases and due alarms, of any worker and any kind |
+//! | maintainer | – | purges what is past its retention |
+//!
+//! Attempts run in futures of their own ([`runner`]); they meet the loops only in [`Part`](part::Part): what is held,
+//! what waits for a permit, what waits to be written.
+//!
+//! # Leases
+//!
+//! A session's lease is counted on the monotonic clock from when its renewal was *sent*. When it ends locally, handlers
+//! are cancelled (or told nothing, by kind) and nothing new starts; a new session is opened only after the store said
+//! that the old one is lost. Every write carries the task's version, so a late one is refused, never harmful.
+
+mod attempt;
+mod builder;
+mod config;
+mod drive;
+mod handle;
+mod heartbeat;
+mod held;
+mod kind;
+mod lease;
+mod maintainer;
+mod outbox;
+mod part;
+mod permits;
+mod pump;
+mod rescuer;
+mod runner;
+mod session;
+mod settle;
+mod sources;
+mod worker;
+
+#[cfg(test)]
+mod engine_test;
+
+pub use builder::{BuildError, IntoStore, WorkerBuilder};
+pub use handle::WorkerHandle;
+pub use kind::{KindOptions, OnLeaseLost};
+pub use worker::Worker;

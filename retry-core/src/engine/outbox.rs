@@ -1,0 +1,95 @@
+//! Edits on their way to the store, in the order in which they were made.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::Mutex;
+
+use super::part::lock;
+use crate::limits::{MAX_BATCH, MAX_CALL_BYTES};
+use crate::store::Applied;
+use crate::task::Edit;
+
+/// What is to happen when the store has answered.
+pub(super) type OnApplied = Box<dyn FnOnce(&Applied) + Send>;
+
+pub(super) struct Outgoing {
+    pub(super) edit: Edit,
+    /// Absent for a settle: the task is then not held any more.
+    pub(super) on_applied: Option<OnApplied>,
+}
+
+impl fmt::Debug for Outgoing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.edit.id, f)
+    }
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Outbox(Mutex<Queue>);
+
+#[derive(Debug, Default)]
+struct Queue {
+    waiting: VecDeque<Outgoing>,
+    /// Taken by the pump and not answered yet.
+    in_flight: usize,
+}
+
+impl Outbox {
+    /// Adds a settle.
+    pub(super) fn push(&self, edit: Edit) {
+        lock(&self.0).waiting.push_back(Outgoing {
+            edit,
+            on_applied: None,
+        });
+    }
+
+    /// Adds an edit of a task that goes on being held.
+    pub(super) fn push_with(&self, edit: Edit, on_applied: OnApplied) {
+        lock(&self.0).waiting.push_back(Outgoing {
+            edit,
+            on_applied: Some(on_applied),
+        });
+    }
+
+    /// Takes what fits into one exchange, at most `most` edits.
+    pub(super) fn take(&self, most: usize) -> Vec<Outgoing> {
+        let mut queue = lock(&self.0);
+        let (mut bytes, mut inserts) = (0, 0);
+        let fits = queue
+            .waiting
+            .iter()
+            .take(most.min(MAX_BATCH))
+            .take_while(|outgoing| {
+                bytes += outgoing.edit.bytes();
+                inserts += outgoing.edit.insert.len();
+                bytes <= MAX_CALL_BYTES && inserts <= MAX_BATCH
+            });
+        // An edit too large for any call is sent alone, so that its refusal is its own.
+        let n = fits.count().max(1).min(queue.waiting.len());
+        queue.in_flight = n;
+        queue.waiting.drain(..n).collect()
+    }
+
+    /// Puts back what could not be sent, in front.
+    pub(super) fn put_back(&self, outgoing: Vec<Outgoing>) {
+        let mut queue = lock(&self.0);
+        queue.in_flight = 0;
+        for outgoing in outgoing.into_iter().rev() {
+            queue.waiting.push_front(outgoing);
+        }
+    }
+
+    /// Notes that what was taken has been answered.
+    pub(super) fn answered(&self) {
+        lock(&self.0).in_flight = 0;
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        let queue = lock(&self.0);
+        queue.waiting.is_empty() && queue.in_flight == 0
+    }
+
+    pub(super) fn has_waiting(&self) -> bool {
+        !lock(&self.0).waiting.is_empty()
+    }
+}

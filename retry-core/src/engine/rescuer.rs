@@ -1,0 +1,152 @@
+//! The rescuer: settles lost leases and due alarms, of any worker and any kind, from the record alone.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::drive::Step;
+use super::part::Part;
+use crate::clock::{Clock as _, Monotonic};
+use crate::limits::{MAX_BATCH, MAX_PAGE};
+use crate::machine::{Event, Rejected};
+use crate::store::{Cause, ExpiredRequest, Page, Result, TaskFilter};
+use crate::task::{Edit, State, Task};
+
+/// How long the store must have answered before sessions are marked: after an outage every lease looks ended, until
+/// their owners have had a beat.
+const GRACE: Duration = Duration::from_secs(3);
+
+#[derive(Debug)]
+pub(super) struct Rescuer {
+    part: Arc<Part>,
+}
+
+impl Rescuer {
+    pub(super) const fn new(part: Arc<Part>) -> Self {
+        Self { part }
+    }
+
+    async fn round(&self) -> Result<()> {
+        let part = &self.part;
+        part.sync_clock().await?;
+        let mark = part.is_healthy_for(GRACE);
+        let mut request = ExpiredRequest {
+            mark,
+            after: None,
+            limit: MAX_BATCH,
+        };
+        loop {
+            let expired = part.store.expired(&request, part.clock.now()).await?;
+            for bad in &expired.bad {
+                tracing::error!(task = %bad.id, reason = %bad.reason, "a stored task cannot be read");
+            }
+            let mut edits = Vec::new();
+            for (task, cause) in &expired.items {
+                edits.extend(self.settle(task, *cause).await?);
+            }
+            self.write(&edits).await?;
+            match expired.next {
+                Some(next) => request.after = Some(next),
+                None => break,
+            }
+        }
+        part.rescued.store(mark, Ordering::Release);
+        part.engine.progress.notify_waiters();
+        Ok(())
+    }
+
+    async fn settle(&self, task: &Task, cause: Cause) -> Result<Option<Edit>> {
+        let event = match (cause, task.state) {
+            (Cause::SessionLost, _) => Event::LeaseLost { process_dead: false },
+            (Cause::SessionDead, _) => Event::LeaseLost { process_dead: true },
+            (Cause::Alarm, State::Pending) => Event::Expire,
+            (Cause::Alarm, State::Running) => Event::DeadlinePassed,
+            (Cause::Alarm, State::Waiting) => Event::WaitDeadline,
+            (Cause::Alarm, State::Joining) if task.children.open == 0 => Event::ChildrenEnded,
+            (Cause::Alarm, State::Succeeded | State::Failed | State::Cancelled)
+                if task.children.open == 0 =>
+            {
+                Event::AlarmDone
+            }
+            (Cause::Alarm, State::Joining | State::Succeeded | State::Failed | State::Cancelled) => {
+                self.cancel_children(task).await?;
+                return Ok(None);
+            }
+        };
+        tracing::info!(task = %task.id, kind = %task.kind, ?cause, state = %task.state, "rescued");
+        Ok(self.edit(task, event))
+    }
+
+    fn edit(&self, task: &Task, event: Event) -> Option<Edit> {
+        match self.part.edit(task, event) {
+            Ok(edit) => Some(edit),
+            Err(Rejected::AlreadyRequested) => None,
+            Err(why) => {
+                tracing::debug!(task = %task.id, %why, "nothing to rescue");
+                None
+            }
+        }
+    }
+
+    /// Cancels one page of the open children of a parent that has ended or shall end. Its alarm rings on until none is
+    /// left.
+    async fn cancel_children(&self, parent: &Task) -> Result<()> {
+        let states = vec![State::Pending, State::Running, State::Waiting, State::Joining];
+        let filter = TaskFilter {
+            parent: Some(parent.id),
+            states,
+            ..TaskFilter::default()
+        };
+        let mut page = Page::first(MAX_PAGE);
+        loop {
+            let listed = self.part.store.list(&filter, &page).await?;
+            let edits: Vec<Edit> = listed
+                .tasks
+                .iter()
+                .filter_map(|child| self.edit(&child.task, Event::Cancel))
+                .collect();
+            self.write(&edits).await?;
+            match listed.next {
+                Some(next) if edits.is_empty() => page.after = Some(next),
+                _ => return Ok(()),
+            }
+        }
+    }
+
+    async fn write(&self, edits: &[Edit]) -> Result<()> {
+        // Stale answers are others' work: another rescuer, or the worker itself, came first.
+        if !edits.is_empty() {
+            self.part
+                .store
+                .exchange(edits, &[], self.part.clock.now())
+                .await?;
+        }
+        Ok(())
+    }
+}
+
+impl Step for Rescuer {
+    fn part(&self) -> &Arc<Part> {
+        &self.part
+    }
+
+    fn name(&self) -> &'static str {
+        "rescuer"
+    }
+
+    async fn step(&mut self) -> Monotonic {
+        match self.round().await {
+            Ok(()) => self.part.answered(),
+            Err(error) => {
+                self.part.failed();
+                tracing::warn!(%error, "the rescuer's round failed");
+            }
+        }
+        let interval = self.part.engine.setup.config.rescue_interval;
+        self.part.clock.monotonic() + self.part.engine.jittered(interval)
+    }
+
+    async fn woken(&mut self) {
+        std::future::pending().await
+    }
+}

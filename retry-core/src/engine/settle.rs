@@ -1,0 +1,186 @@
+//! From a handler's end to the edit that records it.
+
+use super::attempt::Ended;
+use super::held::CancelReason;
+use super::kind::KindEntry;
+use super::part::Part;
+use crate::clock::Clock as _;
+use crate::draft::{Draft, InvalidTask};
+use crate::executor::Outcome;
+use crate::id::TaskId;
+use crate::limits::{MAX_BATCH, MAX_CALL_BYTES, MAX_SPLIT_CHILDREN};
+use crate::machine::Event;
+use crate::task::{Edit, ErrorText, FailedAttempt, NewTask, Task};
+use crate::time::Timestamp;
+
+/// What became of an attempt, before the machine decides what it means.
+pub(super) struct Report<'a> {
+    pub(super) task: &'a Task,
+    pub(super) entry: &'a KindEntry,
+    pub(super) started_at: Timestamp,
+    pub(super) via_fallback: bool,
+    pub(super) follow_ups: Vec<Draft>,
+}
+
+/// A failure's text, and whether it is final.
+pub(super) struct Failure {
+    pub(super) text: ErrorText,
+    pub(super) is_final: bool,
+}
+
+impl Ended {
+    /// The failure, if it is one.
+    pub(super) fn failure(&self) -> Option<Failure> {
+        match self {
+            Self::Returned(Ok(_)) | Self::Cancelled(_) => None,
+            Self::Returned(Err(error)) => Some(Failure {
+                text: error.to_text(),
+                is_final: error.is_final(),
+            }),
+            Self::Panicked(message) => Some(Failure {
+                text: ErrorText::new(format!("the handler panicked: {message}")),
+                is_final: false,
+            }),
+            Self::TimedOut(timeout) => Some(Failure {
+                text: ErrorText::new(format!("no answer within {timeout:?}")),
+                is_final: false,
+            }),
+        }
+    }
+}
+
+impl Report<'_> {
+    /// The edit that records `ended`. What cannot be recorded as asked, such as children beyond the bounds, is
+    /// recorded as the task's failure.
+    pub(super) fn edit(mut self, part: &Part, ended: Ended) -> Option<Edit> {
+        let made = match ended {
+            Ended::Returned(Ok(outcome)) => self.outcome(part, outcome),
+            Ended::Cancelled(reason) => Ok((self.cancelled(reason), Vec::new())),
+            failed => {
+                let failure = failed.failure().unwrap_or(Failure {
+                    text: ErrorText::new(""),
+                    is_final: false,
+                });
+                Ok((self.failed(part, failure), Vec::new()))
+            }
+        };
+        let (event, insert) =
+            made.unwrap_or_else(|error| (self.invalid(part, &error.to_string()), Vec::new()));
+        let mut edit = self.decide(part, event)?;
+        edit.insert = insert;
+        if edit.bytes() > MAX_CALL_BYTES || edit.insert.len() > MAX_BATCH {
+            let text = format!(
+                "its outcome has {} bytes and {} tasks to insert, at most {MAX_CALL_BYTES} and {MAX_BATCH} are allowed",
+                edit.bytes(),
+                edit.insert.len()
+            );
+            return self.decide(part, self.invalid(part, &text));
+        }
+        Some(edit)
+    }
+
+    fn decide(&self, part: &Part, event: Event) -> Option<Edit> {
+        part.edit(self.task, event)
+            .inspect_err(
+                |why| tracing::error!(task = %self.task.id, %why, "an outcome does not fit its task"),
+            )
+            .ok()
+    }
+
+    fn outcome(&mut self, part: &Part, outcome: Outcome) -> Result<(Event, Vec<NewTask>), InvalidTask> {
+        let now = part.clock.now();
+        let alone = |event| Ok((event, Vec::new()));
+        match outcome {
+            Outcome::Done => self.succeeded(part, None),
+            Outcome::Output(output) => self.succeeded(part, Some(output)),
+            Outcome::Snooze(after) => alone(Event::Snooze {
+                at: now.saturating_add(after),
+            }),
+            Outcome::Continue(checkpoint, after) => alone(Event::Continue {
+                at: now.saturating_add(after),
+                checkpoint,
+            }),
+            Outcome::Stop(reason) => alone(Event::Fail {
+                failure: self.attempt(part, ErrorText::new(reason)),
+            }),
+            Outcome::Wait(limit) => alone(Event::Wait {
+                deadline: now.saturating_add(limit),
+            }),
+            Outcome::Split(children) => Ok((Event::Split, self.children(part, children)?)),
+        }
+    }
+
+    fn succeeded(
+        &mut self,
+        part: &Part,
+        output: Option<crate::payload::Payload>,
+    ) -> Result<(Event, Vec<NewTask>), InvalidTask> {
+        let now = part.clock.now();
+        let follow_ups = std::mem::take(&mut self.follow_ups);
+        let build = |draft: Draft| draft.build(part.engine.next_id(now), now, part.engine.random(), None);
+        let insert = follow_ups.into_iter().map(build).collect::<Result<_, _>>()?;
+        Ok((
+            Event::Succeed {
+                output,
+                via_fallback: self.via_fallback,
+            },
+            insert,
+        ))
+    }
+
+    fn children(&self, part: &Part, children: Vec<Draft>) -> Result<Vec<NewTask>, InvalidTask> {
+        if children.len() > MAX_SPLIT_CHILDREN {
+            return Err(InvalidTask::TooManyChildren {
+                given: children.len(),
+                limit: MAX_SPLIT_CHILDREN,
+            });
+        }
+        let (now, parent) = (part.clock.now(), self.task);
+        (0..)
+            .zip(children)
+            .map(|(index, draft)| {
+                let id = TaskId::child(parent.id, parent.reruns, parent.step, index);
+                draft.build(id, now, part.engine.random(), Some(parent.id))
+            })
+            .collect()
+    }
+
+    fn cancelled(&self, reason: CancelReason) -> Event {
+        tracing::debug!(task = %self.task.id, ?reason, "the attempt was cancelled");
+        // The machine makes this an end where an operator asked for it; else the task is handed back.
+        Event::Snooze { at: Timestamp::MIN }
+    }
+
+    fn failed(&self, part: &Part, failure: Failure) -> Event {
+        let recorded = self.attempt(part, failure.text);
+        if failure.is_final {
+            return Event::Fail { failure: recorded };
+        }
+        let at = self.entry.retry.next_run(
+            self.task.attempt.max(1),
+            self.started_at,
+            recorded.ended_at,
+            part.engine.random(),
+        );
+        Event::Retry {
+            at,
+            failure: recorded,
+        }
+    }
+
+    fn invalid(&self, part: &Part, text: &str) -> Event {
+        Event::Fail {
+            failure: self.attempt(part, ErrorText::new(format!("its outcome is invalid: {text}"))),
+        }
+    }
+
+    fn attempt(&self, part: &Part, error: ErrorText) -> FailedAttempt {
+        FailedAttempt {
+            attempt: self.task.attempt,
+            worker: Some(part.engine.setup.config.name.clone()),
+            started_at: self.started_at,
+            ended_at: part.clock.now(),
+            error,
+        }
+    }
+}
