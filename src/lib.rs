@@ -1,1 +1,19 @@
-//! The facade.
+#![doc = include_str!("../README.md")]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+mod connect;
+
+pub use connect::{ConnectError, connect};
+pub use retry_core::client::{Cancelled, Changes, Client, Enqueue, Enqueued, Error, Result};
+pub use retry_core::draft::{Draft, InvalidTask, TaskOptions, TaskPayload};
+pub use retry_core::engine::{BuildError, KindOptions, OnLeaseLost, Worker, WorkerBuilder, WorkerHandle};
+pub use retry_core::executor::{Ctx, Executor, Final, HandlerError, Outcome, State};
+pub use retry_core::id::TaskId;
+pub use retry_core::policy::{Backoff, Jitter, RetryPolicy};
+pub use retry_core::priority::Priority;
+pub use retry_core::time::Timestamp;
+pub use retry_core::{clock, limits, machine, name, payload, policy, seams, store, task};
+
+/// The SQLite store.
+#[cfg(feature = "sqlite")]
+pub use retry_sqlite as sqlite;

@@ -1,19 +1,26 @@
-//! The core.
+#![doc = include_str!("../README.md")]
 
-pub mod client;
-pub mod clock;
-pub mod draft;
-pub mod engine;
-pub mod executor;
+// In reading order: data, the machine that changes it, the contract of its keepers, the engine.
+pub mod limits;
+
 pub mod headers;
 pub mod id;
-pub mod limits;
-pub mod machine;
 pub mod name;
 pub mod payload;
-pub mod policy;
 pub mod priority;
+pub mod time;
+
+pub mod policy;
+pub mod task;
+
+pub mod draft;
+pub mod machine;
+
+pub mod clock;
 pub mod seams;
 pub mod store;
-pub mod task;
-pub mod time;
+
+pub mod executor;
+
+pub mod client;
+pub mod engine;

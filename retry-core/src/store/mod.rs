@@ -20,8 +20,8 @@
 //! - **L8** *An edit and the tasks it inserts are one write*; a parent's counters are exact under any interleaving.
 //! - **L9** *A lost session stays lost* and can claim nothing; `renew` succeeds, however late, until it is marked; a
 //!   closed one is gone at once. Tasks of lost or missing sessions are reported until they are settled.
-//! - **L10** *An unknown outcome is safe* for insert, edits, renew, purge and `set_queue`: repeating converges. A claim
-//!   is never repeated. Dropping a call's future leaves no open transaction.
+//! - **L10** *An unknown outcome is safe* for insert, edits, renew, purge and `set_queue`: repeating converges,
+//!   except that a `Replace` repeated after its holder ended inserts a task. A claim is never repeated. Dropping a call's future leaves no open transaction.
 //! - **L11** *Reads see the caller's own completed writes*; paging neither skips nor repeats a row that did not change;
 //!   a short page may have a `next`.
 //! - **L12** *Bytes come back as they went in*; case and trailing spaces matter.

@@ -1,0 +1,78 @@
+//! Picks a store by the scheme of a URL, among the enabled features.
+
+use std::fmt;
+
+use retry_core::client::Client;
+use retry_core::store::StoreError;
+
+/// Why no client could be made.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ConnectError {
+    /// The URL has no known scheme.
+    UnknownScheme(String),
+    /// The scheme's store is not compiled in.
+    FeatureDisabled {
+        /// The scheme.
+        scheme: &'static str,
+        /// The feature that enables it.
+        feature: &'static str,
+    },
+    /// The store could not be opened.
+    Store(StoreError),
+}
+
+impl fmt::Display for ConnectError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            // The URL itself may hold a password: only its scheme is shown.
+            Self::UnknownScheme(scheme) => write!(
+                f,
+                "no store has the scheme {scheme:?}; known are `sqlite:PATH` and `memory:`"
+            ),
+            Self::FeatureDisabled { scheme, feature } => {
+                write!(f, "`{scheme}:` needs the feature `{feature}` of task-retry: enable it in Cargo.toml")
+            }
+            Self::Store(error) => write!(f, "{error}"),
+        }
+    }
+}
+
+impl std::error::Error for ConnectError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Store(error) => error.source(),
+            Self::UnknownScheme(_) | Self::FeatureDisabled { .. } => None,
+        }
+    }
+}
+
+/// A client of the store that `url` names: `sqlite:PATH` (or `sqlite://PATH`) or `memory:`.
+///
+/// The client has forgotten the type of its store; to enqueue inside a transaction of your own, build the client from
+/// the store itself.
+///
+/// # Errors
+/// The scheme is unknown or not compiled in, or the store cannot be opened.
+#[cfg_attr(not(feature = "sqlite"), expect(clippy::unused_async, reason = "the stores that are off would await"))]
+pub async fn connect(url: &str) -> Result<Client, ConnectError> {
+    let (scheme, rest) = url.split_once(':').unwrap_or((url, ""));
+    let path = rest.strip_prefix("//").unwrap_or(rest);
+    match scheme {
+        "memory" => Ok(Client::new(retry_core::store::MemoryStore::new()).erase()),
+        "sqlite" => sqlite(path).await,
+        other => Err(ConnectError::UnknownScheme(other.to_owned())),
+    }
+}
+
+#[cfg(feature = "sqlite")]
+async fn sqlite(path: &str) -> Result<Client, ConnectError> {
+    let store = retry_sqlite::SqliteStore::open(path).await.map_err(ConnectError::Store)?;
+    Ok(Client::new(store).erase())
+}
+
+#[cfg(not(feature = "sqlite"))]
+#[expect(clippy::unused_async, reason = "the same signature as with the feature")]
+async fn sqlite(_: &str) -> Result<Client, ConnectError> {
+    Err(ConnectError::FeatureDisabled { scheme: "sqlite", feature: "sqlite" })
+}
