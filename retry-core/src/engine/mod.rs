@@ -3,7 +3,7 @@
 //! # Loops
 //!
 //! Each is a small state of its own with a `step()` that does one round and says when it wants to run next, so that a
-//! simulation can drive it. [`drive`] is the only code that turns steps into a running loop.
+//! simulation can drive it. `drive.rs` is the only code that turns steps into a running loop.
 //!
 //! | loop | owns | does |
 //! |---|---|---|
@@ -12,7 +12,7 @@
 //! | rescuer | the round of expired tasks | settles lost leases and due alarms, of any worker and any kind |
 //! | maintainer | – | purges what is past its retention |
 //!
-//! Attempts run in futures of their own ([`runner`]); they meet the loops only in [`Part`](part::Part): what is held,
+//! Attempts run in futures of their own (`runner.rs`); they meet the loops only in `Part` (`part.rs`): what is held,
 //! what waits for a permit, what waits to be written.
 //!
 //! # Leases

@@ -1,4 +1,4 @@
-//! Every source file starts by saying its one responsibility.
+//! Every source file starts by saying its one responsibility, a crate's root possibly by its README.
 
 use super::Problem;
 use super::tree::Tree;
@@ -17,10 +17,11 @@ pub(super) fn check(tree: &Tree) -> Vec<Problem> {
 }
 
 fn says_something(text: &str) -> bool {
-    text.lines()
-        .next()
-        .and_then(|line| line.strip_prefix("//!"))
-        .is_some_and(|rest| !rest.trim().is_empty())
+    let first = text.lines().next().unwrap_or_default();
+    let said = first
+        .strip_prefix("//!")
+        .is_some_and(|rest| !rest.trim().is_empty());
+    said || first.starts_with("#![doc = include_str!(")
 }
 
 #[cfg(test)]
@@ -31,6 +32,7 @@ mod tests {
     fn a_silent_file_is_found() {
         let tree = Tree::of(&[
             ("a/src/lib.rs", "//! What it does.\n"),
+            ("a/src/main.rs", "#![doc = include_str!(\"../README.md\")]\n"),
             ("a/src/silent.rs", "use std::fs;\n"),
             ("a/src/empty.rs", ""),
             ("a/tests/blank.rs", "//!\n//! Too late.\n"),

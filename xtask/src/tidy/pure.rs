@@ -6,7 +6,7 @@ use super::tree::Tree;
 
 /// The modules of the layer, each a file or a folder in `retry-core/src`.
 const MODULES: &[&str] = &[
-    "time", "id", "name", "limits", "priority", "payload", "headers", "policy", "task", "machine",
+    "time", "id", "name", "limits", "priority", "payload", "headers", "policy", "task", "draft", "machine",
 ];
 
 /// What would let the world in.
