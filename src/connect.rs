@@ -54,25 +54,54 @@ impl std::error::Error for ConnectError {
 ///
 /// # Errors
 /// The scheme is unknown or not compiled in, or the store cannot be opened.
-#[cfg_attr(not(feature = "sqlite"), expect(clippy::unused_async, reason = "the stores that are off would await"))]
+#[expect(clippy::unused_async, reason = "server stores connect over a network")]
 pub async fn connect(url: &str) -> Result<Client, ConnectError> {
     let (scheme, rest) = url.split_once(':').unwrap_or((url, ""));
     let path = rest.strip_prefix("//").unwrap_or(rest);
     match scheme {
         "memory" => Ok(Client::new(retry_core::store::MemoryStore::new()).erase()),
-        "sqlite" => sqlite(path).await,
+        "sqlite" => sqlite(path),
         other => Err(ConnectError::UnknownScheme(other.to_owned())),
     }
 }
 
 #[cfg(feature = "sqlite")]
-async fn sqlite(path: &str) -> Result<Client, ConnectError> {
-    let store = retry_sqlite::SqliteStore::open(path).await.map_err(ConnectError::Store)?;
+fn sqlite(path: &str) -> Result<Client, ConnectError> {
+    let store = retry_sqlite::SqliteStore::open(path).map_err(|error| ConnectError::Store(error.into()))?;
     Ok(Client::new(store).erase())
 }
 
 #[cfg(not(feature = "sqlite"))]
-#[expect(clippy::unused_async, reason = "the same signature as with the feature")]
-async fn sqlite(_: &str) -> Result<Client, ConnectError> {
+fn sqlite(_: &str) -> Result<Client, ConnectError> {
     Err(ConnectError::FeatureDisabled { scheme: "sqlite", feature: "sqlite" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_scheme_picks_the_store_and_a_wrong_one_is_named_without_its_secrets() {
+        assert!(connect("memory:").await.is_ok());
+        let error = connect("redis2://user:secret@host/0").await.unwrap_err();
+        assert!(matches!(&error, ConnectError::UnknownScheme(scheme) if scheme == "redis2"));
+        assert!(!error.to_string().contains("secret"));
+    }
+
+    #[cfg(feature = "sqlite")]
+    #[tokio::test]
+    async fn sqlite_takes_a_path() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("tasks.db");
+        assert!(connect(&format!("sqlite:{}", path.display())).await.is_ok());
+        assert!(path.exists());
+        assert!(matches!(connect("sqlite:/nowhere/at/all.db").await, Err(ConnectError::Store(_))));
+    }
+
+    #[cfg(not(feature = "sqlite"))]
+    #[tokio::test]
+    async fn a_store_that_is_off_names_its_feature() {
+        let error = connect("sqlite:tasks.db").await.unwrap_err();
+        assert!(error.to_string().contains("feature `sqlite`"));
+    }
 }
