@@ -339,6 +339,11 @@ pub enum ExpiredCursor {
     Alarm(Timestamp, TaskId),
 }
 
+impl ExpiredCursor {
+    /// Before everything: the `next` of an answer that marking sessions has used up.
+    pub const START: Self = Self::Session(SessionId::from_bytes([0; 16]), TaskId::MIN);
+}
+
 /// Why a task is reported to the rescuer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Cause {

@@ -72,16 +72,15 @@ impl Rows {
                 left -= 1;
             }
         }
+        let mut at = request.after.unwrap_or(ExpiredCursor::START);
         for (cursor, task, cause) in self.reports(request.after, now) {
             if left == 0 {
-                return expired;
+                expired.next = Some(at);
+                break;
             }
             left -= 1;
+            at = cursor;
             expired.items.push((task, cause));
-            expired.next = Some(cursor);
-        }
-        if left > 0 {
-            expired.next = None;
         }
         expired
     }

@@ -104,9 +104,11 @@ impl Rows {
         }
     }
 
-    /// Frees the unique key that `task` holds.
+    /// Frees the unique key that `task` holds; one that went on to another task stays with that.
     pub(super) fn free_key(&mut self, task: &Task) {
-        if let (true, Some((key, _))) = (task.holds_key, &task.unique) {
+        if let (true, Some((key, _))) = (task.holds_key, &task.unique)
+            && self.key_holder(&task.kind, key) == Some(task.id)
+        {
             self.keys.remove(&(task.kind.clone(), key.clone()));
         }
     }
