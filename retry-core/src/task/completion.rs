@@ -4,7 +4,6 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
-use serde_json::value::RawValue;
 
 use super::ErrorText;
 use crate::id::{InvalidId, TaskId};
@@ -103,11 +102,11 @@ impl Completion {
     /// The JSON text in which stores keep it.
     #[must_use]
     pub fn to_stored(&self) -> String {
-        let raw = |payload: &Payload| RawValue::from_string(payload.as_json().to_owned()).ok();
+        let text = |payload: &Payload| payload.as_json().to_owned();
         let stored = match &self.outcome {
-            CompletionOutcome::Resume(data) => Stored::Resume { data: raw(data) },
+            CompletionOutcome::Resume(data) => Stored::Resume { data: text(data) },
             CompletionOutcome::Succeed(output) => Stored::Succeed {
-                output: output.as_ref().and_then(raw),
+                output: output.as_ref().map(text),
             },
             CompletionOutcome::Fail(error) => Stored::Fail { error: error.clone() },
             CompletionOutcome::Retry { at, error } => Stored::Retry {
@@ -115,7 +114,7 @@ impl Completion {
                 error: error.clone(),
             },
         };
-        // Numbers, strings and checked JSON always serialize.
+        // Numbers and strings always serialize.
         serde_json::to_string(&(self.step, stored)).unwrap_or_default()
     }
 
@@ -125,10 +124,9 @@ impl Completion {
     /// The text is damaged.
     pub fn from_stored(text: &str) -> Result<Self, serde_json::Error> {
         let (step, stored): (u32, Stored) = serde_json::from_str(text)?;
-        let payload = |raw: Box<RawValue>| Payload::from_stored(raw.get());
         let outcome = match stored {
-            Stored::Resume { data } => CompletionOutcome::Resume(data.map_or_else(Payload::null, payload)),
-            Stored::Succeed { output } => CompletionOutcome::Succeed(output.map(payload)),
+            Stored::Resume { data } => CompletionOutcome::Resume(Payload::from_stored(data)),
+            Stored::Succeed { output } => CompletionOutcome::Succeed(output.map(Payload::from_stored)),
             Stored::Fail { error } => CompletionOutcome::Fail(error),
             Stored::Retry { at, error } => CompletionOutcome::Retry { at, error },
         };
@@ -136,12 +134,12 @@ impl Completion {
     }
 }
 
-/// The stored form beside the step, externally tagged so that payloads stay byte for byte.
+/// The stored form beside the step. Payloads are strings in it: JSON inside JSON would lose the white space around it.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Stored {
-    Resume { data: Option<Box<RawValue>> },
-    Succeed { output: Option<Box<RawValue>> },
+    Resume { data: String },
+    Succeed { output: Option<String> },
     Fail { error: ErrorText },
     Retry { at: Timestamp, error: ErrorText },
 }
@@ -152,12 +150,13 @@ mod tests {
 
     #[test]
     fn stored_form_round_trips_byte_for_byte() {
-        let data = Payload::from_json("{ \"a\": [1.0,  \"\\u00e9\"] }").unwrap();
+        let data = Payload::from_json("  { \"a\": [1.0,  \"\\u00e9\"] }\n ").unwrap();
         let error = ErrorText::new("no");
         for outcome in [
             CompletionOutcome::Resume(data.clone()),
             CompletionOutcome::Succeed(Some(data)),
             CompletionOutcome::Succeed(None),
+            CompletionOutcome::Succeed(Some(Payload::null())),
             CompletionOutcome::Fail(error.clone()),
             CompletionOutcome::Retry {
                 at: Timestamp::MAX,
