@@ -31,7 +31,10 @@ impl fmt::Display for ConnectError {
                 "no store has the scheme {scheme:?}; known are `sqlite:PATH` and `memory:`"
             ),
             Self::FeatureDisabled { scheme, feature } => {
-                write!(f, "`{scheme}:` needs the feature `{feature}` of task-retry: enable it in Cargo.toml")
+                write!(
+                    f,
+                    "`{scheme}:` needs the feature `{feature}` of task-retry: enable it in Cargo.toml"
+                )
             }
             Self::Store(error) => write!(f, "{error}"),
         }
@@ -54,7 +57,6 @@ impl std::error::Error for ConnectError {
 ///
 /// # Errors
 /// The scheme is unknown or not compiled in, or the store cannot be opened.
-#[expect(clippy::unused_async, reason = "server stores connect over a network")]
 pub async fn connect(url: &str) -> Result<Client, ConnectError> {
     let (scheme, rest) = url.split_once(':').unwrap_or((url, ""));
     let path = rest.strip_prefix("//").unwrap_or(rest);
@@ -73,7 +75,10 @@ fn sqlite(path: &str) -> Result<Client, ConnectError> {
 
 #[cfg(not(feature = "sqlite"))]
 fn sqlite(_: &str) -> Result<Client, ConnectError> {
-    Err(ConnectError::FeatureDisabled { scheme: "sqlite", feature: "sqlite" })
+    Err(ConnectError::FeatureDisabled {
+        scheme: "sqlite",
+        feature: "sqlite",
+    })
 }
 
 #[cfg(test)]
@@ -95,7 +100,10 @@ mod tests {
         let path = dir.path().join("tasks.db");
         assert!(connect(&format!("sqlite:{}", path.display())).await.is_ok());
         assert!(path.exists());
-        assert!(matches!(connect("sqlite:/nowhere/at/all.db").await, Err(ConnectError::Store(_))));
+        assert!(matches!(
+            connect("sqlite:/nowhere/at/all.db").await,
+            Err(ConnectError::Store(_))
+        ));
     }
 
     #[cfg(not(feature = "sqlite"))]

@@ -1,0 +1,128 @@
+//! An order service on one SQLite file that loses no order, however often it is killed. See README.md beside this file.
+#![expect(
+    clippy::print_stdout,
+    reason = "a program for the command line shows its result there"
+)]
+
+mod book;
+mod cli;
+mod deliver;
+mod faults;
+mod import;
+mod order;
+mod progress;
+mod receiver;
+mod signals;
+mod summary;
+
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::Parser as _;
+use task_retry::sqlite::SqliteStore;
+use task_retry::{Client, Worker, WorkerHandle};
+use tokio_util::sync::CancellationToken;
+
+use crate::book::Book;
+use crate::cli::Cli;
+use crate::deliver::{Carrier, FALLBACK_AFTER, TIMEOUT, deliver, deliver_by_hand};
+use crate::faults::Faults;
+use crate::import::{Import, Imported};
+use crate::receiver::Receiver;
+use crate::summary::Summary;
+
+/// What a shell reports for a program that Ctrl-C ended.
+const INTERRUPTED: u8 = 130;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(&cli).await {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
+    let stop = signals::stop_token()?;
+    let store = SqliteStore::open(&cli.db);
+    let client = Client::new(store.with_context(|| format!("cannot open {}", cli.db.display()))?);
+
+    take_in(cli, &client, &stop).await?;
+    if stop.is_cancelled() {
+        return Ok(interrupted());
+    }
+    let book = Book::open(&Book::path(&cli.db)).context("cannot open the receiver's records")?;
+    let carrier = carrier(cli, &book).await?;
+    let worker = start_worker(cli, &client, carrier.clone())?;
+    let ended = progress::watch(&client, &carrier, &stop).await;
+    // Also after an error: what runs is finished or handed back, and the session closed.
+    worker.shutdown().await;
+
+    if !ended? {
+        return Ok(interrupted());
+    }
+    let summary = Summary::of(&client, &import::open(&cli.db)?, &book.entries()?).await?;
+    print!("{summary}");
+    Ok(if summary.is_complete() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+/// Writes the orders that are missing, each with its delivery.
+async fn take_in(cli: &Cli, client: &Client<SqliteStore>, stop: &CancellationToken) -> anyhow::Result<()> {
+    let import = Import {
+        client: client.clone(),
+        db: cli.db.clone(),
+        file: cli.orders.clone(),
+        strict: cli.strict,
+        stop: stop.clone(),
+    };
+    let Imported {
+        new,
+        known,
+        malformed,
+    } = tokio::task::spawn_blocking(move || import.run()).await??;
+    eprintln!("{new} orders taken in, {known} were there already, {malformed} malformed lines skipped");
+    Ok(())
+}
+
+/// Where deliveries go: the address given, or a receiver of our own.
+async fn carrier(cli: &Cli, book: &Book) -> anyhow::Result<Carrier> {
+    if let Some(to) = &cli.to {
+        return Ok(Carrier::new(to.clone(), cli.fallback_to.clone()));
+    }
+    let orders = summary::order_ids(&import::open(&cli.db)?)?;
+    let faults = Faults::new(cli.seed, orders.iter().map(String::as_str));
+    let receiver = Receiver::start(book.clone(), faults).await?;
+    Ok(Carrier::new(receiver.primary()?, Some(receiver.fallback()?)))
+}
+
+fn start_worker(cli: &Cli, client: &Client<SqliteStore>, carrier: Carrier) -> anyhow::Result<WorkerHandle> {
+    let concurrency = usize::from(cli.concurrency);
+    let has_fallback = carrier.has_fallback();
+    let worker = Worker::builder(client)
+        .name("orders")
+        .state(carrier)
+        .handler_with(deliver, |kind| {
+            let kind = kind.timeout(TIMEOUT);
+            if has_fallback {
+                kind.fallback(FALLBACK_AFTER, deliver_by_hand)
+            } else {
+                kind
+            }
+        })
+        .concurrency(concurrency)
+        .build()?;
+    Ok(worker.start())
+}
+
+fn interrupted() -> ExitCode {
+    eprintln!("Stopped. The same command finishes the rest.");
+    ExitCode::from(INTERRUPTED)
+}
