@@ -116,5 +116,8 @@ pub(super) fn delete(task: &Task) -> Result<Action, Rejected> {
     if !task.state.is_final() {
         return Err(Rejected::State(task.state));
     }
+    if task.children.open > 0 {
+        return Err(Rejected::ChildrenOpen);
+    }
     Ok(Action::Delete { from: task.state })
 }

@@ -114,7 +114,7 @@ pub enum Rejected {
     TooEarly,
     /// The task already waits with this flag set.
     AlreadyRequested,
-    /// A parent with open children is neither released nor rerun.
+    /// A parent with open children is neither released, rerun nor deleted.
     ChildrenOpen,
 }
 

@@ -180,7 +180,7 @@ pub const TABLE: &[Rule] = &[
         &[Succeeded, Failed, Cancelled],
         &[],
         "",
-        "children not before their parent is final",
+        "no child open; children not before their parent is final",
     ),
 ];
 
