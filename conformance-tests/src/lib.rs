@@ -1,1 +1,15 @@
-//! suite
+#![doc = include_str!("../README.md")]
+
+pub mod cases;
+mod describe;
+pub mod fixture;
+pub mod harness;
+pub mod invariants;
+pub mod laws;
+pub mod model;
+pub mod mutants;
+pub mod runner;
+pub mod verdict;
+
+pub use harness::{Capabilities, Harness, Instance, Skip};
+pub use runner::{run, trials};

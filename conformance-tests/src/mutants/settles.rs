@@ -1,0 +1,249 @@
+//! Faults of edits.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use async_trait::async_trait;
+use retry_core::id::Nonce;
+use retry_core::store::{
+    Applied, ClaimRequest, Exchanged, MemoryStore, Result, StoreError, StoreErrorKind, TaskStore as _,
+};
+use retry_core::task::{Action, Change, Edit, NewTask, State};
+use retry_core::time::Timestamp;
+
+use super::broken::Fault;
+
+/// A fault that changes the edits of an exchange before they are applied.
+macro_rules! edit_fault {
+    ($(#[$doc:meta])* $name:ident, |$store:ident, $edit:ident| $body:expr) => {
+        $(#[$doc])*
+        #[derive(Debug, Default)]
+        pub(super) struct $name;
+
+        #[async_trait]
+        impl Fault for $name {
+            async fn exchange(
+                &self,
+                $store: &MemoryStore,
+                edits: &[Edit],
+                claims: &[ClaimRequest],
+                now: Timestamp,
+            ) -> Result<Exchanged> {
+                let mut changed = Vec::new();
+                for edit in edits {
+                    let mut $edit = edit.clone();
+                    $body;
+                    changed.push($edit);
+                }
+                $store.exchange(&changed, claims, now).await
+            }
+        }
+    };
+}
+
+/// Applies `f` to the change of an edit that is one.
+fn with_change(edit: &mut Edit, f: impl FnOnce(&mut Change)) {
+    if let Action::Set(change) = &mut edit.action {
+        f(change);
+    }
+}
+
+edit_fault! {
+    /// Writes whatever version and state the row has.
+    NoGuard, |store, edit| {
+        if let Some(stored) = store.get(edit.id).await? {
+            edit.version = stored.task.version;
+            with_change(&mut edit, |change| change.from = stored.task.state);
+        }
+    }
+}
+
+edit_fault! {
+    /// Counts the attempts anew after every retry.
+    ResetsAttempts, |_store, edit| {
+        with_change(&mut edit, |change| {
+            if change.to.state == State::Pending && change.to.failure.is_some() {
+                change.to.attempt = 0;
+            }
+        })
+    }
+}
+
+edit_fault! {
+    /// Does not look for an early completion when a wait begins.
+    NoCompletion, |_store, edit| with_change(&mut edit, |change| change.if_completed = None)
+}
+
+edit_fault! {
+    /// Does not look whether a child is open when a parent splits.
+    NeverNoneOpen, |_store, edit| with_change(&mut edit, |change| change.if_none_open = None)
+}
+
+/// Forgets which edits it applied.
+#[derive(Debug, Default)]
+pub(super) struct NoNonce {
+    sent: AtomicU64,
+}
+
+#[async_trait]
+impl Fault for NoNonce {
+    async fn exchange(
+        &self,
+        store: &MemoryStore,
+        edits: &[Edit],
+        claims: &[ClaimRequest],
+        now: Timestamp,
+    ) -> Result<Exchanged> {
+        let nonce = || Nonce::from_random(1 + self.sent.fetch_add(1, Ordering::Relaxed));
+        let edits: Vec<Edit> = edits
+            .iter()
+            .map(|edit| Edit {
+                nonce: nonce(),
+                ..edit.clone()
+            })
+            .collect();
+        store.exchange(&edits, claims, now).await
+    }
+}
+
+/// Fails the call at the first stale edit, with the ones before it written.
+#[derive(Debug, Default)]
+pub(super) struct StaleStops;
+
+#[async_trait]
+impl Fault for StaleStops {
+    async fn exchange(
+        &self,
+        store: &MemoryStore,
+        edits: &[Edit],
+        claims: &[ClaimRequest],
+        now: Timestamp,
+    ) -> Result<Exchanged> {
+        let mut applied = Vec::new();
+        for edit in edits {
+            applied.extend(
+                store
+                    .exchange(std::slice::from_ref(edit), &[], now)
+                    .await?
+                    .applied,
+            );
+            if edits.len() > 1 && applied.last() == Some(&Applied::Stale) {
+                return Err(StoreError::rejected(StoreErrorKind::Other, "stale"));
+            }
+        }
+        let claimed = store.exchange(&[], claims, now).await?.claimed;
+        Ok(Exchanged::new(applied, claimed))
+    }
+}
+
+/// Makes the inserts of an edit also when the edit is stale.
+#[derive(Debug, Default)]
+pub(super) struct InsertsAnyway;
+
+#[async_trait]
+impl Fault for InsertsAnyway {
+    async fn exchange(
+        &self,
+        store: &MemoryStore,
+        edits: &[Edit],
+        claims: &[ClaimRequest],
+        now: Timestamp,
+    ) -> Result<Exchanged> {
+        let answer = store.exchange(edits, claims, now).await?;
+        for (edit, applied) in edits.iter().zip(&answer.applied) {
+            if *applied == Applied::Stale {
+                let orphans: Vec<NewTask> = edit
+                    .insert
+                    .iter()
+                    .map(|task| NewTask {
+                        parent: None,
+                        ..task.clone()
+                    })
+                    .collect();
+                store.insert(&orphans, now).await?;
+            }
+        }
+        Ok(answer)
+    }
+}
+
+/// Answers a cancel request and forgets it.
+#[derive(Debug, Default)]
+pub(super) struct LosesCancels;
+
+#[async_trait]
+impl Fault for LosesCancels {
+    async fn exchange(
+        &self,
+        store: &MemoryStore,
+        edits: &[Edit],
+        claims: &[ClaimRequest],
+        now: Timestamp,
+    ) -> Result<Exchanged> {
+        let mut applied = Vec::new();
+        for edit in edits {
+            let stored = store.get(edit.id).await?;
+            let running = stored.is_some_and(|stored| stored.task.state == State::Running);
+            if edit.action == Action::RequestCancel && running {
+                applied.push(Applied::DONE);
+            } else {
+                applied.extend(
+                    store
+                        .exchange(std::slice::from_ref(edit), &[], now)
+                        .await?
+                        .applied,
+                );
+            }
+        }
+        let claimed = store.exchange(&[], claims, now).await?.claimed;
+        Ok(Exchanged::new(applied, claimed))
+    }
+}
+
+/// Applies and answers edits in the order of their tasks.
+#[derive(Debug, Default)]
+pub(super) struct Sorts;
+
+#[async_trait]
+impl Fault for Sorts {
+    async fn exchange(
+        &self,
+        store: &MemoryStore,
+        edits: &[Edit],
+        claims: &[ClaimRequest],
+        now: Timestamp,
+    ) -> Result<Exchanged> {
+        let mut sorted = edits.to_vec();
+        sorted.sort_by_key(|edit| edit.id);
+        store.exchange(&sorted, claims, now).await
+    }
+}
+
+/// Refuses settles of a session whose lease has ended, marked or not.
+#[derive(Debug, Default)]
+pub(super) struct RefusesLate;
+
+#[async_trait]
+impl Fault for RefusesLate {
+    async fn exchange(
+        &self,
+        store: &MemoryStore,
+        edits: &[Edit],
+        claims: &[ClaimRequest],
+        now: Timestamp,
+    ) -> Result<Exchanged> {
+        let sessions = store.sessions().await?;
+        let mut checked = Vec::new();
+        for edit in edits {
+            let session = store.get(edit.id).await?.and_then(|stored| stored.task.session);
+            let ended = sessions
+                .iter()
+                .any(|open| Some(open.info.id) == session && open.lease_until < now);
+            let version = if ended { u64::MAX } else { edit.version };
+            checked.push(Edit {
+                version,
+                ..edit.clone()
+            });
+        }
+        store.exchange(&checked, claims, now).await
+    }
+}

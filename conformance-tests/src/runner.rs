@@ -1,0 +1,163 @@
+//! Turns the cases into tests with names, filters, an honest *ignored* state and a limit for hangs.
+
+use std::panic::resume_unwind;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
+use std::time::Duration;
+
+use libtest_mimic::{Arguments, Completion, Failed, Trial};
+use retry_core::clock::ManualClock;
+use tokio::runtime::{Builder, Runtime};
+
+use crate::cases::{CASES, Case, Needs};
+use crate::fixture::Fixture;
+use crate::harness::{Capabilities, Harness, Skip};
+use crate::model;
+use crate::verdict::Failure;
+
+/// How long a case may take before it counts as hung. No case waits for time, so this is far more than any needs.
+const HANG_LIMIT: Duration = Duration::from_secs(120);
+
+/// Runs the suite on a store as the whole of a test program's `main`.
+pub fn run(harness: impl Harness) -> ExitCode {
+    let arguments = Arguments::from_args();
+    libtest_mimic::run(&arguments, trials(Arc::new(harness))).exit_code()
+}
+
+/// The suite as tests, for a program that adds its own.
+#[must_use]
+pub fn trials(harness: Arc<dyn Harness>) -> Vec<Trial> {
+    let mut trials: Vec<Trial> = CASES.iter().map(|case| trial(&harness, case)).collect();
+    let name = format!("{}::model::histories", harness.name());
+    trials.push(Trial::ignorable_test(name, move || {
+        let limit = HANG_LIMIT + Duration::from_millis(500) * model::histories(harness.capabilities());
+        let model = Arc::clone(&harness);
+        completion(&*harness, within(limit, move || model::check(&model)))
+    }));
+    trials
+}
+
+fn trial(harness: &Arc<dyn Harness>, case: &'static Case) -> Trial {
+    let name = format!("{}::{}", harness.name(), case.path());
+    let harness = Arc::clone(harness);
+    Trial::ignorable_test(name, move || {
+        if let Some(missing) = missing(case.needs, harness.capabilities()) {
+            return Ok(Completion::ignored_with(missing));
+        }
+        completion(&*harness, run_case(&harness, case))
+    })
+}
+
+/// What a trial did not do well.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unpassed {
+    /// There was no store to test.
+    Skipped(Skip),
+    /// The store broke a law.
+    Failed(Box<Failure>),
+}
+
+impl From<Failure> for Unpassed {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(Box::new(failure))
+    }
+}
+
+/// Runs one case on a fresh store, on a runtime and a thread of its own.
+///
+/// # Errors
+/// It was skipped, failed, or did not end.
+pub fn run_case(harness: &Arc<dyn Harness>, case: &'static Case) -> Result<(), Unpassed> {
+    let harness = Arc::clone(harness);
+    within(HANG_LIMIT, move || {
+        let runtime = runtime();
+        let verdict = runtime.block_on(async {
+            let clock = ManualClock::new();
+            let instance = harness.fresh(clock.clone()).await.map_err(Unpassed::Skipped)?;
+            let mut fixture = Fixture::new(instance, clock);
+            (case.run)(&mut fixture).await.map_err(|failure| {
+                let law = if failure.law.is_empty() {
+                    case.laws.first().copied().unwrap_or_default().to_owned()
+                } else {
+                    failure.law.clone()
+                };
+                let trail = fixture.trail();
+                let [what, given, allowed] =
+                    [failure.what, failure.given, failure.allowed].map(|text| fixture.readable(text));
+                Unpassed::from(Failure {
+                    law,
+                    what,
+                    given,
+                    allowed,
+                    trail,
+                })
+            })
+        });
+        runtime.shutdown_background();
+        verdict
+    })
+}
+
+/// A runtime for one trial, with real threads.
+#[must_use]
+pub(crate) fn runtime() -> Runtime {
+    let built = Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    built.unwrap_or_else(|error| panic!("no runtime for the test: {error}"))
+}
+
+/// Runs `body` on a thread of its own; one that does not end in time is left behind.
+fn within(
+    limit: Duration,
+    body: impl FnOnce() -> Result<(), Unpassed> + Send + 'static,
+) -> Result<(), Unpassed> {
+    let (send, receive) = sync_channel(1);
+    let thread = std::thread::spawn(move || {
+        // The receiver is gone only when the limit has passed.
+        let _ = send.send(body());
+    });
+    match receive.recv_timeout(limit) {
+        Ok(verdict) => verdict,
+        Err(RecvTimeoutError::Disconnected) => match thread.join() {
+            Err(panic) => resume_unwind(panic),
+            Ok(()) => unreachable!("the thread sends before it ends"),
+        },
+        Err(RecvTimeoutError::Timeout) => Err(Unpassed::from(Failure::new(
+            "L13",
+            "whether every call ends",
+            format!("no end after {} s", limit.as_secs()),
+            "every call ends without waiting for another caller",
+        ))),
+    }
+}
+
+fn completion(harness: &dyn Harness, verdict: Result<(), Unpassed>) -> Result<Completion, Failed> {
+    match verdict {
+        Ok(()) => Ok(Completion::Completed),
+        Err(Unpassed::Failed(failure)) => Err(Failed::from(*failure)),
+        Err(Unpassed::Skipped(skip)) if is_required(harness.name()) => Err(Failed::from(format!(
+            "RETRY_REQUIRE asks for {}: {skip}",
+            harness.name()
+        ))),
+        Err(Unpassed::Skipped(skip)) => Ok(Completion::ignored_with(skip)),
+    }
+}
+
+fn missing(needs: Needs, can: Capabilities) -> Option<&'static str> {
+    let (needed, reason) = match needs {
+        Needs::Store => (true, ""),
+        Needs::Reopen => (can.reopen, "the harness cannot reopen the store"),
+        Needs::Damage => (can.damage, "the harness cannot damage a row"),
+        Needs::Peer => (can.peer, "the harness has no second handle to the data"),
+    };
+    (!needed).then_some(reason)
+}
+
+/// Whether `RETRY_REQUIRE` is `all` or lists this store.
+fn is_required(name: &str) -> bool {
+    let required = std::env::var("RETRY_REQUIRE").unwrap_or_default();
+    required
+        .split(',')
+        .map(str::trim)
+        .any(|store| store == "all" || store == name)
+}

@@ -1,0 +1,48 @@
+//! The suite on the store in memory.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use conformance_tests::{Capabilities, Harness, Instance, Skip};
+use retry_core::clock::ManualClock;
+use retry_core::store::{MemoryStore, TaskStore};
+
+struct Memory;
+
+#[async_trait]
+impl Harness for Memory {
+    fn name(&self) -> &'static str {
+        "memory"
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::new().reopen().peer().histories(1_200)
+    }
+
+    async fn fresh(&self, clock: ManualClock) -> Result<Box<dyn Instance>, Skip> {
+        Ok(Box::new(Kept(MemoryStore::with_clock(Arc::new(clock)))))
+    }
+}
+
+/// A clone stands for the data: it outlives every handle, and another clone is another handle.
+struct Kept(MemoryStore);
+
+#[async_trait]
+impl Instance for Kept {
+    fn store(&self) -> Arc<dyn TaskStore> {
+        Arc::new(self.0.clone())
+    }
+
+    async fn reopen(self: Box<Self>) -> Box<dyn Instance> {
+        self
+    }
+
+    async fn peer(&self) -> Arc<dyn TaskStore> {
+        Arc::new(self.0.clone())
+    }
+}
+
+fn main() -> ExitCode {
+    conformance_tests::run(Memory)
+}
