@@ -1,0 +1,9 @@
+-- Everything that is kept about a task but its failures. ?1 id.
+SELECT t.id, t.queue, t.kind, t.level, t.state, t.run_at, t.attempt, t.crashes, t.step, t.version, t.session,
+       t.cancel_requested, t.alarm_at, t.purge_at, t.created_at, t.updated_at, t.unique_key, t.holds_key, t.parent,
+       t.total, t.open, t.failed, t.body, t.noted, b.settings, b.key_scope, b.wait_secret, n.reruns,
+       b.payload, b.headers, n.checkpoint, n.completion, n.early, n.output, n.last_error, n.via_fallback
+  FROM retry_task t
+  LEFT JOIN retry_body b ON b.number = t.body
+  LEFT JOIN retry_note n ON n.number = iif(t.noted, t.body, NULL)
+ WHERE t.id = ?1;

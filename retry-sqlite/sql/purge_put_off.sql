@@ -1,0 +1,2 @@
+-- A child that its parent still needs. ?1 id, ?2 the new purge_at.
+UPDATE retry_task SET purge_at = ?2 WHERE id = ?1;

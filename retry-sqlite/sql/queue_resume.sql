@@ -1,0 +1,2 @@
+-- L15. ?1 queue.
+DELETE FROM retry_paused WHERE queue = ?1;

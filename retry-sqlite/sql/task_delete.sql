@@ -1,0 +1,2 @@
+-- Forgets a task. ?1 id.
+DELETE FROM retry_task WHERE id = ?1;

@@ -1,0 +1,58 @@
+//! Rows that cannot be read (law 14): a claim puts them aside as failed, so that they block no lane.
+
+use retry_core::id::TaskId;
+use retry_core::limits::MAX_VERSION;
+use retry_core::store::BadRecord;
+use retry_core::task::State;
+use retry_core::time::Timestamp;
+use rusqlite::{Connection, Row, params};
+
+use crate::effects::Effects;
+use crate::error::Outcome;
+use crate::memo::Memo;
+use crate::parents::Parents;
+use crate::queries;
+use crate::record::{self, Damage, at};
+
+/// A pending row that cannot be read.
+pub(crate) struct Aside {
+    /// The id as it is stored, whatever that is.
+    pub(crate) raw_id: Vec<u8>,
+    pub(crate) run_at: i64,
+    parent: Option<TaskId>,
+    /// What is told about it; the version is the one after it was put aside.
+    pub(crate) report: BadRecord,
+}
+
+impl Aside {
+    pub(crate) fn of(row: &Row<'_>, damage: &Damage) -> Self {
+        let mut report = record::bad(row, damage);
+        report.version = (report.version + 1).min(MAX_VERSION);
+        let parent = record::opt_id(row, at::PARENT).ok().flatten();
+        Self {
+            raw_id: record::raw_id(row),
+            run_at: record::int(row, at::RUN_AT).unwrap_or(0),
+            parent: parent.map(TaskId::from_bytes),
+            report,
+        }
+    }
+
+    /// Moves the row to failed, which its parent, if it has one, counts.
+    pub(crate) fn write(
+        &self,
+        conn: &Connection,
+        now: Timestamp,
+        memo: &mut Memo,
+        effects: &mut Effects,
+    ) -> Outcome<()> {
+        let BadRecord { id, version, reason } = &self.report;
+        tracing::warn!(%id, reason, "a task that cannot be read was moved to failed");
+        let version = record::stored(*version);
+        conn.prepare_cached(queries::BAD_WRITE)?
+            .execute(params![self.raw_id, version, now.as_millis()])?;
+        let mut parents = Parents::default();
+        let states = (State::Pending, State::Failed);
+        parents.child_changed(conn, self.parent, states, now, memo, effects)?;
+        parents.flush(conn)
+    }
+}

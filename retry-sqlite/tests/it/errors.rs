@@ -1,0 +1,326 @@
+//! What goes wrong with files, each with its kind, its certainty, the file's name and a remedy.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use retry_core::store::{Certainty, StoreError, StoreErrorKind, TaskStore as _, TaskStoreExt as _};
+use retry_core::task::NewTask;
+use retry_sqlite::SqliteStore;
+use rusqlite::{Connection, TransactionBehavior};
+
+use crate::child::{Process, command, say};
+use crate::support::{
+    NOW, beside, builder, fresh, kind, place, request, session, success, task, task_id, tasks,
+};
+
+fn assert_is(error: &StoreError, kind: StoreErrorKind, words: &[&str]) {
+    assert_eq!(
+        (error.kind(), error.certainty()),
+        (kind, Certainty::Rejected),
+        "{error}"
+    );
+    for word in words {
+        assert!(error.to_string().contains(word), "{word:?} is not in: {error}");
+    }
+}
+
+fn open_error(path: &Path) -> StoreError {
+    SqliteStore::open(path).unwrap_err().into()
+}
+
+fn large(n: u64) -> NewTask {
+    NewTask {
+        payload: retry_core::payload::Payload::encode(&"x".repeat(10_000)).unwrap(),
+        ..task(n)
+    }
+}
+
+/// Inserts until it does not fit any more.
+async fn fill(store: &SqliteStore) -> (u64, StoreError) {
+    for n in 0.. {
+        if let Err(error) = store.insert_one(large(n), NOW).await {
+            return (n, error);
+        }
+    }
+    unreachable!("it is full before")
+}
+
+#[tokio::test]
+async fn a_file_at_its_largest_size_is_full_and_goes_on_when_there_is_room() {
+    let (_dir, path) = place();
+    let store = builder(&path).max_size(1024 * 1024).build().unwrap();
+    let (kept, error) = fill(&store).await;
+    assert_is(&error, StoreErrorKind::Full, &["tasks.db", "free some space"]);
+    assert!(kept > 20, "{kept} tasks fit");
+    assert!(store.get(task_id(kept - 1)).await.unwrap().is_some());
+    assert!(store.get(task_id(kept)).await.unwrap().is_none());
+
+    store.open_session(&session(1), NOW, NOW).await.unwrap();
+    let claimed = store.claim(request(&session(1), 10), NOW).await.unwrap().tasks;
+    let edits: Vec<_> = claimed.iter().map(success).collect();
+    store.exchange(&edits, &[], NOW).await.unwrap();
+    let later = NOW.saturating_add(Duration::from_hours(48));
+    assert_eq!(store.purge(later, 10).await.unwrap(), 10);
+    store.insert_one(large(kept), NOW).await.unwrap();
+}
+
+/// The child: fills a small file system.
+pub(crate) async fn fill_and_tell(file: &Path) {
+    let store = SqliteStore::open(file).unwrap();
+    let (kept, error) = fill(&store).await;
+    say(kept);
+    say(format!("{:?} {:?}", error.kind(), error.certainty()));
+    drop(store);
+    let store = SqliteStore::open(file).unwrap();
+    let found = store.get(task_id(kept - 1)).await.unwrap().is_some();
+    let conn = beside(&store);
+    let sound: String = conn
+        .query_row("PRAGMA integrity_check", [], |row| row.get(0))
+        .unwrap();
+    say(format!("{found} {sound}"));
+}
+
+/// On a real file system of 4 MiB, in a name space of its own.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_is_full_and_damages_nothing() {
+    let (dir, path) = place();
+    let child = command(&std::env::current_exe().unwrap(), "fill", &path);
+    let mut unshared = Command::new("unshare");
+    unshared
+        .args(["--user", "--map-root-user", "--mount", "sh", "-c"])
+        .arg("mount -t tmpfs -o size=4m tmpfs \"$0\" && exec \"$@\"")
+        .arg(dir.path())
+        .arg(child.get_program())
+        .args(child.get_args())
+        .envs(child.get_envs().filter_map(|(key, value)| Some((key, value?))))
+        .stdin(std::process::Stdio::null())
+        .stdout(std::process::Stdio::piped());
+    let mut child = Process::of(unshared);
+    let Some(kept) = child.says() else {
+        let required = std::env::var("RETRY_REQUIRE").is_ok();
+        assert!(!required, "no small file system can be mounted here");
+        return;
+    };
+    assert!(kept.parse::<u64>().unwrap() > 20, "{kept} tasks fit");
+    assert_eq!(child.says().unwrap(), "Full Rejected");
+    assert_eq!(child.says().unwrap(), "true ok");
+}
+
+#[tokio::test]
+async fn a_lock_held_too_long_is_busy() {
+    let (_dir, path) = place();
+    let store = builder(&path)
+        .busy_timeout(Duration::from_millis(20))
+        .build()
+        .unwrap();
+    let mut conn = beside(&store);
+    let lock = conn
+        .transaction_with_behavior(TransactionBehavior::Immediate)
+        .unwrap();
+    let error = store.insert_one(task(1), NOW).await.unwrap_err();
+    assert_is(&error, StoreErrorKind::Busy, &["tasks.db", "busy timeout"]);
+    assert!(store.get(task_id(1)).await.unwrap().is_none(), "reads go on");
+    lock.rollback().unwrap();
+    store.insert_one(task(1), NOW).await.unwrap();
+}
+
+/// The child: another user, to whom the file is read-only.
+pub(crate) async fn open_and_tell(file: &Path) {
+    let error = match SqliteStore::open(file) {
+        Err(error) => StoreError::from(error),
+        Ok(store) => store.insert_one(task(1), NOW).await.unwrap_err(),
+    };
+    say(format!("{:?} {:?} {error}", error.kind(), error.certainty()));
+}
+
+#[cfg(unix)]
+#[test]
+fn a_read_only_file_is_read_only() {
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::os::unix::process::CommandExt as _;
+    let (dir, path) = place();
+    drop(builder(&path).build().unwrap());
+    let program = dir.path().join("program");
+    fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+    let mut locks = path.as_os_str().to_owned();
+    locks.push("-locks");
+    for (file, mode) in [
+        (path.as_path(), 0o444),
+        (program.as_path(), 0o555),
+        (Path::new(&locks), 0o555),
+        (dir.path(), 0o555),
+    ] {
+        fs::set_permissions(file, fs::Permissions::from_mode(mode)).unwrap();
+    }
+    let mut child = command(&program, "open", &path);
+    let superuser = fs::write(dir.path().join("probe"), "").is_ok();
+    if superuser {
+        // Rights do not bind the superuser.
+        fs::remove_file(dir.path().join("probe")).unwrap();
+        child.uid(65_534).gid(65_534);
+    }
+    let said = Process::of(child).says();
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let said = said.unwrap();
+    assert!(said.starts_with("ReadOnly Rejected "), "{said}");
+    assert!(said.contains("tasks.db") && said.contains("read-only"), "{said}");
+}
+
+#[test]
+fn a_file_that_is_no_database_is_corrupt_and_left_alone() {
+    let (_dir, path) = place();
+    let garbage = "This is a letter to my aunt. ".repeat(1_000);
+    fs::write(&path, &garbage).unwrap();
+    assert_is(
+        &open_error(&path),
+        StoreErrorKind::Corrupt,
+        &["tasks.db", "not an SQLite database"],
+    );
+    assert_eq!(fs::read_to_string(&path).unwrap(), garbage);
+}
+
+#[tokio::test]
+async fn damaged_pages_are_typed_errors() {
+    let (_dir, path) = place();
+    let store = builder(&path).build().unwrap();
+    store.open_session(&session(1), NOW, NOW).await.unwrap();
+    for first in (0..5_000).step_by(1_000) {
+        store.insert(&tasks(first..first + 1_000), NOW).await.unwrap();
+    }
+    drop(store);
+    let mut bytes = fs::read(&path).unwrap();
+    let from = bytes.len() / 3;
+    bytes[from..].iter_mut().step_by(7).for_each(|byte| *byte ^= 0x5a);
+    fs::write(&path, bytes).unwrap();
+
+    let store = builder(&path).build().unwrap();
+    let mut errors = Vec::new();
+    for n in (0..5_000).step_by(50) {
+        errors.extend(store.get(task_id(n)).await.err());
+    }
+    errors.extend(store.claim(request(&session(1), 1_000), NOW).await.err());
+    errors.extend(store.insert(&tasks(9_000..10_000), NOW).await.err());
+    assert!(!errors.is_empty(), "a third of the file is damaged");
+    for error in &errors {
+        assert_eq!(error.kind(), StoreErrorKind::Corrupt, "{error}");
+    }
+    assert!(errors.iter().any(|error| error.to_string().contains("tasks.db")));
+}
+
+#[tokio::test]
+async fn damaged_columns_are_reported_and_block_nothing() {
+    let (_dir, store) = fresh();
+    store.open_session(&session(1), NOW, NOW).await.unwrap();
+    store.insert(&tasks(1..10), NOW).await.unwrap();
+    let conn = beside(&store);
+    conn.pragma_update(None, "ignore_check_constraints", true)
+        .unwrap();
+    for (n, damage) in [
+        (
+            1,
+            "UPDATE retry_body SET settings = '{' WHERE number = (SELECT body FROM retry_task WHERE id = ?1)",
+        ),
+        (
+            2,
+            "UPDATE retry_body SET headers = '[' WHERE number = (SELECT body FROM retry_task WHERE id = ?1)",
+        ),
+        (
+            3,
+            "UPDATE retry_body SET payload = CAST(x'ff' AS TEXT) WHERE number = (SELECT body FROM retry_task WHERE id = ?1)",
+        ),
+        (
+            4,
+            "DELETE FROM retry_body WHERE number = (SELECT body FROM retry_task WHERE id = ?1)",
+        ),
+        (5, "UPDATE retry_task SET attempt = -1 WHERE id = ?1"),
+        (6, "UPDATE retry_task SET parent = x'00' WHERE id = ?1"),
+        (7, "UPDATE retry_task SET id = x'00' WHERE id = ?1"),
+        (8, "UPDATE retry_task SET version = -5 WHERE id = ?1"),
+    ] {
+        assert_eq!(conn.execute(damage, [task_id(n).to_bytes()]).unwrap(), 1);
+    }
+    let listed = store
+        .list(&Default::default(), &retry_core::store::Page::first(100))
+        .await
+        .unwrap();
+    assert_eq!((listed.tasks.len(), listed.bad.len()), (2, 7), "{listed:?}");
+
+    let claimed = store.claim(request(&session(1), 9), NOW).await.unwrap();
+    let taken: Vec<_> = claimed.tasks.iter().map(|task| task.task.id).collect();
+    assert_eq!(taken, [task_id(9)]);
+    assert_eq!(claimed.bad.len(), 8, "{:?}", claimed.bad);
+    let again = store.claim(request(&session(1), 9), NOW).await.unwrap();
+    assert!(again.tasks.is_empty() && again.bad.is_empty() && again.next_due.is_none());
+    let error = store.get(task_id(1)).await.unwrap_err();
+    assert_is(&error, StoreErrorKind::Corrupt, &["settings", "delete it"]);
+    let failed: i64 = conn
+        .query_row("SELECT count(*) FROM retry_task WHERE state = 5", [], |row| {
+            row.get(0)
+        })
+        .unwrap();
+    assert_eq!(failed, 8);
+}
+
+#[test]
+fn a_newer_schema_is_refused() {
+    let (_dir, store) = fresh();
+    let path = store.path().to_owned();
+    beside(&store)
+        .execute_batch("UPDATE retry_schema SET version = 99")
+        .unwrap();
+    drop(store);
+    let words = ["tasks.db", "version 99", "version 1", "update this program"];
+    assert_is(&open_error(&path), StoreErrorKind::Schema, &words);
+    let unmigrated = SqliteStore::builder(&path).migrate(false).build().unwrap_err();
+    assert_is(&unmigrated.into(), StoreErrorKind::Schema, &words);
+}
+
+#[test]
+fn without_migrations_only_a_migrated_file_is_opened() {
+    let (_dir, path) = place();
+    let unmigrated = || StoreError::from(SqliteStore::builder(&path).migrate(false).build().unwrap_err());
+    let words = ["tasks.db", "with migrations on"];
+    assert_is(&unmigrated(), StoreErrorKind::Schema, &words);
+    assert!(!path.exists(), "nothing is created");
+    Connection::open(&path)
+        .unwrap()
+        .execute_batch("CREATE TABLE mine (n INTEGER)")
+        .unwrap();
+    assert_is(&unmigrated(), StoreErrorKind::Schema, &words);
+    drop(builder(&path).build().unwrap());
+    SqliteStore::builder(&path).migrate(false).build().unwrap();
+}
+
+#[cfg(unix)]
+#[test]
+fn paths_that_are_no_file_are_refused() {
+    let (dir, path) = place();
+    assert_is(&open_error(dir.path()), StoreErrorKind::Invalid, &["directory"]);
+    assert_is(
+        &open_error(&dir.path().join("none/tasks.db")),
+        StoreErrorKind::Unavailable,
+        &["create it first"],
+    );
+    fs::write(&path, "").unwrap();
+    let link = dir.path().join("link.db");
+    std::os::unix::fs::symlink(&path, &link).unwrap();
+    assert_is(&open_error(&link), StoreErrorKind::Invalid, &["symbolic link"]);
+}
+
+#[tokio::test]
+async fn dropped_tables_are_a_schema_error() {
+    let (_dir, store) = fresh();
+    beside(&store).execute_batch("DROP TABLE retry_task").unwrap();
+    let error = store.insert_one(task(1), NOW).await.unwrap_err();
+    assert_is(&error, StoreErrorKind::Schema, &["tasks.db", "restore a backup"]);
+    let unknown = retry_core::store::TaskFilter {
+        kinds: vec![kind()],
+        ..Default::default()
+    };
+    let page = retry_core::store::Page::first(1);
+    let error = store.list(&unknown, &page).await.unwrap_err();
+    assert_eq!(error.kind(), StoreErrorKind::Schema);
+}

@@ -1,0 +1,121 @@
+//! Group commit.
+
+use std::sync::mpsc::channel;
+
+use retry_core::store::{Inserted, StoreError, TaskStore as _, TaskStoreExt as _};
+
+use crate::support::{FAR, NOW, beside, count, fresh, poll_once, request, session, task, tasks};
+
+/// Keeps the writer busy until the sender is used or dropped.
+fn busy(store: &retry_sqlite::SqliteStore) -> (std::sync::mpsc::Sender<()>, tokio::task::JoinHandle<()>) {
+    let ((release, released), (began, begun)) = (channel::<()>(), channel());
+    let store = store.clone();
+    let work = tokio::spawn(async move {
+        let done: Result<(), StoreError> = store
+            .transaction(move |_| {
+                began.send(()).unwrap();
+                let _ = released.recv();
+                Ok(())
+            })
+            .await;
+        done.unwrap();
+    });
+    begun.recv().unwrap();
+    (release, work)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_gathers_shares_a_commit() {
+    let (_dir, store) = fresh();
+    let (release, work) = busy(&store);
+    let inserts: Vec<_> = (0..200)
+        .map(|n| {
+            let store = store.clone();
+            let (sent, is_sent) = channel();
+            let insert = tokio::spawn(async move {
+                let mut call = Box::pin(store.insert_one(task(n), NOW));
+                assert!(poll_once(&mut call).is_none(), "the writer is busy");
+                sent.send(()).unwrap();
+                call.await.unwrap()
+            });
+            is_sent.recv().unwrap();
+            insert
+        })
+        .collect();
+    let before = store.commits();
+    drop(release);
+    work.await.unwrap();
+    for insert in inserts {
+        assert_eq!(insert.await.unwrap(), Inserted::New { leased: false });
+    }
+    let commits = store.commits() - before;
+    assert!(
+        commits <= 2,
+        "200 inserts and the transaction in {commits} commits"
+    );
+    assert_eq!(count(&beside(&store), "retry_task"), 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_write_that_fails_leaves_its_neighbours() {
+    let (_dir, store) = fresh();
+    store.open_session(&session(1), FAR, NOW).await.unwrap();
+    store.insert_one(task(0), NOW).await.unwrap();
+    store.claim(request(&session(1), 1), NOW).await.unwrap();
+    store.close_session(session(1).id).await.unwrap();
+    let (release, work) = busy(&store);
+    let (first, info, second) = (tasks(1..2), session(1), tasks(2..3));
+    let first = store.insert(&first, NOW);
+    let lost = store.open_session(&info, FAR, NOW);
+    let second = store.insert(&second, NOW);
+    let release = async {
+        drop(release);
+        work.await.unwrap();
+    };
+    let (first, lost, second, ()) = tokio::join!(biased; first, lost, second, release);
+    assert!(first.is_ok() && second.is_ok());
+    assert!(lost.is_err(), "a lost session is not opened again");
+    assert_eq!(count(&beside(&store), "retry_task"), 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dropped_call_leaves_nothing_open() {
+    let (_dir, store) = fresh();
+    for n in 0..50 {
+        // It may be answered at once, which is as well.
+        let _ = poll_once(store.insert_one(task(n), NOW));
+    }
+    // The next answer means that everything before it is over.
+    store.insert_one(task(100), NOW).await.unwrap();
+    let mut conn = beside(&store);
+    conn.busy_timeout(std::time::Duration::ZERO).unwrap();
+    let tx = conn
+        .transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)
+        .unwrap();
+    tx.execute_batch("CREATE TABLE mine (n INTEGER)").unwrap();
+    tx.commit().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn dropping_the_store_finishes_what_was_sent() {
+    let (dir, store) = fresh();
+    let path = store.path().to_owned();
+    let calls: Vec<_> = (0..20)
+        .map(|n| {
+            let store = store.clone();
+            tokio::spawn(async move { store.insert_one(task(n), NOW).await })
+        })
+        .collect();
+    for call in calls {
+        call.await.unwrap().unwrap();
+    }
+    drop(store);
+    let mut files: Vec<_> = std::fs::read_dir(dir.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    files.sort();
+    assert_eq!(files, ["tasks.db", "tasks.db-locks"], "closed cleanly");
+    let conn = rusqlite::Connection::open(path).unwrap();
+    assert_eq!(count(&conn, "retry_task"), 20);
+}

@@ -1,0 +1,12 @@
+//! What is special to SQLite: files, locks, processes, transactions, wake-ups.
+
+mod child;
+mod crash;
+mod errors;
+mod group;
+mod in_tx;
+mod options;
+mod processes;
+mod support;
+mod transaction;
+mod wake;

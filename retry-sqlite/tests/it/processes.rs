@@ -1,0 +1,168 @@
+//! Several processes on one file.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use retry_core::store::{Cause, ExpiredRequest, Renewed, TaskStore as _, TaskStoreExt as _};
+use retry_core::task::State;
+use retry_sqlite::SqliteStore;
+
+use crate::child::{say, start, wait};
+use crate::support::{FAR, NOW, builder, fresh, number, place, request, session, success, task_id, tasks};
+
+const TASKS: u64 = 4_000;
+
+/// The child: takes a task and keeps it.
+pub(crate) async fn hold(file: &Path) {
+    let store = builder(file).build().unwrap();
+    let info = session(7);
+    store.open_session(&info, FAR, NOW).await.unwrap();
+    let claimed = store.claim(request(&info, 2), NOW).await.unwrap();
+    say(claimed.tasks.len());
+    wait();
+}
+
+/// The child: claims and settles until all are settled, and says what it got.
+pub(crate) async fn drain(file: &Path) {
+    let store = SqliteStore::open(file).unwrap();
+    let info = session(u64::from(std::process::id()));
+    store.open_session(&info, FAR, NOW).await.unwrap();
+    say("ready");
+    wait();
+    let mut edits = Vec::new();
+    loop {
+        let exchanged = store.exchange(&edits, &[request(&info, 17)], NOW).await.unwrap();
+        let claimed = &exchanged.claimed[0].tasks;
+        for task in claimed {
+            say(number(task.task.id));
+        }
+        if claimed.is_empty() && edits.is_empty() {
+            break;
+        }
+        edits = claimed.iter().map(success).collect();
+    }
+    say("done");
+}
+
+#[tokio::test]
+async fn a_dead_process_loses_its_tasks_at_once() {
+    let (_dir, store) = fresh();
+    store.insert(&tasks(1..4), NOW).await.unwrap();
+    let mut child = start("hold", store.path());
+    assert_eq!(child.says().unwrap(), "2");
+    let look = ExpiredRequest {
+        mark: false,
+        after: None,
+        limit: 10,
+    };
+    let expired = store.expired(&look, NOW).await.unwrap();
+    assert!(expired.items.is_empty(), "it lives: {expired:?}");
+
+    child.kill();
+    drop(child);
+    let expired = store.expired(&look, NOW).await.unwrap();
+    let found: Vec<_> = expired
+        .items
+        .iter()
+        .map(|(task, cause)| (task.id, *cause))
+        .collect();
+    let dead = Cause::SessionDead;
+    assert_eq!(found, [(task_id(1), dead), (task_id(2), dead)]);
+    assert_eq!(store.renew(session(7).id, FAR, NOW).await.unwrap(), Renewed::Lost);
+}
+
+#[tokio::test]
+async fn a_store_that_is_closed_and_opened_again_finds_its_sessions_dead() {
+    let (_dir, path) = place();
+    let store = builder(&path).build().unwrap();
+    store.open_session(&session(1), FAR, NOW).await.unwrap();
+    store.insert(&tasks(1..2), NOW).await.unwrap();
+    store.claim(request(&session(1), 1), NOW).await.unwrap();
+    drop(store);
+    let store = builder(&path).build().unwrap();
+    let look = ExpiredRequest {
+        mark: false,
+        after: None,
+        limit: 10,
+    };
+    let expired = store.expired(&look, NOW).await.unwrap();
+    assert_eq!(expired.items[0].1, Cause::SessionDead);
+}
+
+#[tokio::test]
+async fn lock_files_go_with_their_sessions() {
+    let (_dir, store) = fresh();
+    let mut locks = store.path().as_os_str().to_owned();
+    locks.push("-locks");
+    let files = || {
+        let mut names: Vec<_> = std::fs::read_dir(&locks)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .filter(|name| name != "turn")
+            .collect();
+        names.sort();
+        names
+    };
+    store.open_session(&session(1), FAR, NOW).await.unwrap();
+    store.open_session(&session(2), NOW, NOW).await.unwrap();
+    assert_eq!(files().len(), 2);
+    store.close_session(session(1).id).await.unwrap();
+    assert_eq!(files(), [session(2).id.to_string()]);
+    let later = NOW.saturating_add(std::time::Duration::from_secs(1));
+    let mark = ExpiredRequest {
+        mark: true,
+        after: None,
+        limit: 10,
+    };
+    store.expired(&mark, later).await.unwrap();
+    store.purge(later, 10).await.unwrap();
+    assert!(files().is_empty(), "{:?}", files());
+}
+
+#[tokio::test]
+async fn two_processes_share_the_tasks_and_see_no_error() {
+    let (_dir, store) = fresh();
+    for first in (0..TASKS / 2).step_by(500) {
+        store.insert(&tasks(first..first + 500), NOW).await.unwrap();
+    }
+    let mut children = [start("drain", store.path()), start("drain", store.path())];
+    for child in &mut children {
+        assert_eq!(child.says().unwrap(), "ready");
+    }
+    children.iter_mut().for_each(crate::child::Process::go_on);
+    // A third writer all the while.
+    for n in TASKS / 2..TASKS {
+        store.insert(&tasks(n..n + 1), NOW).await.unwrap();
+    }
+    let mut claimed = Vec::new();
+    let mut shares = Vec::new();
+    for child in &mut children {
+        let mut share = 0;
+        loop {
+            let line = child.says().expect("the child ends without an error");
+            if line == "done" {
+                break;
+            }
+            claimed.push(line.parse::<u64>().unwrap());
+            share += 1;
+        }
+        shares.push(share);
+    }
+    // What came after both had ended.
+    let info = session(1);
+    store.open_session(&info, FAR, NOW).await.unwrap();
+    loop {
+        let rest = store.claim(request(&info, 1_000), NOW).await.unwrap().tasks;
+        if rest.is_empty() {
+            break;
+        }
+        claimed.extend(rest.iter().map(|task| number(task.task.id)));
+        let edits: Vec<_> = rest.iter().map(success).collect();
+        store.exchange(&edits, &[], NOW).await.unwrap();
+    }
+    let distinct: BTreeSet<u64> = claimed.iter().copied().collect();
+    assert_eq!(claimed.len(), distinct.len(), "no task was claimed twice");
+    assert_eq!(distinct, (0..TASKS).collect());
+    let counts = store.count(&Default::default()).await.unwrap();
+    assert_eq!(counts.of(State::Succeeded), TASKS);
+}
