@@ -25,6 +25,17 @@ impl From<StoreError> for Fault {
     }
 }
 
+impl Fault {
+    /// Whether another connection was in the way.
+    pub(crate) fn is_busy(&self) -> bool {
+        let Self::Sqlite(error) = self else { return false };
+        matches!(
+            error.sqlite_error_code(),
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::FileLockingProtocolFailed)
+        )
+    }
+}
+
 pub(crate) type Outcome<T> = Result<T, Fault>;
 
 /// When an error came: only a failed commit may have written something.

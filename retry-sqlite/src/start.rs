@@ -4,6 +4,7 @@ use std::sync::atomic::AtomicU64;
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Duration;
 
 use retry_core::id::SessionId;
 use retry_core::store::{Result, StoreError, StoreErrorKind, Waker};
@@ -51,14 +52,37 @@ impl SqliteStore {
             );
             return Err(StoreError::rejected(StoreErrorKind::Schema, message));
         }
-        let opened = connections(&config).map_err(|fault| store_error(fault, During::Open, &config.path));
-        let (conn, readers) = opened?;
         let locks = SessionLocks::beside(&config.path).map_err(io(
             "the directory of locks beside it cannot be created; check the rights",
         ))?;
-        sweep_locks(&conn, &locks).map_err(|fault| store_error(fault, During::Open, &config.path))?;
+        let (conn, readers) = patiently(&config, || {
+            let opened = connections(&config)?;
+            sweep_locks(&opened.0, &locks)?;
+            Ok(opened)
+        })
+        .map_err(|fault| store_error(fault, During::Open, &config.path))?;
         let start = |conn| start_threads(config.clone(), conn, readers, Arc::new(locks));
         start(conn).map_err(|fault| store_error(fault, During::Open, &config.path))
+    }
+}
+
+/// The pause between two tries to open a file that others are opening too.
+const OPEN_PAUSE: Duration = Duration::from_millis(5);
+
+/// Opens again while others hold the file, up to the busy timeout. SQLite waits by itself only for some locks: changing
+/// the journal mode and recovering the log of a killed process answer busy at once.
+fn patiently<T>(config: &Config, open: impl Fn() -> Outcome<T>) -> Outcome<T> {
+    let (_never, pause) = channel::<()>();
+    let mut left = config.busy_timeout;
+    loop {
+        match open() {
+            Err(fault) if fault.is_busy() && !left.is_zero() => {
+                left = left.saturating_sub(OPEN_PAUSE);
+                // Nothing is ever sent: this only waits.
+                let _ = pause.recv_timeout(OPEN_PAUSE);
+            }
+            answer => return answer,
+        }
     }
 }
 
@@ -71,7 +95,7 @@ fn connections(config: &Config) -> Outcome<(Connection, Vec<Connection>)> {
     connect::writer(&conn, config)?;
     conn.busy_timeout(config.busy_timeout)?;
     schema::migrate(&mut conn, &config.path)?;
-    conn.busy_timeout(std::time::Duration::ZERO)?;
+    conn.busy_timeout(Duration::ZERO)?;
     let reader = |_| {
         let conn = connect::open(config)?;
         connect::reader(&conn)?;

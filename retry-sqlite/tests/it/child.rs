@@ -90,6 +90,7 @@ fn the_child() {
             "insert" => crash::insert_for_ever(&file).await,
             "hold" => processes::hold(&file).await,
             "drain" => processes::drain(&file).await,
+            "race" => processes::open_many(&file),
             "open" => errors::open_and_tell(&file).await,
             "fill" => errors::fill_and_tell(&file).await,
             other => panic!("there is no role {other}"),

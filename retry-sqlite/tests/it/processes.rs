@@ -44,6 +44,35 @@ pub(crate) async fn drain(file: &Path) {
     say("done");
 }
 
+/// Files that racing processes open for the first time, one after another.
+const FILES: u32 = 40;
+
+/// The child: opens many new files as fast as it can, beside others that do the same.
+pub(crate) fn open_many(dir: &Path) {
+    say("ready");
+    wait();
+    for file in 0..FILES {
+        match SqliteStore::open(dir.join(format!("{file}.db"))) {
+            Ok(_) => {}
+            Err(error) => return say(error),
+        }
+    }
+    say("done");
+}
+
+#[test]
+fn a_new_file_may_be_opened_by_several_processes_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut children: Vec<_> = (0..4).map(|_| start("race", dir.path())).collect();
+    for child in &mut children {
+        assert_eq!(child.says().unwrap(), "ready");
+    }
+    children.iter_mut().for_each(crate::child::Process::go_on);
+    for child in &mut children {
+        assert_eq!(child.says().unwrap(), "done");
+    }
+}
+
 #[tokio::test]
 async fn a_dead_process_loses_its_tasks_at_once() {
     let (_dir, store) = fresh();
