@@ -197,13 +197,12 @@ pub async fn a_wait_ignores_a_completion_of_another_step(f: &mut Fixture) -> Ver
         f.apply(&for_step_1).await?,
         Applied::DONE,
     )?;
-    // Delivered late, the completion of step 0 asks to run that step again.
-    let at = f.now();
-    let retry = CompletionOutcome::Retry {
-        at,
-        error: ErrorText::new("again"),
+    let ended = f.settled(&in_step_1, Fixture::success()).await?;
+    let rerun = Event::Rerun {
+        at: f.now(),
+        from_start: true,
     };
-    let back = f.settled(&in_step_1, Event::Complete { outcome: retry }).await?;
+    let back = f.settled(&ended, rerun).await?;
     equal("L6", "the step it runs again", back.step, 0)?;
     let in_step_0 = f.claim_task(session, &new).await?;
     let waited = f.settle(&in_step_0, Event::Wait { deadline }).await?;

@@ -671,16 +671,27 @@ fn an_early_completion_is_delivered_and_a_resume_needs_no_settle() {
         transition(&task(State::Running), resume, NOW, 0),
         Err(Rejected::State(State::Running))
     );
-    let again = Event::Complete {
+    let again = |at| Event::Complete {
         outcome: CompletionOutcome::Retry {
-            at: LATER,
+            at,
             error: ErrorText::new("e"),
         },
     };
     assert_eq!(
-        decide(&task(State::Running), again).to.step,
-        0,
-        "back to the step that waited"
+        transition(&task(State::Running), again(LATER), NOW, 0),
+        Err(Rejected::State(State::Running))
+    );
+    let repeated = decide(&task(State::Waiting), again(LATER)).to;
+    assert_eq!(
+        (repeated.state, repeated.step, repeated.attempt),
+        (State::Pending, 1, 1)
+    );
+    let mut last = task(State::Waiting);
+    last.settings.max_attempts = Some(1);
+    assert_eq!(
+        decide(&last, again(LATER)).to.state,
+        State::Failed,
+        "no attempt is left"
     );
 }
 

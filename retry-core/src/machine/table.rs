@@ -101,7 +101,7 @@ pub const TABLE: &[Rule] = &[
         &[Waiting, Running],
         &[Pending, Succeeded, Failed, Cancelled],
         "=0 in the next step",
-        "Running only to deliver an early completion that ends or repeats the step; retry keeps step and attempt",
+        "Running only to deliver an early completion that ends the task; retry, of a waiting task only, keeps step and attempt and is Failed when the attempts or the time are used up",
     ),
     rule(
         "wait deadline",

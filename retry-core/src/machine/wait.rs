@@ -1,6 +1,7 @@
 //! Waits for a completion, and splits.
 
 use super::Rejected;
+use super::attempt::exhausted;
 use super::target::{cancelled, cold, end, expect, next_step, pending, set};
 use crate::task::{
     Action, Change, Completion, CompletionChange, CompletionOutcome, ErrorText, Field, OnWaitDeadline, State,
@@ -58,25 +59,19 @@ pub(super) fn split(task: &Task, now: Timestamp) -> Result<Action, Rejected> {
 }
 
 /// A completion meets the waiting task, or a running one that was claimed to deliver an early completion: a running
-/// task is then in the step after the wait.
+/// task is then in the step after the wait. Only a waiting task can be told to repeat its step: an early retry would have
+/// lost the attempt to keep.
 pub(super) fn complete(task: &Task, outcome: CompletionOutcome, now: Timestamp) -> Result<Action, Rejected> {
-    let waited_step = match task.state {
-        State::Waiting => task.step,
-        State::Running if task.step > 0 => task.step - 1,
-        state => return Err(Rejected::State(state)),
+    let waiting = task.state == State::Waiting;
+    let delivered = task.state == State::Running && task.step > 0;
+    if !waiting && !delivered {
+        return Err(Rejected::State(task.state));
+    }
+    let failed = |error: ErrorText| Target {
+        cold: cold(|cold| cold.last_error = Field::Set(error)),
+        ..end(task, State::Failed, now)
     };
     let to = match outcome {
-        CompletionOutcome::Resume(data) if task.state == State::Waiting => {
-            let completion = Completion {
-                step: waited_step,
-                outcome: CompletionOutcome::Resume(data),
-            };
-            Target {
-                cold: cold(|cold| cold.completion = CompletionChange::Deliver(completion)),
-                ..next_step(task, now)
-            }
-        }
-        CompletionOutcome::Resume(_) => return Err(Rejected::State(task.state)),
         CompletionOutcome::Succeed(output) => {
             let cold = output
                 .map(|output| cold(|cold| cold.output = Field::Set(output)))
@@ -86,25 +81,25 @@ pub(super) fn complete(task: &Task, outcome: CompletionOutcome, now: Timestamp) 
                 ..end(task, State::Succeeded, now)
             }
         }
-        CompletionOutcome::Fail(error) => Target {
-            cold: cold(|cold| cold.last_error = Field::Set(error)),
-            ..end(task, State::Failed, now)
-        },
-        CompletionOutcome::Retry { at, error } => {
-            let delivered = task.state == State::Running;
-            let cold = cold(|cold| {
-                cold.last_error = Field::Set(error);
-                // Back in the step that waited: what was kept for the step after it is void.
-                cold.completion = if delivered {
-                    CompletionChange::Clear
-                } else {
-                    CompletionChange::Keep
-                };
-            });
-            let attempt = if delivered { 0 } else { task.attempt };
+        CompletionOutcome::Fail(error) => failed(error),
+        CompletionOutcome::Resume(_) | CompletionOutcome::Retry { .. } if !waiting => {
+            return Err(Rejected::State(task.state));
+        }
+        CompletionOutcome::Resume(data) => {
+            let completion = Completion {
+                step: task.step,
+                outcome: CompletionOutcome::Resume(data),
+            };
+            let cold = cold(|cold| cold.completion = CompletionChange::Deliver(completion));
             Target {
-                attempt,
-                step: waited_step,
+                cold,
+                ..next_step(task, now)
+            }
+        }
+        CompletionOutcome::Retry { at, error } if exhausted(task, at) => failed(error),
+        CompletionOutcome::Retry { at, error } => {
+            let cold = cold(|cold| cold.last_error = Field::Set(error));
+            Target {
                 cold,
                 ..pending(task, at.max(now))
             }
