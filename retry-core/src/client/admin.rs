@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Client, Error, Result, Shared, resend};
+use super::{Client, Error, Result, Shared, not_tried, resend};
 use crate::clock::Clock as _;
 use crate::headers::Headers;
 use crate::id::TaskId;
@@ -205,17 +205,23 @@ impl Shared {
         for _ in 0..TRIES {
             let detail = self.store.get(id).await?.ok_or(Error::NotFound(id))?;
             let action = transition(&detail.task, event(), now, self.random.next_u64())?;
-            match self.write(&detail, action).await?.0 {
+            let deletes = matches!(action, Action::Delete { .. });
+            let decided_on = (detail.task.version, detail.task.state);
+            let (applied, sent) = self.write(&detail, action).await?;
+            match applied {
                 Applied::Done { .. } | Applied::Repeated => {
                     return Ok(self.store.get(id).await?.unwrap_or(detail));
                 }
+                // The first sending deleted it, and its answer was lost.
+                Applied::Missing if deletes && sent > 1 => return Ok(detail),
                 Applied::Missing => return Err(Error::NotFound(id)),
                 Applied::KeyTaken(holder) => return Err(Error::KeyTaken(holder)),
-                Applied::Stale if last.as_ref() == Some(&detail.task.version) => {
-                    // The same version twice: not a race but the store's own refusal.
-                    return Err(Error::Changed(Box::new(detail)));
-                }
-                Applied::Stale | Applied::NotTried => last = Some(detail.task.version),
+                Applied::NotTried => return Err(not_tried().into()),
+                // The first sending may have been written, so it is not decided a second time.
+                Applied::Stale if sent > 1 => break,
+                // The same record twice: not a race but the store's own refusal.
+                Applied::Stale if last == Some(decided_on) => break,
+                Applied::Stale => last = Some(decided_on),
             }
         }
         let detail = self.store.get(id).await?.ok_or(Error::NotFound(id))?;

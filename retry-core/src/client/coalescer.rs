@@ -62,8 +62,11 @@ impl Coalescer {
             !std::mem::replace(&mut queue.sending, true)
         };
         if start {
-            let inner = Arc::clone(&self.0);
-            self.0.spawn.spawn(Box::pin(inner.send_all()));
+            let sending = Sending {
+                inner: Arc::clone(&self.0),
+                ended: false,
+            };
+            self.0.spawn.spawn(Box::pin(sending.run()));
         }
         let lost = || {
             StoreError::unknown(
@@ -80,13 +83,7 @@ impl Inner {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn send_all(self: Arc<Self>) {
-        while let Some(group) = self.next_group() {
-            self.send(group).await;
-        }
-    }
-
-    /// The next group; none ends the sending, in one step with the look at the queue.
+    /// The next group; none ends the sending, in one step with the look at the queue, so that nobody is left behind.
     fn next_group(&self) -> Option<Vec<Waiting>> {
         let mut queue = self.queue();
         let mut bytes = 0;
@@ -129,6 +126,34 @@ impl Inner {
 
     async fn insert(&self, tasks: &[NewTask]) -> Result<Vec<Inserted>> {
         resend(self.clock.as_ref(), || self.store.insert(tasks, self.clock.now())).await
+    }
+}
+
+/// The future that sends for all. When it does not come to its end, because its runtime stopped or the driver
+/// panicked, those who wait get an error and the next one starts another.
+struct Sending {
+    inner: Arc<Inner>,
+    ended: bool,
+}
+
+impl Sending {
+    async fn run(mut self) {
+        while let Some(group) = self.inner.next_group() {
+            self.inner.send(group).await;
+        }
+        self.ended = true;
+    }
+}
+
+impl Drop for Sending {
+    fn drop(&mut self) {
+        if !self.ended {
+            let mut queue = self.inner.queue();
+            queue.sending = false;
+            let waiting = std::mem::take(&mut queue.waiting);
+            drop(queue);
+            drop(waiting);
+        }
     }
 }
 

@@ -2,9 +2,9 @@
 
 use serde::Serialize;
 
-use super::{Client, Error, Result, Shared};
+use super::{Client, Error, Result, Shared, not_tried};
 use crate::draft::InvalidTask;
-use crate::machine::{Event, transition};
+use crate::machine::{Event, Rejected, transition};
 use crate::payload::Payload;
 use crate::store::{Applied, TaskStore};
 use crate::task::{Action, Completion, CompletionOutcome, ErrorText, State, TaskDetail, WaitToken};
@@ -42,10 +42,12 @@ impl<S: TaskStore + ?Sized> Client<S> {
             .await
     }
 
-    /// Runs the step that waits again at `at`; its next wait has the same token.
+    /// Runs the step that waits again at `at`, its attempts counted on; its next wait has the same token. When no
+    /// attempt is left the task fails with `error`.
     ///
     /// # Errors
-    /// As [`complete`](Self::complete).
+    /// As [`complete`](Self::complete); and [`Error::Rejected`] when the task does not wait yet: unlike the other
+    /// answers, this one cannot come early.
     pub async fn retry(&self, token: WaitToken, at: Timestamp, error: impl AsRef<str>) -> Result<()> {
         self.answer(
             token,
@@ -84,7 +86,8 @@ impl Shared {
                 Applied::Repeated if early && sent == 1 => return Err(Error::AlreadyDone),
                 Applied::Repeated => return Ok(()),
                 Applied::Missing => return Err(Error::NotFound(token.task)),
-                _ => {}
+                Applied::NotTried => return Err(not_tried().into()),
+                Applied::Stale | Applied::KeyTaken(_) => {}
             }
         }
         let detail = self
@@ -109,8 +112,11 @@ fn action(
     if token.step < task.step {
         return Err(Error::AlreadyDone);
     }
+    let repeats = matches!(outcome, CompletionOutcome::Retry { .. });
     match task.state {
         State::Waiting => Ok(transition(task, Event::Complete { outcome }, now, 0)?),
+        // The step is going to run, or runs: there is no attempt yet that could be repeated.
+        State::Pending | State::Running if repeats => Err(Rejected::State(task.state).into()),
         State::Pending | State::Running => Ok(Action::StoreCompletion(Completion {
             step: token.step,
             outcome,

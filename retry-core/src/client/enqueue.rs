@@ -107,7 +107,8 @@ fn calls(tasks: &[NewTask]) -> impl Iterator<Item = &[NewTask]> {
             bytes += task.bytes();
             bytes <= MAX_CALL_BYTES
         });
-        let n = fits.count();
+        // A task larger than any call goes alone, so that its refusal is the store's.
+        let n = fits.count().max(1).min(rest.len());
         let (call, behind) = rest.split_at(n);
         rest = behind;
         (n > 0).then_some(call)
@@ -168,7 +169,10 @@ impl<'c, S: TaskStore + ?Sized> IntoFuture for Enqueue<'c, S> {
             let now = shared.now().await?;
             let task = shared.build(self.draft, now)?;
             let id = task.id;
-            Ok(Enqueued::of(id, shared.coalescer.insert(task).await?))
+            match shared.coalescer.insert(task).await? {
+                Inserted::NotTried => Err(super::not_tried().into()),
+                inserted => Ok(Enqueued::of(id, inserted)),
+            }
         })
     }
 }

@@ -5,6 +5,8 @@ mod coalescer;
 mod complete;
 mod enqueue;
 mod error;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -19,7 +21,7 @@ use crate::clock::{Clock, SyncedClock, SystemClock};
 use crate::draft::{Draft, InvalidTask};
 use crate::id::{Nonce, Shard, TaskId, TaskIds};
 use crate::seams::{Random, Spawn, SystemRandom, TokioSpawn};
-use crate::store::{self, Certainty, StoreError, TaskStore};
+use crate::store::{self, Certainty, StoreError, StoreErrorKind, TaskStore};
 use crate::task::NewTask;
 use crate::time::Timestamp;
 
@@ -198,7 +200,11 @@ impl Shared {
             let sent = self.clock.monotonic();
             match self.store.time().await {
                 Ok(time) => {
-                    self.clock.record(time, sent, self.clock.monotonic());
+                    let received = self.clock.monotonic();
+                    // A reading is as uncertain as half the delay of its answer.
+                    if received.saturating_since(sent) <= SLOWEST_READING || !self.clock.is_synced() {
+                        self.clock.record(time, sent, received);
+                    }
                 }
                 Err(error) if !self.clock.is_synced() => return Err(error),
                 Err(error) => {
@@ -224,6 +230,8 @@ impl Shared {
     }
 }
 
+/// A reading of the store's clock that took longer is worth less than an old one.
+const SLOWEST_READING: Duration = Duration::from_secs(2);
 /// How often a call with an unknown outcome is sent again before its error is handed on; repeating converges (law 10).
 const RESENDS: u32 = 3;
 
@@ -244,6 +252,14 @@ where
         }
     }
     call().await
+}
+
+/// The part of a sharded store that was needed did not answer.
+fn not_tried() -> StoreError {
+    StoreError::rejected(
+        StoreErrorKind::Unavailable,
+        "the part of the store that holds the task did not answer",
+    )
 }
 
 fn again(error: &StoreError) -> bool {

@@ -13,18 +13,51 @@ use super::held::{Cancel, CancelReason};
 use crate::clock::Clock;
 use crate::executor::{Ctx, Executor, HandlerError, Outcome};
 use crate::payload::Payload;
+use crate::task::ErrorText;
 
 /// How a handler ended.
 #[derive(Debug)]
 pub(super) enum Ended {
-    /// It returned.
-    Returned(Result<Outcome, HandlerError>),
-    /// It panicked with this message.
-    Panicked(String),
-    /// Its time was over.
-    TimedOut(Duration),
-    /// It was cancelled and did not return within its grace.
+    /// It returned an outcome.
+    Returned(Outcome),
+    /// It failed, panicked or took too long.
+    Failed(Failure),
+    /// It was cancelled before it had an outcome.
     Cancelled(CancelReason),
+}
+
+/// A failure's text, and whether it is final.
+#[derive(Debug, Clone)]
+pub(super) struct Failure {
+    pub(super) text: ErrorText,
+    pub(super) is_final: bool,
+}
+
+impl Failure {
+    fn retryable(text: String) -> Self {
+        Self {
+            text: ErrorText::new(text),
+            is_final: false,
+        }
+    }
+}
+
+impl From<HandlerError> for Failure {
+    fn from(error: HandlerError) -> Self {
+        Self {
+            text: error.to_text(),
+            is_final: error.is_final(),
+        }
+    }
+}
+
+impl Ended {
+    pub(super) const fn failure(&self) -> Option<&Failure> {
+        match self {
+            Self::Failed(failure) => Some(failure),
+            Self::Returned(_) | Self::Cancelled(_) => None,
+        }
+    }
 }
 
 pub(super) struct Limits {
@@ -32,7 +65,7 @@ pub(super) struct Limits {
     pub(super) cancel_grace: Duration,
 }
 
-type Handler = Pin<Box<dyn Future<Output = Ended> + Send>>;
+type Handler = Pin<Box<dyn Future<Output = Result<Outcome, Failure>> + Send>>;
 
 /// Runs a handler to its end. A cancelled one may end by itself within its grace; then its future is dropped.
 pub(super) async fn run(
@@ -43,53 +76,57 @@ pub(super) async fn run(
     clock: &dyn Clock,
     limits: &Limits,
 ) -> Ended {
+    let told = ctx.cancellation();
     let mut handler = caught(Arc::clone(executor), payload, ctx);
     let deadline: BoxFuture<'_, ()> = match limits.timeout {
         Some(timeout) => clock.sleep_until(clock.monotonic() + timeout),
         None => Box::pin(std::future::pending()),
     };
-    let stopped = async {
+    let timed_out = async {
         tokio::select! {
             biased;
-            () = cancel.token().cancelled() => {}
-            () = deadline => cancel.cancel(CancelReason::Timeout),
+            () = told.cancelled() => false,
+            () = deadline => true,
         }
     };
-    match select(&mut handler, Box::pin(stopped)).await {
-        Either::Left((ended, _)) => ended,
-        Either::Right(((), _)) => end(handler, cancel, clock, limits).await,
-    }
-}
-
-fn caught(executor: Arc<dyn Executor>, payload: Payload, ctx: Ctx) -> Handler {
-    let handler = AssertUnwindSafe(async move { executor.execute(payload, ctx).await });
-    Box::pin(handler.catch_unwind().map(|ended| match ended {
-        Ok(outcome) => Ended::Returned(outcome),
-        Err(panic) => Ended::Panicked(message(panic.as_ref())),
-    }))
-}
-
-async fn end(mut handler: Handler, cancel: &Cancel, clock: &dyn Clock, limits: &Limits) -> Ended {
-    let reason = cancel.reason().unwrap_or(CancelReason::LeaseLost);
-    let timed_out = || Ended::TimedOut(limits.timeout.unwrap_or_default());
-    let grace = clock.sleep_until(clock.monotonic() + limits.cancel_grace);
-    match select(&mut handler, grace).await {
-        // Ended in time after all.
-        Either::Left((Ended::Returned(Ok(outcome)), _)) => Ended::Returned(Ok(outcome)),
-        Either::Left((_, _)) if reason == CancelReason::Timeout => timed_out(),
-        // An error of a cancelled handler is most likely the cancel itself.
-        Either::Left((_, _)) => Ended::Cancelled(reason),
-        Either::Right(((), _)) => {
-            if catch_unwind(AssertUnwindSafe(|| drop(handler))).is_err() {
-                tracing::warn!("a cancelled handler panicked while it was dropped");
-            }
-            if reason == CancelReason::Timeout {
-                timed_out()
-            } else {
-                Ended::Cancelled(reason)
+    let (ended, timed_out) = match select(&mut handler, Box::pin(timed_out)).await {
+        Either::Left((ended, _)) => (Some(ended), false),
+        Either::Right((timed_out, _)) => {
+            told.cancel();
+            let grace = clock.sleep_until(clock.monotonic() + limits.cancel_grace);
+            match select(&mut handler, grace).await {
+                Either::Left((ended, _)) => (Some(ended), timed_out),
+                Either::Right(((), _)) => (None, timed_out),
             }
         }
+    };
+    if catch_unwind(AssertUnwindSafe(|| drop(handler))).is_err() {
+        tracing::warn!("a handler panicked while it was dropped");
     }
+    match ended {
+        // An outcome counts, also one that came after the order to stop.
+        Some(Ok(outcome)) => Ended::Returned(outcome),
+        Some(Err(failure)) if failure.is_final => Ended::Failed(failure),
+        _ if timed_out => {
+            let limit = limits.timeout.unwrap_or_default();
+            Ended::Failed(Failure::retryable(format!("no answer within {limit:?}")))
+        }
+        // An error of a cancelled handler is most likely the cancel itself.
+        Some(Err(failure)) => cancel.reason().map_or(Ended::Failed(failure), Ended::Cancelled),
+        None => Ended::Cancelled(cancel.reason().unwrap_or(CancelReason::LeaseLost)),
+    }
+}
+
+/// The handler with its panics caught, those of its error's own code included.
+fn caught(executor: Arc<dyn Executor>, payload: Payload, ctx: Ctx) -> Handler {
+    let handler = async move { executor.execute(payload, ctx).await.map_err(Failure::from) };
+    let caught = AssertUnwindSafe(handler).catch_unwind();
+    Box::pin(caught.map(|ended| {
+        ended.unwrap_or_else(|panic| {
+            let message = message(panic.as_ref());
+            Err(Failure::retryable(format!("the handler panicked: {message}")))
+        })
+    }))
 }
 
 fn message(panic: &(dyn Any + Send)) -> String {

@@ -27,11 +27,25 @@ pub(super) trait Step: Send + 'static {
     fn woken(&mut self) -> impl Future<Output = ()> + Send;
 }
 
-/// Runs a loop until `stop`. A step under way is finished first; a panic in a step is logged and the loop goes on.
-pub(super) async fn drive(mut steps: impl Step, stop: CancellationToken) {
+/// How loops are stopped.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Stop {
+    /// After the step under way.
+    pub(super) soon: CancellationToken,
+    /// At once: a step under way waits for a store that does not answer.
+    pub(super) now: CancellationToken,
+}
+
+/// Runs a loop until it is stopped. A panic in a step is logged and the loop goes on.
+pub(super) async fn drive(mut steps: impl Step, stop: Stop) {
     let clock = Arc::clone(&steps.part().clock);
-    while !stop.is_cancelled() {
-        let stepped = std::panic::AssertUnwindSafe(steps.step()).catch_unwind().await;
+    while !stop.soon.is_cancelled() {
+        let stepped = std::panic::AssertUnwindSafe(steps.step()).catch_unwind();
+        let stepped = tokio::select! {
+            biased;
+            () = stop.now.cancelled() => return,
+            stepped = stepped => stepped,
+        };
         let next = stepped.unwrap_or_else(|_| {
             tracing::error!(r#loop = steps.name(), "a step panicked; the loop goes on");
             clock.monotonic() + PANIC_PAUSE
@@ -43,7 +57,7 @@ pub(super) async fn drive(mut steps: impl Step, stop: CancellationToken) {
         }
         tokio::select! {
             biased;
-            () = stop.cancelled() => return,
+            () = stop.soon.cancelled() => return,
             () = steps.woken() => {}
             () = clock.sleep_until(next) => {}
         }

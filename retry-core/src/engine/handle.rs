@@ -9,20 +9,22 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::future::select;
-use tokio_util::sync::CancellationToken;
 
-use super::drive::{Step, drive};
+use super::drive::{Step, Stop, drive};
 use super::heartbeat::Heartbeat;
 use super::held::CancelReason;
 use super::maintainer::Maintainer;
-use super::part::{Engine, Part, lock};
+use super::part::{Engine, Part};
 use super::pump::Pump;
 use super::rescuer::Rescuer;
+use super::watchdog::Watchdog;
 use super::worker::Setup;
 use crate::store::TaskStore;
 
 /// How long a shutdown tries to write the last outcomes to a store that fails. What is not written is rescued later.
 const FLUSH_LIMIT: Duration = Duration::from_secs(10);
+/// How long it waits for a call under way, and for the close of the session.
+const LAST_CALL_LIMIT: Duration = Duration::from_secs(5);
 
 /// A running worker.
 #[derive(Debug)]
@@ -30,7 +32,7 @@ const FLUSH_LIMIT: Duration = Duration::from_secs(10);
 pub struct WorkerHandle {
     engine: Arc<Engine>,
     parts: Vec<Arc<Part>>,
-    stop: CancellationToken,
+    stop: Stop,
     loops: Arc<AtomicUsize>,
 }
 
@@ -50,11 +52,12 @@ impl WorkerHandle {
         let handle = Self {
             engine,
             parts,
-            stop: CancellationToken::new(),
+            stop: Stop::default(),
             loops: Arc::default(),
         };
         for part in &handle.parts {
             handle.spawn(Heartbeat::new(Arc::clone(part)));
+            handle.spawn(Watchdog::new(Arc::clone(part)));
             handle.spawn(Pump::new(Arc::clone(part)));
             handle.spawn(Rescuer::new(Arc::clone(part)));
             handle.spawn(Maintainer::new(Arc::clone(part)));
@@ -93,6 +96,9 @@ impl WorkerHandle {
     /// Stops gracefully: claims nothing more, hands back what was claimed ahead, lets handlers end within the grace,
     /// cancels the rest and hands it back after it has ended, writes the last outcomes and closes the session.
     ///
+    /// It ends also when the store does not answer: at most 20 seconds after the handlers' grace and cancel grace. What
+    /// was not written then is rescued by another worker.
+    ///
     /// If this future is dropped, the worker stops without grace.
     pub async fn shutdown(self) {
         tracing::info!(running = self.running(), "shutting down");
@@ -105,15 +111,17 @@ impl WorkerHandle {
         self.parts
             .iter()
             .for_each(|part| part.held.cancel_all(CancelReason::Shutdown));
-        engine.until(ended).await;
-        self.at_most(FLUSH_LIMIT, self.until(|part| part.outbox.is_empty()))
+        let flushed = || ended() && self.parts.iter().all(|part| part.is_flushed());
+        self.at_most(config.cancel_grace + FLUSH_LIMIT, engine.until(flushed))
             .await;
-        self.stop.cancel();
-        engine.until(|| self.loops.load(Ordering::Acquire) == 0).await;
+        let stopped = || self.loops.load(Ordering::Acquire) == 0;
+        self.stop.soon.cancel();
+        self.at_most(LAST_CALL_LIMIT, engine.until(stopped)).await;
+        self.stop.now.cancel();
+        engine.until(stopped).await;
         for part in &self.parts {
-            let session = *lock(&part.session);
-            if let Some(id) = session.id()
-                && let Err(error) = part.store.close_session(id).await
+            if let Some(id) = part.session().id()
+                && let Err(error) = part.within(LAST_CALL_LIMIT, part.store.close_session(id)).await
             {
                 tracing::warn!(%error, "the session was not closed; its lease will end by itself");
             }
@@ -131,7 +139,8 @@ impl WorkerHandle {
 impl Drop for WorkerHandle {
     fn drop(&mut self) {
         self.engine.stop_claiming();
-        self.stop.cancel();
+        self.stop.soon.cancel();
+        self.stop.now.cancel();
         self.parts
             .iter()
             .for_each(|part| part.held.cancel_all(CancelReason::Shutdown));

@@ -1,31 +1,28 @@
 //! The heartbeat: keeps the session, and with it every lease.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::{Either, select};
-
 use super::drive::Step;
-use super::held::CancelReason;
-use super::part::{Part, lock};
+use super::held::{CancelReason, Hold};
+use super::part::Part;
 use super::session::SessionState;
 use crate::clock::{Clock as _, Monotonic};
-use crate::id::{SessionId, TaskId};
+use crate::id::SessionId;
 use crate::limits::MAX_PAGE;
 use crate::store::{Page, Renewed, Result, SessionInfo, TaskFilter};
 use crate::task::{State, Task};
 
 /// How soon a beat is repeated while the store fails.
 const RETRY: Duration = Duration::from_secs(1);
-/// How often the end of a lost session's handlers is looked for when nothing tells of it.
-const DRAIN_POLL: Duration = Duration::from_millis(500);
 
 #[derive(Debug)]
 pub(super) struct Heartbeat {
     part: Arc<Part>,
     /// The last beat's count differed from the worker's own.
     differed: bool,
+    /// Tasks that the store says are ours and that are not here, unless the exchange of this number brings them.
+    unclaimed: Option<(u64, Vec<Task>)>,
 }
 
 impl Heartbeat {
@@ -33,31 +30,39 @@ impl Heartbeat {
         Self {
             part,
             differed: false,
+            unclaimed: None,
         }
     }
 
     async fn beat(&mut self) -> Monotonic {
-        let state = *lock(&self.part.session);
-        let result = match state {
-            SessionState::None => self.open().await,
-            SessionState::Lost => return self.drain_lost(),
-            SessionState::Open { id, lease_end } => self.renew(id, lease_end).await,
+        let part = Arc::clone(&self.part);
+        let config = &part.engine.setup.config;
+        let sent = part.clock.monotonic();
+        // A call that hangs, on a dead connection say, leaves time for another one within the lease.
+        let limit = config.lease / 2;
+        let result = match part.session() {
+            SessionState::Lost => {
+                (self.differed, self.unclaimed) = (false, None);
+                part.leave_session();
+                return sent;
+            }
+            SessionState::None => part.within(limit, self.open(sent)).await,
+            SessionState::Open { id, .. } => part.within(limit, self.renew(id, sent)).await,
         };
-        let now = self.part.clock.monotonic();
         match result {
             Ok(()) => {
-                self.part.answered();
-                now + self.part.engine.setup.config.heartbeat()
+                part.answered();
+                sent + config.heartbeat()
             }
             Err(error) => {
-                self.part.failed();
+                part.health.failed();
                 tracing::warn!(%error, "the session was not renewed");
-                now + RETRY
+                part.clock.monotonic() + RETRY.min(config.heartbeat())
             }
         }
     }
 
-    async fn open(&self) -> Result<()> {
+    async fn open(&self, sent: Monotonic) -> Result<()> {
         let part = &self.part;
         part.sync_clock().await?;
         let setup = &part.engine.setup;
@@ -69,53 +74,30 @@ impl Heartbeat {
             queues: setup.queues.clone(),
             kinds: setup.kinds.keys().cloned().collect(),
         };
-        let (sent, now) = (part.clock.monotonic(), part.clock.now());
+        let now = part.clock.now();
         part.store
             .open_session(&info, now.saturating_add(setup.config.lease), now)
             .await?;
-        *lock(&part.session) = SessionState::Open {
+        part.set_session(SessionState::Open {
             id,
             lease_end: sent + setup.config.lease,
-        };
+        });
         tracing::info!(session = %id, name = %setup.config.name, "session opened");
         part.pump.notify_one();
         Ok(())
     }
 
-    async fn renew(&mut self, id: SessionId, lease_end: Monotonic) -> Result<()> {
+    /// One beat. The clock is left to other loops: nothing may come before the renewal.
+    async fn renew(&mut self, id: SessionId, sent: Monotonic) -> Result<()> {
         let part = Arc::clone(&self.part);
-        let lease = part.engine.setup.config.lease;
-        // The clock is read apart from the beat: the lease must not wait for it.
-        if let Err(error) = part.sync_clock().await {
-            tracing::debug!(%error, "the store's clock was not read");
-        }
-        let (sent, now) = (part.clock.monotonic(), part.clock.now());
-        if sent >= lease_end {
-            tracing::warn!(late = ?sent.saturating_since(lease_end), "the beat is late: the lease has ended here");
-            part.held.cancel_by_lease();
-        }
-        let until = now.saturating_add(lease);
-        let renewal = part.store.renew(id, until, now);
-        // A store that does not answer must not hide the end of the lease from the handlers.
-        let ending = if sent < lease_end {
-            lease_end
-        } else {
-            Monotonic::NEVER
-        };
-        let renewed = match select(renewal, part.clock.sleep_until(ending)).await {
-            Either::Left((renewed, _)) => renewed?,
-            Either::Right(((), renewal)) => {
-                tracing::warn!("the lease ended here: the store did not answer the beat");
-                part.held.cancel_by_lease();
-                renewal.await?
-            }
-        };
-        match renewed {
+        let (lease, now) = (part.engine.setup.config.lease, part.clock.now());
+        match part.store.renew(id, now.saturating_add(lease), now).await? {
             Renewed::Live { cancel, held } => {
-                *lock(&part.session) = SessionState::Open {
-                    id,
-                    lease_end: sent + lease,
-                };
+                // The pump may have learned meanwhile that it is lost.
+                if part.session().id() == Some(id) {
+                    let lease_end = sent + lease;
+                    part.set_session(SessionState::Open { id, lease_end });
+                }
                 cancel
                     .into_iter()
                     .for_each(|task| part.held.cancel(task, CancelReason::Operator));
@@ -124,7 +106,7 @@ impl Heartbeat {
             }
             Renewed::Lost => {
                 tracing::warn!(session = %id, "the session is lost: others may have its tasks");
-                *lock(&part.session) = SessionState::Lost;
+                part.set_session(SessionState::Lost);
                 part.heart.notify_one();
                 Ok(())
             }
@@ -133,7 +115,8 @@ impl Heartbeat {
 
     /// A count that differs on two beats is no exchange in flight: a claim's answer was lost, or a rescuer took a task.
     async fn compare(&mut self, id: SessionId, held: u64) -> Result<()> {
-        let differs = held != self.part.held.len() as u64;
+        self.hand_back_unclaimed();
+        let differs = held != self.part.held.count();
         if differs && self.differed {
             self.differed = false;
             return self.reconcile(id).await;
@@ -142,24 +125,36 @@ impl Heartbeat {
         Ok(())
     }
 
-    /// Hands back what the store says is ours and is not here; cancels what runs here and is not ours any more.
-    async fn reconcile(&self, id: SessionId) -> Result<()> {
+    /// Finds what the store says is ours and is not here; gives up what is here and is not ours any more.
+    async fn reconcile(&mut self, id: SessionId) -> Result<()> {
         let part = &self.part;
-        let before: HashSet<TaskId> = part.held.ids();
+        let before: Vec<Hold> = part.held.ours();
         let stored = self.stored(id).await?;
         tracing::warn!(
             here = before.len(),
             stored = stored.len(),
             "the tasks held differ; reconciling"
         );
-        for task in stored.iter().filter(|task| !part.held.contains(task.id)) {
-            part.held.insert(task.id);
+        let ids = stored.iter().map(|task| task.id).collect();
+        // Only what was here before the listing: what came since is ours.
+        part.held.give_up_others(&before, &ids);
+        self.unclaimed = Some((part.exchange_number(), stored));
+        self.hand_back_unclaimed();
+        Ok(())
+    }
+
+    /// Hands back what was listed and did not arrive. A listing also shows what a claim took whose answer is still
+    /// under way, so this waits for the end of the exchange that was in flight then.
+    fn hand_back_unclaimed(&mut self) {
+        let part = &self.part;
+        let over = |number: u64| number.is_multiple_of(2) || number != part.exchange_number();
+        let Some((_, stored)) = self.unclaimed.take_if(|(number, _)| over(*number)) else {
+            return;
+        };
+        for task in stored.iter().filter(|task| !part.held.is_ours(task.id)) {
+            part.held.insert(Hold::of(task), true);
             part.hand_back(task);
         }
-        let ours = stored.iter().map(|task| task.id).collect();
-        // Only what was here before the listing: what came since is ours.
-        part.held.cancel_others(&before, &ours);
-        Ok(())
     }
 
     async fn stored(&self, id: SessionId) -> Result<Vec<Task>> {
@@ -178,19 +173,6 @@ impl Heartbeat {
                 None => return Ok(tasks),
             }
         }
-    }
-
-    /// Ends what ran under a lost session; opens a new one when nothing of it runs any more.
-    fn drain_lost(&self) -> Monotonic {
-        let part = &self.part;
-        part.held.cancel_by_lease();
-        part.drop_buffer();
-        let now = part.clock.monotonic();
-        if part.held.any_running() {
-            return now + DRAIN_POLL;
-        }
-        *lock(&part.session) = SessionState::None;
-        now
     }
 }
 

@@ -1,6 +1,6 @@
-//! The tasks this worker holds in the store: buffered, running, or on their way to being settled.
+//! The tasks this worker holds in the store: waiting, running, or on their way to being settled.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
 use tokio_util::sync::CancellationToken;
@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::kind::OnLeaseLost;
 use super::part::lock;
 use crate::id::TaskId;
+use crate::task::Task;
 
 /// Why an attempt was cancelled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,8 +19,6 @@ pub(super) enum CancelReason {
     LeaseLost,
     /// The worker shuts down.
     Shutdown,
-    /// The attempt took too long.
-    Timeout,
 }
 
 /// The switch that ends a running attempt; the first reason counts.
@@ -44,67 +43,110 @@ impl Cancel {
     }
 }
 
+/// One claim of one task. A rescued task may be claimed again by the worker that still runs an earlier attempt of it;
+/// the version that the claim wrote tells the two apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Hold {
+    id: TaskId,
+    version: u64,
+}
+
+impl Hold {
+    /// The hold of a task as it was claimed.
+    pub(super) const fn of(claimed: &Task) -> Self {
+        Self {
+            id: claimed.id,
+            version: claimed.version,
+        }
+    }
+}
+
 #[derive(Debug)]
 struct Entry {
+    /// Whether the store counts it for the present session.
+    ours: bool,
     /// Present while its handler runs.
     running: Option<(Cancel, OnLeaseLost)>,
 }
 
+impl Entry {
+    /// Somebody else has the task, or may have it.
+    fn give_up(&mut self) {
+        self.ours = false;
+        self.cancel(CancelReason::LeaseLost);
+    }
+
+    fn cancel(&self, reason: CancelReason) {
+        if let Some((cancel, _)) = &self.running {
+            cancel.cancel(reason);
+        }
+    }
+}
+
 #[derive(Debug, Default)]
-pub(super) struct Held(Mutex<HashMap<TaskId, Entry>>);
+pub(super) struct Held(Mutex<BTreeMap<Hold, Entry>>);
 
 impl Held {
-    /// Notes a task that was claimed.
-    pub(super) fn insert(&self, id: TaskId) {
-        lock(&self.0).insert(id, Entry { running: None });
+    /// Notes a claimed task. An earlier hold of it was lost without our knowing.
+    pub(super) fn insert(&self, hold: Hold, ours: bool) {
+        let mut holds = lock(&self.0);
+        let first = Hold { version: 0, ..hold };
+        holds
+            .range_mut(first..hold)
+            .for_each(|(_, entry)| entry.give_up());
+        holds.insert(hold, Entry { ours, running: None });
     }
 
     /// Notes that its handler starts.
-    pub(super) fn start(&self, id: TaskId, cancel: Cancel, on_lease_lost: OnLeaseLost) {
-        lock(&self.0).insert(
-            id,
-            Entry {
-                running: Some((cancel, on_lease_lost)),
-            },
-        );
+    pub(super) fn start(&self, hold: Hold, cancel: Cancel, on_lease_lost: OnLeaseLost) {
+        if let Some(entry) = lock(&self.0).get_mut(&hold) {
+            entry.running = Some((cancel, on_lease_lost));
+        }
     }
 
     /// Notes that its handler has ended.
-    pub(super) fn end(&self, id: TaskId) {
-        if let Some(entry) = lock(&self.0).get_mut(&id) {
+    pub(super) fn end(&self, hold: Hold) {
+        if let Some(entry) = lock(&self.0).get_mut(&hold) {
             entry.running = None;
         }
     }
 
     /// Notes that the store has its outcome, or that it is not ours any more.
-    pub(super) fn remove(&self, id: TaskId) {
-        lock(&self.0).remove(&id);
+    pub(super) fn remove(&self, hold: Hold) {
+        lock(&self.0).remove(&hold);
     }
 
-    pub(super) fn contains(&self, id: TaskId) -> bool {
-        lock(&self.0).contains_key(&id)
+    /// Whether a task is held under the present session.
+    pub(super) fn is_ours(&self, id: TaskId) -> bool {
+        lock(&self.0).range(every(id)).any(|(_, entry)| entry.ours)
     }
 
-    pub(super) fn len(&self) -> usize {
-        lock(&self.0).len()
+    /// How many are held under the present session: what the store should count as well.
+    pub(super) fn count(&self) -> u64 {
+        lock(&self.0).values().filter(|entry| entry.ours).count() as u64
     }
 
     pub(super) fn is_empty(&self) -> bool {
         lock(&self.0).is_empty()
     }
 
+    /// Those held under the present session.
+    pub(super) fn ours(&self) -> Vec<Hold> {
+        let holds = lock(&self.0);
+        let ours = holds.iter().filter(|(_, entry)| entry.ours);
+        ours.map(|(hold, _)| *hold).collect()
+    }
+
     /// Cancels the handler of a task.
     pub(super) fn cancel(&self, id: TaskId, reason: CancelReason) {
-        if let Some((cancel, _)) = lock(&self.0).get(&id).and_then(|entry| entry.running.as_ref()) {
-            cancel.cancel(reason);
-        }
+        lock(&self.0)
+            .range(every(id))
+            .for_each(|(_, entry)| entry.cancel(reason));
     }
 
     /// Cancels every running handler.
     pub(super) fn cancel_all(&self, reason: CancelReason) {
-        for (cancel, _) in lock(&self.0).values().filter_map(|entry| entry.running.as_ref()) {
-            cancel.cancel(reason);
-        }
+        lock(&self.0).values().for_each(|entry| entry.cancel(reason));
     }
 
     /// Cancels the handlers that do not go on without a lease.
@@ -116,23 +158,32 @@ impl Held {
         }
     }
 
-    /// All of them.
-    pub(super) fn ids(&self) -> HashSet<TaskId> {
-        lock(&self.0).keys().copied().collect()
+    /// The session is lost: the store counts none of these for the next one.
+    pub(super) fn forget_session(&self) {
+        lock(&self.0).values_mut().for_each(|entry| entry.ours = false);
     }
 
-    /// Cancels the running handlers of those tasks of `known` that are not `ours` any more.
-    pub(super) fn cancel_others(&self, known: &HashSet<TaskId>, ours: &HashSet<TaskId>) {
-        for (id, entry) in &*lock(&self.0) {
-            if let (true, false, Some((cancel, _))) = (known.contains(id), ours.contains(id), &entry.running)
-            {
-                cancel.cancel(CancelReason::LeaseLost);
+    /// A rescuer took a task that had this version then.
+    pub(super) fn taken(&self, id: TaskId, version: u64) {
+        lock(&self.0)
+            .range_mut(Hold { id, version: 0 }..=Hold { id, version })
+            .for_each(|(_, entry)| entry.give_up());
+    }
+
+    /// Gives up those of `known` whose tasks are not among `stored`.
+    pub(super) fn give_up_others(&self, known: &[Hold], stored: &BTreeSet<TaskId>) {
+        let mut holds = lock(&self.0);
+        for hold in known.iter().filter(|hold| !stored.contains(&hold.id)) {
+            if let Some(entry) = holds.get_mut(hold) {
+                entry.give_up();
             }
         }
     }
+}
 
-    /// Whether a handler runs.
-    pub(super) fn any_running(&self) -> bool {
-        lock(&self.0).values().any(|entry| entry.running.is_some())
+const fn every(id: TaskId) -> std::ops::RangeInclusive<Hold> {
+    Hold { id, version: 0 }..=Hold {
+        id,
+        version: u64::MAX,
     }
 }

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use tokio::sync::oneshot;
 
 use super::held::{Cancel, CancelReason};
+use super::outbox::Role;
 use super::part::{Part, lock};
 use crate::executor::{Attempt, LeaseLost};
 use crate::machine::Event;
@@ -36,9 +37,7 @@ impl Lease {
     /// caller went away.
     pub(super) async fn settled_task(&self) -> Task {
         let _written = self.writing.lock().await;
-        let mut task = lock(&self.task).clone();
-        task.cancel_requested |= self.cancel.reason() == Some(CancelReason::Operator);
-        task
+        lock(&self.task).clone()
     }
 
     fn written(&self, applied: &Applied) -> Result<(), LeaseLost> {
@@ -80,8 +79,7 @@ impl Attempt for Handle {
             let _ = reply.send(lease.written(applied));
             drop(writing);
         };
-        part.outbox.push_with(edit, Box::new(on_applied));
-        part.pump.notify_one();
+        part.send(edit, Role::Progress(Box::new(on_applied)));
         answer.await.unwrap_or(Err(LeaseLost))
     }
 }

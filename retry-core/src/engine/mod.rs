@@ -8,7 +8,8 @@
 //! | loop | owns | does |
 //! |---|---|---|
 //! | pump | the one exchange in flight | sends gathered outcomes and claims for free permits plus a bounded prefetch |
-//! | heartbeat | the session | renews it, cancels on request, ends the lease locally, reconciles what is held |
+//! | heartbeat | the session | renews it, cancels on request, reconciles what is held |
+//! | watchdog | the lease's end | tells the handlers when it comes, whatever the heartbeat waits for |
 //! | rescuer | the round of expired tasks | settles lost leases and due alarms, of any worker and any kind |
 //! | maintainer | – | purges what is past its retention |
 //!
@@ -21,11 +22,14 @@
 //! are cancelled (or told nothing, by kind) and nothing new starts; a new session is opened only after the store said
 //! that the old one is lost. Every write carries the task's version, so a late one is refused, never harmful.
 
+mod answers;
 mod attempt;
+mod buffer;
 mod builder;
 mod config;
 mod drive;
 mod handle;
+mod health;
 mod heartbeat;
 mod held;
 mod kind;
@@ -36,14 +40,16 @@ mod part;
 mod permits;
 mod pump;
 mod rescuer;
+mod room;
 mod runner;
 mod session;
 mod settle;
 mod sources;
+mod watchdog;
 mod worker;
 
 #[cfg(test)]
-mod engine_test;
+pub(crate) mod tests;
 
 pub use builder::{BuildError, IntoStore, WorkerBuilder};
 pub use handle::WorkerHandle;

@@ -4,18 +4,32 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::sync::Mutex;
 
+use super::held::Hold;
 use super::part::lock;
 use crate::limits::{MAX_BATCH, MAX_CALL_BYTES};
 use crate::store::Applied;
-use crate::task::Edit;
+use crate::task::{Edit, Task};
 
-/// What is to happen when the store has answered.
+/// What is to happen when the store has answered a checkpoint.
 pub(super) type OnApplied = Box<dyn FnOnce(&Applied) + Send>;
+
+/// What an edit is to its task.
+pub(super) enum Role {
+    /// It ends the attempt: the task is then not held any more.
+    Settle {
+        hold: Hold,
+        /// The record on which it was decided.
+        task: Box<Task>,
+        /// It stands in for an outcome that the store refused.
+        replaced: bool,
+    },
+    /// It stores progress of an attempt that goes on.
+    Progress(OnApplied),
+}
 
 pub(super) struct Outgoing {
     pub(super) edit: Edit,
-    /// Absent for a settle: the task is then not held any more.
-    pub(super) on_applied: Option<OnApplied>,
+    pub(super) role: Role,
 }
 
 impl fmt::Debug for Outgoing {
@@ -35,20 +49,9 @@ struct Queue {
 }
 
 impl Outbox {
-    /// Adds a settle.
-    pub(super) fn push(&self, edit: Edit) {
-        lock(&self.0).waiting.push_back(Outgoing {
-            edit,
-            on_applied: None,
-        });
-    }
-
-    /// Adds an edit of a task that goes on being held.
-    pub(super) fn push_with(&self, edit: Edit, on_applied: OnApplied) {
-        lock(&self.0).waiting.push_back(Outgoing {
-            edit,
-            on_applied: Some(on_applied),
-        });
+    /// Adds an edit.
+    pub(super) fn push(&self, edit: Edit, role: Role) {
+        lock(&self.0).waiting.push_back(Outgoing { edit, role });
     }
 
     /// Takes what fits into one exchange, at most `most` edits.

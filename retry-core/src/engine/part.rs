@@ -1,22 +1,26 @@
 //! What the loops and the attempts of a worker share, for one part of the store.
 
-use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
+use futures_util::future::{Either, select};
 use tokio::sync::Notify;
 
-use super::held::Held;
-use super::outbox::Outbox;
-use super::permits::{Permit, Permits};
+use super::buffer::Buffer;
+use super::health::Health;
+use super::held::{Held, Hold};
+use super::outbox::{Outbox, Role};
+use super::permits::Permits;
 use super::session::SessionState;
 use super::worker::Setup;
-use crate::clock::{Clock, Monotonic, SyncedClock};
+use crate::clock::{Clock, SyncedClock};
 use crate::id::{Nonce, Shard, TaskId, TaskIds};
 use crate::machine::{Event, Rejected, transition};
-use crate::store::{Result, TaskStore};
-use crate::task::{ClaimedTask, Edit, Task};
+use crate::store::{Result, StoreError, StoreErrorKind, TaskStore};
+use crate::task::{Edit, Task};
 use crate::time::Timestamp;
 
 /// What all parts of a run share.
@@ -24,10 +28,13 @@ use crate::time::Timestamp;
 pub(super) struct Engine {
     pub(super) setup: Arc<Setup>,
     pub(super) permits: Arc<Permits>,
+    pub(super) buffer: Buffer,
     ids: Mutex<TaskIds>,
     stopping: AtomicBool,
     /// Told when an attempt ended, a write was answered, a loop found nothing to do.
     pub(super) progress: Notify,
+    /// Tell the pump of each part that there is something to send or to claim.
+    pumps: Mutex<Vec<Arc<Notify>>>,
 }
 
 impl Engine {
@@ -44,18 +51,20 @@ impl Engine {
         Arc::new(Self {
             setup,
             permits,
+            buffer: Buffer::default(),
             ids: Mutex::default(),
             stopping,
             progress: Notify::new(),
+            pumps: Mutex::default(),
         })
     }
 
     pub(super) fn stop_claiming(&self) {
-        self.stopping.store(true, Ordering::Release);
+        self.stopping.store(true, Ordering::SeqCst);
     }
 
     pub(super) fn is_stopping(&self) -> bool {
-        self.stopping.load(Ordering::Acquire)
+        self.stopping.load(Ordering::SeqCst)
     }
 
     pub(super) fn random(&self) -> u64 {
@@ -75,6 +84,20 @@ impl Engine {
         span.saturating_sub(Duration::from_millis(
             self.random().checked_rem(fifth + 1).unwrap_or(0),
         ))
+    }
+
+    /// How many parts the store has.
+    pub(super) fn parts(&self) -> usize {
+        lock(&self.pumps).len().max(1)
+    }
+
+    /// A permit is free: whichever part can use it shall look, each first in its turn.
+    pub(super) fn permit_freed(&self) {
+        let mut pumps = lock(&self.pumps);
+        pumps.rotate_left(1);
+        pumps.iter().for_each(|pump| pump.notify_one());
+        drop(pumps);
+        self.progress.notify_waiters();
     }
 
     /// Waits until `done`, looking again whenever there is progress.
@@ -97,26 +120,26 @@ pub(super) struct Part {
     pub(super) engine: Arc<Engine>,
     pub(super) store: Arc<dyn TaskStore>,
     pub(super) clock: Arc<SyncedClock>,
-    pub(super) session: Mutex<SessionState>,
+    session: Mutex<SessionState>,
     pub(super) held: Held,
     pub(super) outbox: Outbox,
-    buffer: Mutex<VecDeque<ClaimedTask>>,
-    health: Mutex<Health>,
+    pub(super) health: Health,
+    /// Counts the beginnings and the ends of exchanges: odd while one is under way.
+    exchanges: AtomicU64,
     /// Tells the pump that there is something to send or to claim.
-    pub(super) pump: Notify,
-    /// Tells the heartbeat that the session's state changed.
+    pub(super) pump: Arc<Notify>,
+    /// Tells the heartbeat that the session is lost.
     pub(super) heart: Notify,
+    /// Tells the watchdog that the lease ends at another time.
+    pub(super) lease_changed: Notify,
+    /// Something may have become due that no hint tells of.
+    look_again: AtomicBool,
     /// The pump found nothing due and nothing to send.
     idle: AtomicBool,
-    /// The rescuer has looked at least once with the right to mark sessions, or found no reason to.
+    /// The rescuer has done a round.
     pub(super) rescued: AtomicBool,
-}
-
-/// Since when the store has answered every call.
-#[derive(Debug, Default)]
-struct Health {
-    ok_since: Option<Monotonic>,
-    suspended_until: Monotonic,
+    /// The rescuer has done a round with the right to mark sessions.
+    pub(super) marked: AtomicBool,
 }
 
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -126,19 +149,27 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Part {
     pub(super) fn new(engine: Arc<Engine>, store: Arc<dyn TaskStore>) -> Arc<Self> {
         let clock = Arc::new(SyncedClock::new(Arc::clone(&engine.setup.clock)));
+        let config = &engine.setup.config;
+        // A rescuer's pause, and as long again as a beat may be late without harm.
+        let longest_silence = config.rescue_interval + config.heartbeat();
+        let pump = Arc::new(Notify::new());
+        lock(&engine.pumps).push(Arc::clone(&pump));
         Arc::new(Self {
-            engine,
             store,
             clock,
             session: Mutex::default(),
             held: Held::default(),
             outbox: Outbox::default(),
-            buffer: Mutex::default(),
-            health: Mutex::default(),
-            pump: Notify::new(),
+            health: Health::new(longest_silence),
+            exchanges: AtomicU64::new(0),
+            pump,
             heart: Notify::new(),
+            lease_changed: Notify::new(),
+            look_again: AtomicBool::new(false),
             idle: AtomicBool::new(false),
             rescued: AtomicBool::new(false),
+            marked: AtomicBool::new(false),
+            engine,
         })
     }
 
@@ -158,92 +189,70 @@ impl Part {
         })
     }
 
-    /// Gives a task back that this worker will not run: due at once, the attempt not counted.
-    pub(super) fn hand_back(&self, task: &Task) {
-        match self.edit(task, Event::Snooze { at: Timestamp::MIN }) {
-            Ok(edit) => self.send(edit),
-            Err(why) => tracing::warn!(task = %task.id, %why, "a task could not be handed back"),
-        }
+    /// Puts the edit that settles `task` on its way; it is sent with the next exchange.
+    pub(super) fn settle(&self, hold: Hold, task: Task, edit: Edit) {
+        let role = Role::Settle {
+            hold,
+            task: Box::new(task),
+            replaced: false,
+        };
+        self.send(edit, role);
     }
 
-    /// Puts an edit on its way; it is sent with the next exchange.
-    pub(super) fn send(&self, edit: Edit) {
-        self.outbox.push(edit);
+    pub(super) fn send(&self, edit: Edit, role: Role) {
+        self.outbox.push(edit, role);
         self.pump.notify_one();
     }
 
-    // What was claimed and waits for a permit.
-
-    pub(super) fn buffered(&self) -> usize {
-        lock(&self.buffer).len()
-    }
-
-    pub(super) fn buffered_where(&self, counted: impl Fn(&ClaimedTask) -> bool) -> usize {
-        lock(&self.buffer).iter().filter(|task| counted(task)).count()
-    }
-
-    pub(super) fn buffer(&self, tasks: impl IntoIterator<Item = ClaimedTask>) {
-        lock(&self.buffer).extend(tasks);
-    }
-
-    /// The first buffered task for which there is a permit.
-    pub(super) fn next_startable(&self) -> Option<(ClaimedTask, Permit)> {
-        if self.engine.is_stopping() || !self.lease_is_current() {
-            return None;
+    /// Gives a task back that was claimed and not run: due at once, the attempt not counted.
+    pub(super) fn hand_back(&self, claimed: &Task) {
+        let hold = Hold::of(claimed);
+        match self.edit(claimed, Event::Snooze { at: Timestamp::MIN }) {
+            Ok(edit) => self.settle(hold, claimed.clone(), edit),
+            Err(why) => {
+                tracing::warn!(task = %claimed.id, %why, "a task could not be handed back");
+                self.held.remove(hold);
+            }
         }
-        let mut buffer = lock(&self.buffer);
-        if self.engine.permits.free() == 0 {
-            return None;
-        }
-        let found = buffer.iter().enumerate().find_map(|(index, claimed)| {
-            let permit = self
-                .engine
-                .permits
-                .take(&claimed.task.queue, &claimed.task.kind)?;
-            Some((index, permit))
-        });
-        let (index, permit) = found?;
-        buffer.remove(index).map(|task| (task, permit))
     }
 
-    /// Hands back all that waits for a permit.
+    /// Hands back all of this part that waits for a permit.
     pub(super) fn hand_back_buffer(&self) {
-        let tasks = std::mem::take(&mut *lock(&self.buffer));
-        tasks.iter().for_each(|claimed| self.hand_back(&claimed.task));
-    }
-
-    /// Forgets all that waits for a permit: the session is lost, a rescuer has it.
-    pub(super) fn drop_buffer(&self) {
-        for claimed in std::mem::take(&mut *lock(&self.buffer)) {
-            self.held.remove(claimed.task.id);
+        for claimed in self.engine.buffer.take(self) {
+            self.hand_back(&claimed.task);
         }
     }
 
-    // The lease.
+    // The session.
+
+    pub(super) fn session(&self) -> SessionState {
+        *lock(&self.session)
+    }
+
+    pub(super) fn set_session(&self, state: SessionState) {
+        *lock(&self.session) = state;
+        self.lease_changed.notify_one();
+    }
 
     pub(super) fn lease_is_current(&self) -> bool {
-        lock(&self.session).is_current(self.clock.monotonic())
+        self.session().is_current(self.clock.monotonic())
     }
 
-    // The store's health.
+    /// Ends what belongs to a lost session: a rescuer has its tasks.
+    pub(super) fn leave_session(&self) {
+        self.held.cancel_by_lease();
+        for claimed in self.engine.buffer.take(self) {
+            self.held.remove(Hold::of(&claimed.task));
+        }
+        self.held.forget_session();
+        self.set_session(SessionState::None);
+        self.engine.progress.notify_waiters();
+    }
+
+    // The store.
 
     pub(super) fn answered(&self) {
-        let now = self.clock.monotonic();
-        lock(&self.health).ok_since.get_or_insert(now);
-    }
-
-    pub(super) fn failed(&self) {
-        lock(&self.health).ok_since = None;
-    }
-
-    /// Whether the store has answered every call for `span` and the clock did not step.
-    pub(super) fn is_healthy_for(&self, span: Duration) -> bool {
-        let now = self.clock.monotonic();
-        let health = lock(&self.health);
-        let steady = health
-            .ok_since
-            .is_some_and(|since| now.saturating_since(since) >= span);
-        steady && now >= health.suspended_until
+        self.health.answered(self.clock.monotonic());
     }
 
     /// Reads the store's clock when the last reading is old. A large step suspends rescue for a lease: other workers
@@ -254,13 +263,58 @@ impl Part {
         }
         let sent = self.clock.monotonic();
         let time = self.store.time().await?;
-        let step = self.clock.record(time, sent, self.clock.monotonic());
-        let lease = self.engine.setup.config.lease;
+        let (lease, received) = (self.engine.setup.config.lease, self.clock.monotonic());
+        // The reading is as uncertain as half the delay of its answer, and leases are judged by it.
+        if received.saturating_since(sent) > lease / 3 {
+            return Err(StoreError::unknown(
+                StoreErrorKind::Unavailable,
+                "the store took too long to tell the time",
+            ));
+        }
+        let step = self.clock.record(time, sent, received);
         if step > lease / 3 {
             tracing::warn!(?step, "the store's clock stepped; rescue pauses for one lease");
-            lock(&self.health).suspended_until = self.clock.monotonic() + lease;
+            self.health.suspend(received + lease);
         }
         Ok(())
+    }
+
+    /// Waits for a call no longer than `limit`. A driver that panics has failed the call.
+    pub(super) async fn within<T>(
+        &self,
+        limit: Duration,
+        call: impl Future<Output = Result<T>> + Send,
+    ) -> Result<T> {
+        let over = self.clock.sleep_until(self.clock.monotonic() + limit);
+        let call = AssertUnwindSafe(call).catch_unwind();
+        match select(std::pin::pin!(call), over).await {
+            Either::Left((answer, _)) => answer.unwrap_or_else(|_| {
+                let message = "the store's driver panicked";
+                Err(StoreError::unknown(StoreErrorKind::Other, message))
+            }),
+            Either::Right(((), _)) => Err(StoreError::unknown(
+                StoreErrorKind::Unavailable,
+                format!("no answer within {limit:?}"),
+            )),
+        }
+    }
+
+    /// Notes that an exchange begins; it ends when the guard is dropped, also by a panic.
+    pub(super) fn begin_exchange(self: &Arc<Self>) -> UnderWay {
+        self.exchanges.fetch_add(1, Ordering::SeqCst);
+        UnderWay(Arc::clone(self))
+    }
+
+    /// The number of the exchange under way, or of the pause between two.
+    pub(super) fn exchange_number(&self) -> u64 {
+        self.exchanges.load(Ordering::SeqCst)
+    }
+
+    /// Whether nothing is being sent and nothing waits to be. Once the worker is stopping it stays so until an attempt
+    /// ends.
+    pub(super) fn is_flushed(&self) -> bool {
+        // In this order: what an exchange brings goes to the outbox before the exchange is over.
+        self.exchange_number().is_multiple_of(2) && self.outbox.is_empty()
     }
 
     // Idleness, for those who drive the worker by hand.
@@ -273,5 +327,27 @@ impl Part {
 
     pub(super) fn is_idle(&self) -> bool {
         self.idle.load(Ordering::Acquire) && self.held.is_empty() && self.outbox.is_empty()
+    }
+
+    /// Makes the pump claim again, whatever it knows: something may have become due.
+    pub(super) fn look_again(&self) {
+        self.look_again.store(true, Ordering::Release);
+        self.idle.store(false, Ordering::Release);
+        self.pump.notify_one();
+    }
+
+    pub(super) fn take_look_again(&self) -> bool {
+        self.look_again.swap(false, Ordering::AcqRel)
+    }
+}
+
+/// An exchange under way.
+#[derive(Debug)]
+pub(super) struct UnderWay(Arc<Part>);
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.exchanges.fetch_add(1, Ordering::SeqCst);
+        self.0.engine.progress.notify_waiters();
     }
 }

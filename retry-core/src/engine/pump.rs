@@ -3,16 +3,23 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
+
 use super::drive::Step;
-use super::outbox::Outgoing;
-use super::part::{Part, lock};
-use super::runner;
+use super::held::Hold;
+use super::outbox::{Outgoing, Role};
+use super::part::Part;
 use super::session::SessionState;
+use super::settle;
 use super::sources::Sources;
+use super::{answers, runner};
 use crate::clock::{Clock as _, Monotonic};
 use crate::limits::MAX_BATCH;
-use crate::store::{Applied, Certainty, ClaimRequest, Claimed, StoreError, StoreErrorKind, Took, Wakeups};
-use crate::task::{Action, ErrorText, FailedAttempt};
+use crate::machine::Event;
+use crate::store::{
+    Applied, Certainty, ClaimRequest, Claimed, Exchanged, StoreError, StoreErrorKind, Wakeups,
+};
+use crate::task::ErrorText;
 
 /// The first pause after a failed exchange; it doubles with each further one.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
@@ -27,9 +34,10 @@ pub(super) struct Pump {
     /// Failed exchanges in a row.
     failures: u32,
     pause_until: Monotonic,
-    /// The last exchange had an unknown outcome: the next one repeats its edits, alone.
-    repeat: Option<Vec<Outgoing>>,
-    /// How many edits an exchange carries: one, after the store refused a batch.
+    /// Edits that were sent and not answered: by a store that failed, or a driver that panicked. The next exchange
+    /// repeats them, alone.
+    sent: Vec<Outgoing>,
+    /// How many edits an exchange carries: fewer after the store refused a batch, to find the one it does not take.
     batch: usize,
 }
 
@@ -43,192 +51,196 @@ impl Pump {
             wakeups,
             failures: 0,
             pause_until: Monotonic::default(),
-            repeat: None,
+            sent: Vec::new(),
             batch: MAX_BATCH,
         }
     }
 
     async fn exchange(&mut self) -> Monotonic {
         let part = Arc::clone(&self.part);
+        runner::start_all(&part.engine);
         let now = part.clock.monotonic();
+        if self.wakeups.next().now_or_never().is_some() | part.take_look_again() {
+            self.sources.wake(now);
+        }
         if now < self.pause_until {
             return self.pause_until;
         }
-        let (outgoing, repeated) = match self.repeat.take() {
-            Some(outgoing) => (outgoing, true),
-            None => (part.outbox.take(self.batch), false),
+        // Before the claims are made, so that a shutdown either stops them or waits for their answer.
+        let under_way = part.begin_exchange();
+        let repeated = !self.sent.is_empty();
+        if !repeated {
+            self.sent = part.outbox.take(self.batch);
+        }
+        let requests = if repeated || self.batch < MAX_BATCH {
+            Vec::new()
+        } else {
+            self.claims()
         };
-        let requests = if repeated { Vec::new() } else { self.claims() };
-        if outgoing.is_empty() && requests.is_empty() {
-            part.set_idle(self.sources.nothing_due());
+        if self.sent.is_empty() && requests.is_empty() {
+            self.batch = MAX_BATCH;
+            part.set_idle(self.sources.nothing_due() && part.lease_is_current());
             return self.wake_at();
         }
         part.set_idle(false);
-        let edits: Vec<_> = outgoing.iter().map(|outgoing| outgoing.edit.clone()).collect();
+        let edits: Vec<_> = self.sent.iter().map(|outgoing| outgoing.edit.clone()).collect();
         let (indexes, claims): (Vec<usize>, Vec<ClaimRequest>) = requests.into_iter().unzip();
-        match part.store.exchange(&edits, &claims, part.clock.now()).await {
-            Ok(answer) => {
-                part.answered();
-                self.failures = 0;
-                self.batch = MAX_BATCH;
-                part.outbox.answered();
-                for (outgoing, applied) in outgoing.into_iter().zip(answer.applied) {
-                    self.applied(outgoing, &applied);
-                }
-                for ((index, request), claimed) in indexes.into_iter().zip(&claims).zip(answer.claimed) {
-                    self.claimed(index, request, claimed);
-                }
-                part.engine.progress.notify_waiters();
-                runner::start_all(&part);
-                // Look again at once: outcomes may have gathered meanwhile.
-                part.clock.monotonic()
-            }
-            Err(error) => self.failed(outgoing, &error),
-        }
+        let next = match part.store.exchange(&edits, &claims, part.clock.now()).await {
+            Ok(answer) => self.answered(&indexes, &claims, answer),
+            Err(error) => self.failed(&error),
+        };
+        runner::start_all(&part.engine);
+        drop(under_way);
+        next
     }
 
     /// When to look again if nothing happens: while nothing can be claimed only an event changes that.
     fn wake_at(&self) -> Monotonic {
         let part = &self.part;
+        let now = part.clock.monotonic();
         if part.outbox.has_waiting() {
-            return part.clock.monotonic();
+            return now;
         }
         if part.engine.is_stopping() || !part.lease_is_current() {
             return Monotonic::NEVER;
         }
-        let next = self.sources.next_at();
-        if next > part.clock.monotonic() {
-            next
-        } else {
-            Monotonic::NEVER
-        }
+        self.sources.next_after(now)
     }
 
     fn claims(&mut self) -> Vec<(usize, ClaimRequest)> {
         let part = &self.part;
-        let session = *lock(&part.session);
+        let session = part.session();
         match session.id() {
-            Some(id) if part.lease_is_current() && !part.engine.is_stopping() => {
+            Some(id) if session.is_current(part.clock.monotonic()) && !part.engine.is_stopping() => {
                 self.sources.requests(part, id)
             }
             _ => Vec::new(),
         }
     }
 
-    fn applied(&self, outgoing: Outgoing, applied: &Applied) {
-        let id = outgoing.edit.id;
-        match outgoing.on_applied {
-            Some(on_applied) => on_applied(applied),
-            None => self.part.held.remove(id),
-        }
-        match applied {
-            Applied::Done {
-                took: Took::Cancelled,
-                ..
-            } => tracing::info!(task = %id, "cancelled"),
-            Applied::Done { .. } => trace_settled(&outgoing.edit.action, id),
-            Applied::Repeated => tracing::debug!(task = %id, "recorded before"),
-            // Somebody else has the task: it was rescued, or an operator changed it.
-            other => {
-                tracing::warn!(task = %id, answer = ?other, "not recorded: the task is not ours any more")
+    fn answered(&mut self, indexes: &[usize], claims: &[ClaimRequest], answer: Exchanged) -> Monotonic {
+        let part = Arc::clone(&self.part);
+        part.answered();
+        self.failures = 0;
+        self.batch = self.batch.saturating_mul(2).min(MAX_BATCH);
+        let (mut not_tried, mut may_be_due) = (Vec::new(), false);
+        for (outgoing, applied) in std::mem::take(&mut self.sent).into_iter().zip(answer.applied) {
+            if applied == Applied::NotTried {
+                not_tried.push(outgoing);
+                continue;
             }
+            may_be_due |= answers::makes_due(&outgoing);
+            answers::applied(&part, outgoing, &applied);
         }
+        if may_be_due {
+            self.sources.wake(part.clock.monotonic());
+        }
+        let poll = part.clock.monotonic() + part.engine.jittered(part.engine.setup.config.idle_poll);
+        for ((index, request), claimed) in indexes.iter().zip(claims).zip(answer.claimed) {
+            self.claimed(*index, request, claimed, poll);
+        }
+        if not_tried.is_empty() {
+            part.outbox.answered();
+            // Look again at once: outcomes may have gathered meanwhile.
+            return part.clock.monotonic();
+        }
+        part.outbox.put_back(not_tried);
+        self.pause()
     }
 
-    fn claimed(&mut self, index: usize, request: &ClaimRequest, claimed: Claimed) {
+    fn claimed(&mut self, index: usize, request: &ClaimRequest, claimed: Claimed, poll: Monotonic) {
         let part = &self.part;
-        if claimed.session_lost {
-            *lock(&part.session) = SessionState::Lost;
+        let session = part.session();
+        let same_session = session.id() == Some(request.session);
+        if claimed.session_lost && same_session {
+            part.set_session(SessionState::Lost);
             part.heart.notify_one();
         }
         for bad in &claimed.bad {
             tracing::error!(task = %bad.id, reason = %bad.reason, "a stored task cannot be read; it was put aside as failed");
         }
-        self.sources.answered(part, index, request.limit, &claimed);
+        self.sources.answered(part, index, request, &claimed, poll);
         for task in &claimed.tasks {
             tracing::debug!(task = %task.task.id, kind = %task.task.kind, attempt = task.task.attempt, "claimed");
-            part.held.insert(task.task.id);
+            part.held.insert(Hold::of(&task.task), same_session);
         }
-        if part.engine.is_stopping() || !part.lease_is_current() {
-            claimed
-                .tasks
-                .iter()
-                .for_each(|claimed| part.hand_back(&claimed.task));
+        if same_session && session.is_current(part.clock.monotonic()) {
+            part.engine.buffer.add(part, claimed.tasks);
         } else {
-            part.buffer(claimed.tasks);
+            claimed.tasks.iter().for_each(|task| part.hand_back(&task.task));
+        }
+        // Looked at behind the addition: a shutdown that began meanwhile may have found the buffer empty.
+        if part.engine.is_stopping() {
+            part.hand_back_buffer();
         }
     }
 
-    fn failed(&mut self, outgoing: Vec<Outgoing>, error: &StoreError) -> Monotonic {
+    fn failed(&mut self, error: &StoreError) -> Monotonic {
         let part = Arc::clone(&self.part);
-        part.failed();
-        if error.certainty() == Certainty::Unknown && error.is_retryable() {
-            // What was claimed without our knowing shows as a difference in the heartbeat's count.
-            self.repeat = (!outgoing.is_empty()).then_some(outgoing);
-        } else if error.kind() == StoreErrorKind::Invalid && !outgoing.is_empty() {
-            self.refused(outgoing, error);
-        } else {
-            part.outbox.put_back(outgoing);
+        if error.kind() == StoreErrorKind::Invalid && !self.sent.is_empty() {
+            self.refused(error);
+            return part.clock.monotonic();
         }
+        part.health.failed();
+        // What was claimed without our knowing shows as a difference in the heartbeat's count.
+        if error.certainty() == Certainty::Rejected || !error.is_retryable() {
+            part.outbox.put_back(std::mem::take(&mut self.sent));
+        }
+        let next = self.pause();
+        tracing::warn!(%error, "the store failed; outcomes are kept and sent again");
+        next
+    }
+
+    fn pause(&mut self) -> Monotonic {
         let pause = FIRST_PAUSE
             .saturating_mul(1 << self.failures.min(16))
             .min(LONGEST_PAUSE);
         self.failures = self.failures.saturating_add(1);
-        self.pause_until = part.clock.monotonic() + part.engine.jittered(pause);
-        tracing::warn!(%error, ?pause, "the store failed; outcomes are kept and sent again");
+        self.pause_until = self.part.clock.monotonic() + self.part.engine.jittered(pause);
         self.pause_until
     }
 
-    /// The store refuses something in this batch for good: find it by sending one at a time, and fail its task.
-    fn refused(&mut self, mut outgoing: Vec<Outgoing>, error: &StoreError) {
+    /// The store refuses something in this batch for good: half of it at a time leads to the one, whose task fails.
+    fn refused(&mut self, error: &StoreError) {
         let part = &self.part;
-        let [only] = outgoing.as_mut_slice() else {
-            self.batch = 1;
-            return part.outbox.put_back(outgoing);
-        };
-        match refusal(only, part.clock.now(), error) {
-            true => part.outbox.put_back(outgoing),
-            false => {
-                part.outbox.answered();
-                for outgoing in outgoing {
-                    self.applied(outgoing, &Applied::Stale);
+        let mut sent = std::mem::take(&mut self.sent);
+        if let [only] = sent.as_mut_slice() {
+            match refusal(part, only, error) {
+                Some(replacement) => sent = vec![replacement],
+                None => {
+                    part.outbox.answered();
+                    for outgoing in sent {
+                        answers::applied(part, outgoing, &Applied::Stale);
+                    }
+                    return;
                 }
             }
+        } else {
+            self.batch = sent.len() / 2;
         }
+        part.outbox.put_back(sent);
     }
 }
 
-/// Turns a settle that the store refuses into the task's failure; false when that is what was refused.
-fn refusal(outgoing: &mut Outgoing, now: crate::time::Timestamp, error: &StoreError) -> bool {
-    let Action::Set(change) = &mut outgoing.edit.action else {
-        return false;
+/// The task's failure in place of an outcome that the store refuses; none when that is what was refused.
+fn refusal(part: &Part, refused: &Outgoing, error: &StoreError) -> Option<Outgoing> {
+    let Role::Settle {
+        hold,
+        task,
+        replaced: false,
+    } = &refused.role
+    else {
+        return None;
     };
-    if outgoing.on_applied.is_some() || (outgoing.edit.insert.is_empty() && change.to.cold.is_none()) {
-        return false;
-    }
-    outgoing.edit.insert.clear();
-    (change.if_cancelled, change.if_completed, change.if_none_open) = (None, None, None);
-    let target = &mut change.to;
-    (target.state, target.session, target.cold) = (crate::task::State::Failed, None, None);
-    (target.alarm_at, target.purge_at) = (Some(now), None);
     let error = ErrorText::new(format!("its outcome cannot be stored: {error}"));
-    let attempt = target.attempt;
-    target.failure = Some(Box::new(FailedAttempt {
-        attempt,
-        worker: None,
-        started_at: now,
-        ended_at: now,
-        error,
-    }));
-    true
-}
-
-fn trace_settled(action: &Action, id: crate::id::TaskId) {
-    match action {
-        Action::Set(change) => tracing::debug!(task = %id, state = %change.to.state, "recorded"),
-        Action::Delete { .. } => tracing::debug!(task = %id, "succeeded and forgotten"),
-        Action::RequestCancel | Action::StoreCompletion(_) => {}
-    }
+    let failure = settle::failed_attempt(part, task, task.updated_at, error);
+    let edit = part.edit(task, Event::Fail { failure }).ok()?;
+    let role = Role::Settle {
+        hold: *hold,
+        task: task.clone(),
+        replaced: true,
+    };
+    Some(Outgoing { edit, role })
 }
 
 impl Step for Pump {
@@ -245,13 +257,10 @@ impl Step for Pump {
     }
 
     async fn woken(&mut self) {
-        let hinted = tokio::select! {
+        tokio::select! {
             biased;
-            () = self.wakeups.next() => true,
-            () = self.part.pump.notified() => false,
-        };
-        if hinted {
-            self.sources.wake();
+            () = self.wakeups.next() => self.part.look_again(),
+            () = self.part.pump.notified() => {}
         }
     }
 }

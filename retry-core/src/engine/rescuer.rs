@@ -9,8 +9,8 @@ use super::part::Part;
 use crate::clock::{Clock as _, Monotonic};
 use crate::limits::{MAX_BATCH, MAX_PAGE};
 use crate::machine::{Event, Rejected};
-use crate::store::{Cause, ExpiredRequest, Page, Result, TaskFilter};
-use crate::task::{Edit, State, Task};
+use crate::store::{Applied, Cause, ExpiredRequest, Page, Result, StoreErrorKind, TaskFilter};
+use crate::task::{Action, Edit, State, Task};
 
 /// How long the store must have answered before sessions are marked: after an outage every lease looks ended, until
 /// their owners have had a beat.
@@ -29,7 +29,7 @@ impl Rescuer {
     async fn round(&self) -> Result<()> {
         let part = &self.part;
         part.sync_clock().await?;
-        let mark = part.is_healthy_for(GRACE);
+        let mark = part.health.is_good_for(GRACE, part.clock.monotonic());
         let mut request = ExpiredRequest {
             mark,
             after: None,
@@ -50,7 +50,8 @@ impl Rescuer {
                 None => break,
             }
         }
-        part.rescued.store(mark, Ordering::Release);
+        part.rescued.store(true, Ordering::Release);
+        part.marked.fetch_or(mark, Ordering::AcqRel);
         part.engine.progress.notify_waiters();
         Ok(())
     }
@@ -103,6 +104,8 @@ impl Rescuer {
             let edits: Vec<Edit> = listed
                 .tasks
                 .iter()
+                // Those that run and are flagged already would hide the page behind them.
+                .filter(|child| !child.task.cancel_requested)
                 .filter_map(|child| self.edit(&child.task, Event::Cancel))
                 .collect();
             self.write(&edits).await?;
@@ -113,14 +116,44 @@ impl Rescuer {
         }
     }
 
+    /// Writes a page of edits; when the store refuses it for good, one by one, so that no task stops the others.
     async fn write(&self, edits: &[Edit]) -> Result<()> {
-        // Stale answers are others' work: another rescuer, or the worker itself, came first.
-        if !edits.is_empty() {
-            self.part
-                .store
-                .exchange(edits, &[], self.part.clock.now())
-                .await?;
+        match self.exchange(edits).await {
+            Err(error) if error.kind() == StoreErrorKind::Invalid && edits.len() > 1 => {
+                for edit in edits {
+                    match self.exchange(std::slice::from_ref(edit)).await {
+                        Err(error) if error.kind() == StoreErrorKind::Invalid => {
+                            tracing::error!(task = %edit.id, %error, "a task cannot be rescued");
+                        }
+                        answer => answer?,
+                    }
+                }
+                Ok(())
+            }
+            answer => answer,
         }
+    }
+
+    async fn exchange(&self, edits: &[Edit]) -> Result<()> {
+        if edits.is_empty() {
+            return Ok(());
+        }
+        let part = &self.part;
+        let answer = part.store.exchange(edits, &[], part.clock.now()).await?;
+        // Stale answers are others' work: another rescuer, or the worker itself, came first.
+        let written = edits
+            .iter()
+            .zip(answer.applied)
+            .filter(|(_, applied)| matches!(applied, Applied::Done { .. }));
+        for (edit, _) in written {
+            // What was taken from this worker itself still runs here.
+            if let Action::Set(change) = &edit.action
+                && change.from == State::Running
+            {
+                part.held.taken(edit.id, edit.version);
+            }
+        }
+        part.look_again();
         Ok(())
     }
 }
@@ -138,7 +171,7 @@ impl Step for Rescuer {
         match self.round().await {
             Ok(()) => self.part.answered(),
             Err(error) => {
-                self.part.failed();
+                self.part.health.failed();
                 tracing::warn!(%error, "the rescuer's round failed");
             }
         }

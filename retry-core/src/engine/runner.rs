@@ -1,69 +1,83 @@
 //! Runs claimed tasks, one after another as long as there are some and a permit.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
+use futures_util::FutureExt as _;
 use tracing::Instrument as _;
 
 use super::attempt::{self, Ended, Limits};
-use super::held::Cancel;
+use super::held::{Cancel, Hold};
 use super::kind::KindEntry;
 use super::lease::{Handle, Lease};
-use super::part::Part;
+use super::part::{Engine, Part};
 use super::permits::Permit;
 use super::settle::Report;
 use crate::clock::Clock as _;
 use crate::executor::{Ctx, Executor};
 use crate::machine::Event;
-use crate::task::{ClaimedTask, CompletionOutcome, Edit};
+use crate::task::{ClaimedTask, CompletionOutcome, Edit, Task};
 use crate::time::Timestamp;
 
-/// Starts every buffered task for which there is a permit.
-pub(super) fn start_all(part: &Arc<Part>) {
-    while let Some((claimed, permit)) = part.next_startable() {
-        let part = Arc::clone(part);
-        let spawn = Arc::clone(&part.engine.setup.spawn);
-        spawn.spawn(Box::pin(run_on(part, claimed, permit)));
+/// A task that may run.
+type Startable = (Arc<Part>, ClaimedTask, Permit);
+
+fn next_startable(engine: &Engine) -> Option<Startable> {
+    if engine.is_stopping() {
+        return None;
+    }
+    engine.buffer.next(&engine.permits)
+}
+
+/// Starts every waiting task for which there is a permit.
+pub(super) fn start_all(engine: &Engine) {
+    while let Some(startable) = next_startable(engine) {
+        engine.setup.spawn.spawn(Box::pin(run_on(startable)));
     }
 }
 
 /// Runs a task, then the next that can be started, in the same future: a spawn each would cost more than a small
 /// handler.
-async fn run_on(part: Arc<Part>, claimed: ClaimedTask, permit: Permit) {
-    let mut next = Some((claimed, permit));
-    while let Some((claimed, permit)) = next {
+async fn run_on(first: Startable) {
+    let mut next = Some(first);
+    while let Some((part, claimed, permit)) = next {
         run_one(&part, claimed).await;
         drop(permit);
-        next = part.next_startable();
-        part.pump.notify_one();
-        part.engine.progress.notify_waiters();
+        next = next_startable(&part.engine);
+        part.engine.permit_freed();
     }
 }
 
 async fn run_one(part: &Arc<Part>, claimed: ClaimedTask) {
     let task = &claimed.task;
-    let (id, kind) = (task.id, task.kind.clone());
+    let (id, hold, kind) = (task.id, Hold::of(task), task.kind.clone());
     let Some(entry) = part.engine.setup.kinds.get(&kind) else {
         // The store gave what was not asked for.
         tracing::error!(task = %id, %kind, "claimed a task of a kind that has no handler; it is handed back");
         return part.hand_back(task);
     };
     if let Some(edit) = unrun(part, &claimed) {
-        return part.send(edit);
+        return part.settle(hold, claimed.task, edit);
     }
     let span =
         tracing::info_span!("attempt", task = %id, %kind, attempt = task.attempt, version = task.version);
     let cancel = Cancel::default();
-    part.held.start(id, cancel.clone(), entry.options.on_lease_lost);
-    let edit = handle(part, entry, claimed, cancel).instrument(span).await;
-    part.held.end(id);
-    match edit {
-        Some(edit) => part.send(edit),
-        None => part.held.remove(id),
+    part.held.start(hold, cancel.clone(), entry.options.on_lease_lost);
+    let handled = handle(part, entry, claimed, cancel).instrument(span);
+    let settled = AssertUnwindSafe(handled).catch_unwind().await;
+    part.held.end(hold);
+    match settled {
+        Ok(Some((task, edit))) => part.settle(hold, task, edit),
+        Ok(None) => part.held.remove(hold),
+        Err(_) => {
+            tracing::error!(task = %id, "the attempt's end panicked; the heartbeat hands the task back");
+            part.held.remove(hold);
+        }
     }
 }
 
 /// The edit that settles a task without running it: a cancel was requested, its start deadline passed, or an early
-/// completion ends or repeats its step.
+/// completion ends it.
 fn unrun(part: &Part, claimed: &ClaimedTask) -> Option<Edit> {
     let task = &claimed.task;
     let delivered = claimed
@@ -87,25 +101,26 @@ fn unrun(part: &Part, claimed: &ClaimedTask) -> Option<Edit> {
     part.edit(task, event).ok()
 }
 
-async fn handle(part: &Arc<Part>, entry: &KindEntry, claimed: ClaimedTask, cancel: Cancel) -> Option<Edit> {
+async fn handle(
+    part: &Arc<Part>,
+    entry: &KindEntry,
+    claimed: ClaimedTask,
+    cancel: Cancel,
+) -> Option<(Task, Edit)> {
     let started_at = part.clock.now();
     let lease = Lease::new(Arc::clone(part), claimed.task.clone(), cancel.clone());
     let states = part.engine.setup.states.clone();
-    let ctx = Ctx::new(
-        &claimed,
-        cancel.token().clone(),
-        states,
-        Arc::new(Handle(Arc::clone(&lease))),
-    );
-    let run = |executor: Arc<dyn Executor>| {
-        let (payload, ctx, cancel) = (claimed.payload.clone(), ctx.clone(), &cancel);
+    let attempt = Arc::new(Handle(Arc::clone(&lease)));
+    let mut ctx = Ctx::new(&claimed, cancel.token().child_token(), states, attempt);
+    let run = |executor: Arc<dyn Executor>, ctx: Ctx| {
+        let (payload, cancel) = (claimed.payload.clone(), &cancel);
         let limits = Limits {
             timeout: entry.options.timeout,
             cancel_grace: part.engine.setup.config.cancel_grace,
         };
         async move { attempt::run(&executor, payload, ctx, cancel, part.clock.as_ref(), &limits).await }
     };
-    let mut ended = run(Arc::clone(&entry.executor)).await;
+    let mut ended = run(Arc::clone(&entry.executor), ctx.clone()).await;
     let mut via_fallback = false;
     if let (Some(failure), Some(fallback)) = (ended.failure(), &entry.options.fallback)
         && claimed.task.attempt > fallback.threshold
@@ -113,9 +128,8 @@ async fn handle(part: &Arc<Part>, entry: &KindEntry, claimed: ClaimedTask, cance
     {
         tracing::info!("the attempt failed; its fallback runs");
         tracing::debug!(error = %failure.text, "the failure before the fallback");
-        // What the primary wanted to enqueue on success is void.
-        drop(ctx.take_follow_ups());
-        let second = run(Arc::clone(&fallback.executor)).await;
+        ctx = ctx.anew(cancel.token().child_token());
+        let second = run(Arc::clone(&fallback.executor), ctx.clone()).await;
         if let Some(failure) = second.failure() {
             tracing::debug!(error = %failure.text, "the fallback failed as well");
         } else {
@@ -126,14 +140,15 @@ async fn handle(part: &Arc<Part>, entry: &KindEntry, claimed: ClaimedTask, cance
     trace_ended(&ended, via_fallback);
     let task = lease.settled_task().await;
     let follow_ups = ctx.take_follow_ups();
-    Report {
+    let report = Report {
         task: &task,
         entry,
         started_at,
         via_fallback,
         follow_ups,
-    }
-    .edit(part, ended)
+    };
+    let edit = report.edit(part, ended)?;
+    Some((task, edit))
 }
 
 fn trace_ended(ended: &Ended, via_fallback: bool) {

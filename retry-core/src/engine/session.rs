@@ -16,7 +16,7 @@ pub(super) enum SessionState {
         /// When the lease ends, counted from when its renewal was sent.
         lease_end: Monotonic,
     },
-    /// The store said that it is lost. A new one is opened when nothing of it runs any more.
+    /// The store said that it is lost.
     Lost,
 }
 

@@ -1,6 +1,6 @@
 //! From a handler's end to the edit that records it.
 
-use super::attempt::Ended;
+use super::attempt::{Ended, Failure};
 use super::held::CancelReason;
 use super::kind::KindEntry;
 use super::part::Part;
@@ -22,47 +22,14 @@ pub(super) struct Report<'a> {
     pub(super) follow_ups: Vec<Draft>,
 }
 
-/// A failure's text, and whether it is final.
-pub(super) struct Failure {
-    pub(super) text: ErrorText,
-    pub(super) is_final: bool,
-}
-
-impl Ended {
-    /// The failure, if it is one.
-    pub(super) fn failure(&self) -> Option<Failure> {
-        match self {
-            Self::Returned(Ok(_)) | Self::Cancelled(_) => None,
-            Self::Returned(Err(error)) => Some(Failure {
-                text: error.to_text(),
-                is_final: error.is_final(),
-            }),
-            Self::Panicked(message) => Some(Failure {
-                text: ErrorText::new(format!("the handler panicked: {message}")),
-                is_final: false,
-            }),
-            Self::TimedOut(timeout) => Some(Failure {
-                text: ErrorText::new(format!("no answer within {timeout:?}")),
-                is_final: false,
-            }),
-        }
-    }
-}
-
 impl Report<'_> {
     /// The edit that records `ended`. What cannot be recorded as asked, such as children beyond the bounds, is
     /// recorded as the task's failure.
     pub(super) fn edit(mut self, part: &Part, ended: Ended) -> Option<Edit> {
         let made = match ended {
-            Ended::Returned(Ok(outcome)) => self.outcome(part, outcome),
+            Ended::Returned(outcome) => self.outcome(part, outcome),
             Ended::Cancelled(reason) => Ok((self.cancelled(reason), Vec::new())),
-            failed => {
-                let failure = failed.failure().unwrap_or(Failure {
-                    text: ErrorText::new(""),
-                    is_final: false,
-                });
-                Ok((self.failed(part, failure), Vec::new()))
-            }
+            Ended::Failed(failure) => Ok((self.failed(part, failure), Vec::new())),
         };
         let (event, insert) =
             made.unwrap_or_else(|error| (self.invalid(part, &error.to_string()), Vec::new()));
@@ -175,12 +142,22 @@ impl Report<'_> {
     }
 
     fn attempt(&self, part: &Part, error: ErrorText) -> FailedAttempt {
-        FailedAttempt {
-            attempt: self.task.attempt,
-            worker: Some(part.engine.setup.config.name.clone()),
-            started_at: self.started_at,
-            ended_at: part.clock.now(),
-            error,
-        }
+        failed_attempt(part, self.task, self.started_at, error)
+    }
+}
+
+/// The history's entry for an attempt of this worker that failed just now.
+pub(super) fn failed_attempt(
+    part: &Part,
+    task: &Task,
+    started_at: Timestamp,
+    error: ErrorText,
+) -> FailedAttempt {
+    FailedAttempt {
+        attempt: task.attempt,
+        worker: Some(part.engine.setup.config.name.clone()),
+        started_at,
+        ended_at: part.clock.now(),
+        error,
     }
 }

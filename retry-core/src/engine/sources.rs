@@ -3,27 +3,84 @@
 use std::time::Duration;
 
 use super::part::Part;
+use super::room::{Room, Share};
 use crate::clock::{Clock as _, Monotonic};
 use crate::id::SessionId;
-use crate::limits::{MAX_BATCH, MAX_CLAIM_KINDS};
+use crate::limits::MAX_CLAIM_KINDS;
 use crate::name::{Kind, Queue};
 use crate::store::{ClaimRequest, Claimed, Mark};
 
-/// How long a low-water mark is trusted: what it may hide, such as an earlier task that became due again, waits no
+/// How long low-water marks are trusted: what they may hide, such as an earlier task that became due again, waits no
 /// longer.
 const MARK_LIFE: Duration = Duration::from_millis(250);
 /// The pause after a claim that found due tasks and got none: they are locked by others.
 const CONTENDED_PAUSE: Duration = Duration::from_millis(5);
+/// How long kinds that are not claimed ahead wait for a free permit before nothing else is claimed ahead either.
+const PATIENCE: Duration = Duration::from_millis(250);
 
-/// One queue and up to 64 kinds.
+/// One queue and up to 64 kinds that are either all claimed ahead or none of them.
 #[derive(Debug)]
-pub(super) struct Source {
+struct Source {
     queue: Queue,
     kinds: Vec<Kind>,
+    ahead: bool,
     next_at: Monotonic,
+    /// The last answer said that nothing was due.
     nothing_due: bool,
+    /// The last answer told of due tasks beyond those it gave.
+    more: bool,
+    /// What the last request did not ask for, because there was no room.
+    left_out: LeftOut,
     marks: Vec<Mark>,
     marks_until: Monotonic,
+}
+
+#[derive(Debug, Default)]
+struct LeftOut {
+    kinds: Vec<Kind>,
+    suspects: bool,
+    /// The suspects were left out because others wait, not because another source had its turn.
+    suspects_wait: bool,
+}
+
+impl Source {
+    fn is_worth_asking(&self, room: &Room<'_>, now: Monotonic) -> bool {
+        self.next_at <= now
+            || self.left_out.kinds.iter().any(|kind| room.has_kind(kind))
+            || (self.left_out.suspects_wait && !room.suspects_wait())
+    }
+
+    /// Whether it would get a task if others were not claimed ahead of their permits.
+    fn is_hungry(&self, room: &Room<'_>, now: Monotonic) -> bool {
+        let waits = self.more || now.saturating_since(self.next_at) >= PATIENCE;
+        !self.ahead
+            && waits
+            && self.is_worth_asking(room, now)
+            && room.has_queue(&self.queue)
+            && self.kinds.iter().any(|kind| room.has_kind(kind))
+    }
+
+    fn request(
+        &mut self,
+        share: Share,
+        suspects_wait: bool,
+        session: SessionId,
+        now: Monotonic,
+    ) -> ClaimRequest {
+        let asked = |kind: &Kind| share.kinds.iter().any(|(asked, _)| asked == kind);
+        self.left_out = LeftOut {
+            kinds: self.kinds.iter().filter(|kind| !asked(kind)).cloned().collect(),
+            suspects: share.max_suspects == 0,
+            suspects_wait,
+        };
+        if self.marks_until <= now {
+            self.marks.clear();
+        }
+        let mut request = ClaimRequest::new(session, self.queue.clone(), Vec::new(), share.limit);
+        (request.kinds, request.max_suspects) = (share.kinds, share.max_suspects);
+        request.after.clone_from(&self.marks);
+        request
+    }
 }
 
 #[derive(Debug)]
@@ -35,172 +92,115 @@ pub(super) struct Sources {
 impl Sources {
     pub(super) fn new(part: &Part) -> Self {
         let setup = &part.engine.setup;
-        let mut kinds: Vec<Kind> = setup.kinds.keys().cloned().collect();
+        let mut kinds: Vec<(bool, Kind)> = setup
+            .kinds
+            .iter()
+            .map(|(kind, entry)| (entry.prefetch, kind.clone()))
+            .collect();
         kinds.sort();
-        let source = |queue: &Queue, kinds: &[Kind]| Source {
+        let alike = kinds.chunk_by(|(one, _), (other, _)| one == other);
+        let chunks: Vec<_> = alike.flat_map(|alike| alike.chunks(MAX_CLAIM_KINDS)).collect();
+        let source = |queue: &Queue, chunk: &[(bool, Kind)]| Source {
             queue: queue.clone(),
-            kinds: kinds.to_vec(),
+            kinds: chunk.iter().map(|(_, kind)| kind.clone()).collect(),
+            ahead: chunk.iter().all(|(ahead, _)| *ahead),
             next_at: Monotonic::default(),
             nothing_due: false,
+            more: false,
+            left_out: LeftOut::default(),
             marks: Vec::new(),
             marks_until: Monotonic::default(),
         };
-        let chunks = |queue| {
-            kinds
-                .chunks(MAX_CLAIM_KINDS)
-                .map(move |kinds| source(queue, kinds))
-        };
+        let of_queue = |queue| chunks.iter().map(move |chunk| source(queue, chunk));
         Self {
-            sources: setup.queues.iter().flat_map(chunks).collect(),
+            sources: setup.queues.iter().flat_map(of_queue).collect(),
             first: 0,
         }
     }
 
-    /// Everything may be due: a hint came.
-    pub(super) fn wake(&mut self) {
+    /// Everything may be due at `now`: a hint came.
+    pub(super) fn wake(&mut self, now: Monotonic) {
         for source in &mut self.sources {
-            source.next_at = Monotonic::default();
+            source.next_at = source.next_at.min(now);
             source.nothing_due = false;
             source.marks.clear();
         }
     }
 
-    /// When the next source is worth asking.
-    pub(super) fn next_at(&self) -> Monotonic {
-        self.sources
-            .iter()
-            .map(|source| source.next_at)
-            .min()
-            .unwrap_or(Monotonic::NEVER)
+    /// When the next source becomes worth asking by itself. Those that already are wait for room, which is an event.
+    pub(super) fn next_after(&self, now: Monotonic) -> Monotonic {
+        let times = self.sources.iter().map(|source| source.next_at);
+        times.filter(|at| *at > now).min().unwrap_or(Monotonic::NEVER)
     }
 
-    /// Whether every source said that nothing is due.
+    /// Whether every source was asked for everything and said that nothing is due.
     pub(super) fn nothing_due(&self) -> bool {
-        self.sources.iter().all(|source| source.nothing_due)
+        self.sources
+            .iter()
+            .all(|source| source.nothing_due && source.left_out.kinds.is_empty() && !source.left_out.suspects)
     }
 
     /// The claims that are worth making now, each with the index of its source. Sources take turns at being first.
     pub(super) fn requests(&mut self, part: &Part, session: SessionId) -> Vec<(usize, ClaimRequest)> {
         let now = part.clock.monotonic();
-        let mut room = Room::of(part);
+        let mut room = Room::of(part, false);
+        if self.sources.iter().any(|source| source.is_hungry(&room, now)) {
+            room = Room::of(part, true);
+        }
         let n = self.sources.len();
+        let serves = |source: &Source, at| {
+            source.is_worth_asking(&room, at) && room.serves(&source.queue, &source.kinds, source.ahead)
+        };
+        // A call that is made anyway carries the polls that are nearly due: idle sources fall into step.
+        let slack = part.engine.setup.config.idle_poll / 4;
+        let any = self.sources.iter().any(|source| serves(source, now));
+        let until = if any { now + slack } else { now };
         let due: Vec<usize> = (0..n)
             .map(|i| (self.first + i) % n)
-            .filter(|i| self.sources[*i].next_at <= now)
+            .filter(|i| serves(&self.sources[*i], until))
             .collect();
         self.first = (self.first + 1) % n.max(1);
         let mut requests = Vec::new();
         for (turn, index) in due.iter().enumerate() {
-            let share = room.all.div_ceil(due.len() - turn);
-            let source = &self.sources[*index];
-            if let Some(mut request) = room.request(part, source, session, share) {
-                if source.marks_until > now {
-                    request.after.clone_from(&source.marks);
-                }
-                room.all -= request.limit;
-                requests.push((*index, request));
+            let (source, shares) = (&mut self.sources[*index], due.len() - turn);
+            if let Some(share) = room.share(&source.queue, &source.kinds, source.ahead, shares) {
+                room.take(&source.queue, &share);
+                requests.push((*index, source.request(share, room.suspects_wait(), session, now)));
             }
         }
         requests
     }
 
-    /// Takes an answer into account.
-    pub(super) fn answered(&mut self, part: &Part, index: usize, limit: usize, claimed: &Claimed) {
+    /// Takes an answer into account. `poll` is when to ask again at the latest.
+    pub(super) fn answered(
+        &mut self,
+        part: &Part,
+        index: usize,
+        request: &ClaimRequest,
+        claimed: &Claimed,
+        poll: Monotonic,
+    ) {
         let now = part.clock.monotonic();
-        let poll = now + part.engine.jittered(part.engine.setup.config.idle_poll);
         let source = &mut self.sources[index];
+        let full = claimed.tasks.len() >= request.limit;
+        if !full && !request.after.is_empty() {
+            // Behind the marks there is no more; what they hide is asked for at once.
+            source.marks.clear();
+            (source.next_at, source.nothing_due) = (now, false);
+            return;
+        }
         let store_now = part.clock.now();
         let due_in = claimed.next_due.map(|due| due.saturating_since(store_now));
-        source.nothing_due = due_in.is_none_or(|wait| !wait.is_zero());
+        source.more = due_in == Some(Duration::ZERO);
+        source.nothing_due = !source.more;
         source.next_at = match due_in {
             Some(Duration::ZERO) if claimed.tasks.is_empty() => now + CONTENDED_PAUSE,
             Some(wait) => poll.min(now + wait),
             None => poll,
         };
-        let full = claimed.tasks.len() >= limit;
+        if full && request.after.is_empty() {
+            source.marks_until = now + MARK_LIFE;
+        }
         source.marks = if full { claimed.marks.clone() } else { Vec::new() };
-        source.marks_until = now + MARK_LIFE;
-    }
-}
-
-/// How much may be claimed.
-struct Room {
-    /// Tasks in all.
-    all: usize,
-    /// Free permits that no buffered task will take.
-    free: usize,
-    /// Places in the buffer.
-    prefetch: usize,
-}
-
-impl Room {
-    fn of(part: &Part) -> Self {
-        let buffered = part.buffered();
-        let permits = part.engine.permits.free();
-        let capacity = part.engine.setup.config.prefetch();
-        let free = permits.saturating_sub(buffered);
-        let waiting = buffered.saturating_sub(permits);
-        // A buffer that is still half full is not refilled: small claims cost as much as large ones.
-        let prefetch = if waiting * 2 > capacity {
-            0
-        } else {
-            capacity - waiting
-        };
-        Self {
-            all: (free + prefetch).min(MAX_BATCH),
-            free,
-            prefetch,
-        }
-    }
-
-    fn request(
-        &self,
-        part: &Part,
-        source: &Source,
-        session: SessionId,
-        share: usize,
-    ) -> Option<ClaimRequest> {
-        let permits = &part.engine.permits;
-        let in_queue = part.buffered_where(|claimed| claimed.task.queue == source.queue);
-        let queue_room = match permits.queue_limit(&source.queue) {
-            None => usize::MAX,
-            Some(limit) => {
-                let free = permits.free_in_queue(&source.queue);
-                (free + limit.min(self.prefetch)).saturating_sub(in_queue)
-            }
-        };
-        let limit = share.min(self.all).min(queue_room);
-        let kinds: Vec<(Kind, usize)> = source
-            .kinds
-            .iter()
-            .map(|kind| (kind.clone(), self.of_kind(part, kind).min(limit)))
-            .filter(|(_, limit)| *limit > 0)
-            .collect();
-        if limit == 0 || kinds.is_empty() {
-            return None;
-        }
-        let mut request = ClaimRequest::new(session, source.queue.clone(), Vec::new(), limit);
-        request.kinds = kinds;
-        request.max_suspects = (self.free + 1).min(limit);
-        Some(request)
-    }
-
-    fn of_kind(&self, part: &Part, kind: &Kind) -> usize {
-        let permits = &part.engine.permits;
-        let ahead = part
-            .engine
-            .setup
-            .kinds
-            .get(kind)
-            .is_some_and(|entry| entry.prefetch);
-        let prefetch = if ahead { self.prefetch } else { 0 };
-        match permits.kind_limit(kind) {
-            None => self.free + prefetch,
-            Some(limit) => {
-                let waiting = part.buffered_where(|claimed| claimed.task.kind == *kind);
-                let free = permits.free_of_kind(kind).min(self.free.max(waiting));
-                (free + limit.min(prefetch)).saturating_sub(waiting)
-            }
-        }
     }
 }

@@ -108,8 +108,10 @@ impl Worker {
             .any(|session| !session.lost && session.lease_until < now);
         let handle = self.start();
         {
-            let done =
-                handle.until(|part| part.is_idle() && (!abandoned || part.rescued.load(Ordering::Acquire)));
+            let done = handle.until(|part| {
+                let rescued = if abandoned { &part.marked } else { &part.rescued };
+                part.is_idle() && rescued.load(Ordering::Acquire)
+            });
             let clock = &self.setup.clock;
             let deadline = clock.sleep_until(clock.monotonic() + limit);
             match select(Box::pin(done), deadline).await {

@@ -261,6 +261,27 @@ impl Ctx {
         std::mem::take(&mut *self.0.follow_ups.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// The context for another run of the same attempt, with a cancellation of its own. What the first run wanted to
+    /// enqueue on success is void.
+    pub(crate) fn anew(&self, cancellation: CancellationToken) -> Self {
+        let inner = &self.0;
+        let checkpoint = inner
+            .checkpoint
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        Self(Arc::new(Inner {
+            task: inner.task.clone(),
+            headers: inner.headers.clone(),
+            checkpoint: Mutex::new(checkpoint),
+            completion: inner.completion.clone(),
+            cancellation,
+            states: inner.states.clone(),
+            follow_ups: Mutex::default(),
+            attempt: Arc::clone(&inner.attempt),
+        }))
+    }
+
     pub(crate) fn states(&self) -> &States {
         &self.0.states
     }

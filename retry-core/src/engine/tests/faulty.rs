@@ -1,0 +1,281 @@
+//! A store that fails on demand: before the write, after it, by silence, by panic, by refusing an edit.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use tokio_util::sync::CancellationToken;
+
+use crate::id::{SessionId, TaskId};
+use crate::name::Queue;
+use crate::store::{
+    ClaimRequest, CountScope, Counts, Durability, Exchanged, Expired, ExpiredRequest, Inserted, Listed,
+    MemoryStore, Page, QueueInfo, QueueSetting, Renewed, Result, Session, SessionInfo, StoreError,
+    StoreErrorKind, TaskFilter, TaskStore, Wakeups,
+};
+use crate::task::{Edit, NewTask, TaskDetail};
+use crate::time::Timestamp;
+
+/// The calls of a store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Op {
+    Insert,
+    Exchange,
+    Open,
+    Renew,
+    Close,
+    Sessions,
+    Expired,
+    Get,
+    List,
+    Purge,
+    SetQueue,
+    Time,
+}
+
+/// What goes wrong in one call.
+#[derive(Debug, Clone)]
+pub(crate) enum Fault {
+    /// Nothing is written, and the caller knows.
+    Rejected(StoreErrorKind),
+    /// Nothing is written, but the caller cannot know.
+    Lost,
+    /// It is written, but the caller cannot know.
+    Answerless,
+    /// It is written; the answer comes when the gate opens.
+    HoldAnswer(CancellationToken),
+    /// It reaches the store when the gate opens.
+    HoldCall(CancellationToken),
+    /// The driver panics before anything is written.
+    Panic,
+}
+
+type Refuses = Box<dyn Fn(&Edit) -> bool + Send>;
+
+#[derive(Default)]
+struct Faults {
+    planned: BTreeMap<Op, VecDeque<Fault>>,
+    always: BTreeMap<Op, Fault>,
+    all: Option<Fault>,
+    refuses: Option<Refuses>,
+    calls: BTreeMap<Op, usize>,
+    batches: Vec<usize>,
+    exchanges: Vec<(usize, usize)>,
+    deaf: bool,
+    parts: Vec<Arc<dyn TaskStore>>,
+}
+
+/// One worker's way to the shared store. It counts calls and keeps what was claimed and inserted.
+#[derive(Clone)]
+pub(crate) struct FaultyStore {
+    pub(crate) inner: MemoryStore,
+    faults: Arc<Mutex<Faults>>,
+}
+
+impl fmt::Debug for FaultyStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("FaultyStore")
+    }
+}
+
+fn unknown() -> StoreError {
+    StoreError::unknown(StoreErrorKind::Unavailable, "no answer")
+}
+
+impl FaultyStore {
+    pub(crate) fn new(inner: MemoryStore) -> Self {
+        let faults = Arc::default();
+        Self { inner, faults }
+    }
+
+    fn faults(&self) -> MutexGuard<'_, Faults> {
+        self.faults.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The next `times` calls of `op` go wrong.
+    pub(crate) fn plan(&self, op: Op, fault: &Fault, times: usize) {
+        let planned = std::iter::repeat_n(fault.clone(), times);
+        self.faults().planned.entry(op).or_default().extend(planned);
+    }
+
+    /// Every call of `op` goes wrong from now on, or none any more.
+    pub(crate) fn always(&self, op: Op, fault: Option<Fault>) {
+        let mut faults = self.faults();
+        match fault {
+            Some(fault) => faults.always.insert(op, fault),
+            None => faults.always.remove(&op),
+        };
+    }
+
+    /// Every call goes wrong from now on, or none any more.
+    pub(crate) fn all(&self, fault: Option<Fault>) {
+        self.faults().all = fault;
+    }
+
+    /// Nothing goes wrong any more.
+    pub(crate) fn heal(&self) {
+        let mut faults = self.faults();
+        faults.planned.clear();
+        faults.always.clear();
+        faults.all = None;
+    }
+
+    /// Refuses an exchange that carries such an edit, for good.
+    pub(crate) fn refuse(&self, refuses: impl Fn(&Edit) -> bool + Send + 'static) {
+        self.faults().refuses = Some(Box::new(refuses));
+    }
+
+    /// Loses every hint of watchers that begin from now on.
+    pub(crate) fn deafen(&self) {
+        self.faults().deaf = true;
+    }
+
+    /// Makes it a sharded store of these members.
+    pub(crate) fn shard(&self, parts: Vec<Arc<dyn TaskStore>>) {
+        self.faults().parts = parts;
+    }
+
+    pub(crate) fn calls(&self, op: Op) -> usize {
+        self.faults().calls.get(&op).copied().unwrap_or(0)
+    }
+
+    pub(crate) fn all_calls(&self) -> usize {
+        self.faults().calls.values().sum()
+    }
+
+    /// The sizes of the inserts since the last call.
+    pub(crate) fn take_batches(&self) -> Vec<usize> {
+        std::mem::take(&mut self.faults().batches)
+    }
+
+    /// How many edits and claims each exchange since the last call carried.
+    pub(crate) fn take_exchanges(&self) -> Vec<(usize, usize)> {
+        std::mem::take(&mut self.faults().exchanges)
+    }
+
+    async fn call<T: Send>(&self, op: Op, write: impl Future<Output = Result<T>> + Send) -> Result<T> {
+        let fault = {
+            let mut faults = self.faults();
+            *faults.calls.entry(op).or_default() += 1;
+            let planned = faults.planned.get_mut(&op).and_then(VecDeque::pop_front);
+            planned
+                .or_else(|| faults.always.get(&op).cloned())
+                .or_else(|| faults.all.clone())
+        };
+        match fault {
+            None => write.await,
+            Some(Fault::Rejected(kind)) => Err(StoreError::rejected(kind, "refused")),
+            Some(Fault::Lost) => Err(unknown()),
+            Some(Fault::Answerless) => {
+                write.await?;
+                Err(unknown())
+            }
+            Some(Fault::HoldAnswer(gate)) => {
+                let answer = write.await;
+                gate.cancelled().await;
+                answer
+            }
+            Some(Fault::HoldCall(gate)) => {
+                gate.cancelled().await;
+                write.await
+            }
+            Some(Fault::Panic) => panic!("the driver panics"),
+        }
+    }
+}
+
+#[async_trait]
+impl TaskStore for FaultyStore {
+    async fn insert(&self, tasks: &[NewTask], now: Timestamp) -> Result<Vec<Inserted>> {
+        self.faults().batches.push(tasks.len());
+        self.call(Op::Insert, self.inner.insert(tasks, now)).await
+    }
+
+    async fn exchange(&self, edits: &[Edit], claims: &[ClaimRequest], now: Timestamp) -> Result<Exchanged> {
+        let refused = {
+            let mut faults = self.faults();
+            faults.exchanges.push((edits.len(), claims.len()));
+            faults
+                .refuses
+                .as_ref()
+                .is_some_and(|refuses| edits.iter().any(refuses))
+        };
+        self.call(Op::Exchange, async {
+            match refused {
+                true => Err(StoreError::invalid("refused for good")),
+                false => self.inner.exchange(edits, claims, now).await,
+            }
+        })
+        .await
+    }
+
+    async fn open_session(&self, info: &SessionInfo, until: Timestamp, now: Timestamp) -> Result<()> {
+        self.call(Op::Open, self.inner.open_session(info, until, now))
+            .await
+    }
+
+    async fn renew(&self, session: SessionId, until: Timestamp, now: Timestamp) -> Result<Renewed> {
+        self.call(Op::Renew, self.inner.renew(session, until, now)).await
+    }
+
+    async fn close_session(&self, session: SessionId) -> Result<()> {
+        self.call(Op::Close, self.inner.close_session(session)).await
+    }
+
+    async fn sessions(&self) -> Result<Vec<Session>> {
+        self.call(Op::Sessions, self.inner.sessions()).await
+    }
+
+    async fn expired(&self, request: &ExpiredRequest, now: Timestamp) -> Result<Expired> {
+        self.call(Op::Expired, self.inner.expired(request, now)).await
+    }
+
+    async fn get(&self, id: TaskId) -> Result<Option<TaskDetail>> {
+        self.call(Op::Get, self.inner.get(id)).await
+    }
+
+    async fn list(&self, filter: &TaskFilter, page: &Page) -> Result<Listed> {
+        self.call(Op::List, self.inner.list(filter, page)).await
+    }
+
+    async fn count(&self, scope: &CountScope) -> Result<Counts> {
+        self.inner.count(scope).await
+    }
+
+    async fn purge(&self, now: Timestamp, limit: usize) -> Result<u64> {
+        self.call(Op::Purge, self.inner.purge(now, limit)).await
+    }
+
+    async fn set_queue(&self, queue: &Queue, setting: QueueSetting) -> Result<()> {
+        self.call(Op::SetQueue, self.inner.set_queue(queue, setting))
+            .await
+    }
+
+    async fn queues(&self) -> Result<Vec<QueueInfo>> {
+        self.inner.queues().await
+    }
+
+    async fn time(&self) -> Result<Timestamp> {
+        self.call(Op::Time, self.inner.time()).await
+    }
+
+    async fn migrate(&self) -> Result<()> {
+        self.inner.migrate().await
+    }
+
+    fn watch(&self, queues: &[Queue]) -> Wakeups {
+        if self.faults().deaf {
+            return Wakeups::never();
+        }
+        self.inner.watch(queues)
+    }
+
+    fn durability(&self) -> Durability {
+        self.inner.durability()
+    }
+
+    fn parts(&self) -> Vec<Arc<dyn TaskStore>> {
+        self.faults().parts.clone()
+    }
+}
