@@ -93,7 +93,7 @@ impl Payload {
     /// Reads the value back.
     ///
     /// # Errors
-    /// The text does not describe a `T`. The error never quotes the text.
+    /// The text does not describe a `T`. The error may quote parts of the text: do not log it above debug.
     pub fn decode<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
         serde_json::from_str(&self.0)
     }

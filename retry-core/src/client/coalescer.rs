@@ -116,9 +116,8 @@ impl Inner {
                 }
             }
             Err(error) => {
-                let shared = Arc::new(error);
                 for reply in replies {
-                    let _ = reply.send(Err(copy(&shared)));
+                    let _ = reply.send(Err(error.clone()));
                 }
             }
         }
@@ -155,14 +154,4 @@ impl Drop for Sending {
             drop(waiting);
         }
     }
-}
-
-/// The same error for each caller of a group.
-fn copy(error: &Arc<StoreError>) -> StoreError {
-    let message = error.to_string();
-    match error.certainty() {
-        Certainty::Rejected => StoreError::rejected(error.kind(), message),
-        Certainty::Unknown => StoreError::unknown(error.kind(), message),
-    }
-    .with_source(Arc::clone(error))
 }

@@ -235,23 +235,29 @@ const SLOWEST_READING: Duration = Duration::from_secs(2);
 /// How often a call with an unknown outcome is sent again before its error is handed on; repeating converges (law 10).
 const RESENDS: u32 = 3;
 
-/// Sends `call` again while its outcome is unknown, with growing pauses.
+/// Sends `call` again while its outcome is unknown, with growing pauses. Once an outcome was unknown, a later refusal does
+/// not make it known: the first sending may have been written.
 async fn resend<T, F>(clock: &dyn Clock, mut call: impl FnMut() -> F) -> store::Result<T>
 where
     F: Future<Output = store::Result<T>>,
 {
     let mut pause = Duration::from_millis(50);
-    for _ in 0..RESENDS {
+    let mut unknown = false;
+    for sent in 0..=RESENDS {
         match call().await {
-            Err(error) if again(&error) => {
+            Ok(answer) => return Ok(answer),
+            Err(error) => {
+                unknown |= error.certainty() == Certainty::Unknown;
+                if !unknown || !error.is_retryable() || sent == RESENDS {
+                    return Err(if unknown { error.into_unknown() } else { error });
+                }
                 tracing::debug!(%error, "sent again: the outcome is unknown");
-                clock.sleep_until(clock.monotonic() + pause).await;
-                pause *= 4;
             }
-            answer => return answer,
         }
+        clock.sleep_until(clock.monotonic() + pause).await;
+        pause *= 4;
     }
-    call().await
+    unreachable!("the last sending returns")
 }
 
 /// The part of a sharded store that was needed did not answer.
@@ -260,8 +266,4 @@ fn not_tried() -> StoreError {
         StoreErrorKind::Unavailable,
         "the part of the store that holds the task did not answer",
     )
-}
-
-fn again(error: &StoreError) -> bool {
-    error.certainty() == Certainty::Unknown && error.is_retryable()
 }

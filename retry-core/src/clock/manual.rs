@@ -165,6 +165,9 @@ impl Clock for ManualClock {
 
     fn sleep_until(&self, deadline: Monotonic) -> Sleep {
         let mut shared = lock(&self.shared);
+        if deadline == Monotonic::NEVER {
+            return Box::pin(std::future::pending());
+        }
         if deadline <= Monotonic::from_start(shared.elapsed) {
             return Box::pin(std::future::ready(()));
         }

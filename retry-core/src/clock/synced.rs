@@ -8,8 +8,9 @@ use crate::time::Timestamp;
 
 /// A clock that shows the store's time: what the store said at the last sync, plus the monotonic time since.
 ///
-/// Of several round trips the one with the smallest delay is taken, and the middle of it is assumed to be the store's
-/// reading (Cristian's algorithm). Readings never step back; until the first sync the local clock is shown.
+/// The store's reading is assumed to be of the middle of the round trip (Cristian's algorithm), so its error is at most half
+/// the delay: callers do not record slow round trips. Readings never step back; until the first sync the local clock is
+/// shown.
 #[derive(Debug)]
 pub struct SyncedClock {
     local: Arc<dyn Clock>,

@@ -207,7 +207,7 @@ impl Part {
     /// Gives a task back that was claimed and not run: due at once, the attempt not counted.
     pub(super) fn hand_back(&self, claimed: &Task) {
         let hold = Hold::of(claimed);
-        match self.edit(claimed, Event::Snooze { at: Timestamp::MIN }) {
+        match self.edit(claimed, Event::HandBack) {
             Ok(edit) => self.settle(hold, claimed.clone(), edit),
             Err(why) => {
                 tracing::warn!(task = %claimed.id, %why, "a task could not be handed back");

@@ -17,7 +17,6 @@ use crate::clock::Clock as _;
 use crate::executor::{Ctx, Executor};
 use crate::machine::Event;
 use crate::task::{ClaimedTask, CompletionOutcome, Edit, Task};
-use crate::time::Timestamp;
 
 /// A task that may run.
 type Startable = (Arc<Part>, ClaimedTask, Permit);
@@ -85,7 +84,7 @@ fn unrun(part: &Part, claimed: &ClaimedTask) -> Option<Edit> {
         .as_ref()
         .filter(|completion| completion.step.checked_add(1) == Some(task.step));
     let event = match delivered.map(|completion| &completion.outcome) {
-        _ if task.cancel_requested => Event::Snooze { at: Timestamp::MIN },
+        _ if task.cancel_requested => Event::HandBack,
         _ if task
             .settings
             .expires_at

@@ -60,13 +60,14 @@ impl Report<'_> {
         match outcome {
             Outcome::Done => self.succeeded(part, None),
             Outcome::Output(output) => self.succeeded(part, Some(output)),
-            Outcome::Snooze(after) => alone(Event::Snooze {
-                at: now.saturating_add(after),
-            }),
-            Outcome::Continue(checkpoint, after) => alone(Event::Continue {
-                at: now.saturating_add(after),
-                checkpoint,
-            }),
+            Outcome::Snooze(after) => {
+                let at = now.saturating_add(after);
+                alone(self.unless_given_up(part, at, Event::Snooze { at }))
+            }
+            Outcome::Continue(checkpoint, after) => {
+                let at = now.saturating_add(after);
+                alone(self.unless_given_up(part, at, Event::Continue { at, checkpoint }))
+            }
             Outcome::Stop(reason) => alone(Event::Fail {
                 failure: self.attempt(part, ErrorText::new(reason)),
             }),
@@ -74,6 +75,19 @@ impl Report<'_> {
                 deadline: now.saturating_add(limit),
             }),
             Outcome::Split(children) => Ok((Event::Split, self.children(part, children)?)),
+        }
+    }
+
+    /// A give-up time ends also what never fails: a handler that is told to come back for ever.
+    fn unless_given_up(&self, part: &Part, at: Timestamp, event: Event) -> Event {
+        match self.task.settings.give_up_at {
+            Some(give_up) if at >= give_up => {
+                let text = "it was not done when its give-up time came";
+                Event::Fail {
+                    failure: self.attempt(part, ErrorText::new(text)),
+                }
+            }
+            _ => event,
         }
     }
 
@@ -115,7 +129,7 @@ impl Report<'_> {
     fn cancelled(&self, reason: CancelReason) -> Event {
         tracing::debug!(task = %self.task.id, ?reason, "the attempt was cancelled");
         // The machine makes this an end where an operator asked for it; else the task is handed back.
-        Event::Snooze { at: Timestamp::MIN }
+        Event::HandBack
     }
 
     fn failed(&self, part: &Part, failure: Failure) -> Event {

@@ -75,6 +75,15 @@ pub(super) fn snooze(task: &Task, at: Timestamp, now: Timestamp) -> Result<Actio
     Ok(set_unless_cancelled(task, uncounted(task, at.max(now)), now))
 }
 
+pub(super) fn hand_back(task: &Task, now: Timestamp) -> Result<Action, Rejected> {
+    expect(task, State::Running)?;
+    let to = Target {
+        crashes: task.crashes,
+        ..uncounted(task, now)
+    };
+    Ok(set_unless_cancelled(task, to, now))
+}
+
 pub(super) fn continue_later(
     task: &Task,
     at: Timestamp,

@@ -29,7 +29,10 @@ pub enum Event {
         /// What went wrong.
         failure: FailedAttempt,
     },
-    /// Not now: throttled, handed back. Not an error; the attempt does not count.
+    /// The worker gives it back: it did not run it, or not to its end. Due at once; the attempt does not count, and
+    /// says nothing about crashes.
+    HandBack,
+    /// Not now: throttled. Not an error; the attempt does not count.
     Snooze {
         /// When to run again.
         at: Timestamp,

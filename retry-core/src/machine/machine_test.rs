@@ -94,6 +94,7 @@ fn events() -> Vec<(&'static str, Event)> {
         ("alarm done", Event::AlarmDone),
         ("children ended", Event::ChildrenEnded),
         ("cancel", Event::Cancel),
+        ("hand back", Event::HandBack),
         ("release", Event::Release),
         (
             "edit",
@@ -395,6 +396,41 @@ fn what_is_no_error_gives_the_attempt_back() {
             );
             assert_eq!((change.to.attempt, change.to.crashes), (left, 0));
         }
+    }
+}
+
+#[test]
+fn a_hand_back_gives_the_attempt_back_and_forgives_no_crash() {
+    let change = decide(
+        &Task {
+            attempt: 4,
+            crashes: 2,
+            ..task(State::Running)
+        },
+        Event::HandBack,
+    );
+    assert_eq!((change.to.state, change.to.run_at), (State::Pending, NOW));
+    assert_eq!((change.to.attempt, change.to.crashes), (3, 2));
+}
+
+#[test]
+fn an_early_end_ends_in_the_step_that_waited() {
+    for (outcome, state) in [
+        (CompletionOutcome::Succeed(None), State::Succeeded),
+        (CompletionOutcome::Fail(ErrorText::new("e")), State::Failed),
+    ] {
+        let event = || Event::Complete {
+            outcome: outcome.clone(),
+        };
+        let early = decide(&task(State::Running), event()).to;
+        assert_eq!((early.state, early.step), (state, 0));
+        let cold = early.cold.unwrap();
+        assert_eq!(
+            cold.completion,
+            crate::task::CompletionChange::Clear,
+            "a rerun must not meet it again"
+        );
+        assert_eq!(decide(&task(State::Waiting), event()).to.step, 1);
     }
 }
 

@@ -38,6 +38,7 @@ pub fn transition(task: &Task, event: Event, now: Timestamp, random: u64) -> Res
         Event::Retry { at, failure } => attempt::retry(task, at, failure, now),
         Event::Fail { failure } => attempt::fail(task, Some(failure), now),
         Event::Snooze { at } => attempt::snooze(task, at, now),
+        Event::HandBack => attempt::hand_back(task, now),
         Event::Continue { at, checkpoint } => attempt::continue_later(task, at, checkpoint, now),
         Event::Checkpoint { checkpoint } => attempt::checkpoint(task, checkpoint),
         Event::Wait { deadline } => wait::wait(task, deadline, now),

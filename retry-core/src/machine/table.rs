@@ -66,7 +66,14 @@ pub const TABLE: &[Rule] = &[
         &[Running],
         &[Pending, Cancelled],
         "−1",
-        "not an error: throttled, graceful stop, hand-back",
+        "not an error: throttled",
+    ),
+    rule(
+        "hand back",
+        &[Running],
+        &[Pending, Cancelled],
+        "−1",
+        "by a worker that shuts down, lost its lease or did not run it; due at once, crashes stay",
     ),
     rule(
         "continue",

@@ -4,8 +4,8 @@ use super::Rejected;
 use super::attempt::exhausted;
 use super::target::{cancelled, cold, end, expect, next_step, pending, set};
 use crate::task::{
-    Action, Change, Completion, CompletionChange, CompletionOutcome, ErrorText, Field, OnWaitDeadline, State,
-    Target, Task,
+    Action, Change, Cold, Completion, CompletionChange, CompletionOutcome, ErrorText, Field, OnWaitDeadline,
+    State, Target, Task,
 };
 use crate::time::Timestamp;
 
@@ -67,20 +67,32 @@ pub(super) fn complete(task: &Task, outcome: CompletionOutcome, now: Timestamp) 
     if !waiting && !delivered {
         return Err(Rejected::State(task.state));
     }
-    let failed = |error: ErrorText| Target {
-        cold: cold(|cold| cold.last_error = Field::Set(error)),
-        ..end(task, State::Failed, now)
+    // An early end belongs to the step that waited, and is used up: a rerun starts that step anew.
+    let ended = |state, fill: Box<dyn FnOnce(&mut Cold)>| {
+        let step = if waiting { task.step } else { task.step - 1 };
+        let cold = cold(|cold| {
+            fill(cold);
+            if !waiting {
+                cold.completion = CompletionChange::Clear;
+            }
+        });
+        Target {
+            step,
+            cold,
+            ..end(task, state, now)
+        }
+    };
+    let failed = |error: ErrorText| {
+        ended(
+            State::Failed,
+            Box::new(|cold| cold.last_error = Field::Set(error)),
+        )
     };
     let to = match outcome {
-        CompletionOutcome::Succeed(output) => {
-            let cold = output
-                .map(|output| cold(|cold| cold.output = Field::Set(output)))
-                .unwrap_or_default();
-            Target {
-                cold,
-                ..end(task, State::Succeeded, now)
-            }
-        }
+        CompletionOutcome::Succeed(output) => ended(
+            State::Succeeded,
+            Box::new(|cold| cold.output = output.map_or(Field::Keep, Field::Set)),
+        ),
         CompletionOutcome::Fail(error) => failed(error),
         CompletionOutcome::Resume(_) | CompletionOutcome::Retry { .. } if !waiting => {
             return Err(Rejected::State(task.state));

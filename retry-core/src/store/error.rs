@@ -2,17 +2,18 @@
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::sync::Arc;
 
 /// A store's result.
 pub type Result<T> = std::result::Result<T, StoreError>;
 
 /// A failed store call: what kind of failure, whether the write may have happened, and the cause.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct StoreError {
     certainty: Certainty,
     kind: StoreErrorKind,
     message: String,
-    source: Option<Box<dyn StdError + Send + Sync>>,
+    source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
 /// Whether the call changed anything.
@@ -75,7 +76,14 @@ impl StoreError {
     /// Adds the cause.
     #[must_use]
     pub fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        self.source = Some(source.into());
+        self.source = Some(Arc::from(source.into()));
+        self
+    }
+
+    /// The same failure of a call that may have been written by an earlier sending.
+    #[must_use]
+    pub const fn into_unknown(mut self) -> Self {
+        self.certainty = Certainty::Unknown;
         self
     }
 

@@ -286,3 +286,24 @@ async fn an_erased_client_is_the_same_client() {
     let other = Client::of(Arc::new(world.memory.clone()));
     assert!(other.get(id).await.unwrap().is_some());
 }
+
+#[tokio::test]
+async fn a_refusal_after_an_unknown_outcome_does_not_make_it_known() {
+    let world = World::new();
+    let (client, store) = client(&world);
+    store.plan(Op::Insert, &Fault::Answerless, 1);
+    store.plan(Op::Insert, &Fault::Rejected(StoreErrorKind::Full), 9);
+    let answer = world
+        .finish("enqueue", client.enqueue(job("a")).into_future())
+        .await;
+    assert!(
+        matches!(&answer, Err(Error::Store(error)) if error.certainty() == Certainty::Unknown),
+        "{answer:?}"
+    );
+    store.heal();
+    assert_eq!(
+        world.list(crate::store::TaskFilter::default()).await.len(),
+        1,
+        "it was written all the same"
+    );
+}

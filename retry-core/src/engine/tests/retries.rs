@@ -179,3 +179,34 @@ async fn a_panic_while_a_cancelled_handler_is_dropped_harms_nobody() {
     assert_eq!((ended.task.state, ended.task.attempt), (State::Succeeded, 2));
     world.shut_down(handle).await;
 }
+
+#[tokio::test]
+async fn a_give_up_time_ends_also_a_task_that_is_told_to_come_back_for_ever() {
+    let world = World::new();
+    let policy = RetryPolicy::builder()
+        .endless()
+        .give_up_after(SECOND * 60)
+        .build()
+        .unwrap();
+    for (kind, outcome) in [
+        ("snoozes", Outcome::Snooze(SECOND)),
+        (
+            "continues",
+            Outcome::Continue(crate::payload::Payload::null(), SECOND),
+        ),
+    ] {
+        let id = world.enqueue(job(kind).retry(policy.clone())).await;
+        let executor = script(move |_| {
+            let outcome = outcome.clone();
+            async move { Ok(outcome) }
+        });
+        let handle = world.worker().kind(kind, executor).build().unwrap().start();
+        let ended = world.until_final(id).await;
+        assert_eq!(ended.task.state, State::Failed, "{kind}");
+        assert!(
+            ended.last_error.unwrap().as_str().contains("give-up time"),
+            "{kind}"
+        );
+        world.shut_down(handle).await;
+    }
+}
