@@ -141,8 +141,9 @@ impl Drop for WorkerHandle {
         self.engine.stop_claiming();
         self.stop.soon.cancel();
         self.stop.now.cancel();
-        self.parts
-            .iter()
-            .for_each(|part| part.held.cancel_all(CancelReason::Shutdown));
+        for part in &self.parts {
+            part.held.cancel_all(CancelReason::Shutdown);
+            part.outbox.close();
+        }
     }
 }

@@ -84,74 +84,86 @@ impl Entry {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Held(Mutex<BTreeMap<Hold, Entry>>);
+pub(super) struct Held {
+    holds: Mutex<BTreeMap<Hold, Entry>>,
+    /// All were cancelled for this reason; so is what starts later.
+    ending: Mutex<Option<CancelReason>>,
+}
 
 impl Held {
     /// Notes a claimed task. An earlier hold of it was lost without our knowing.
     pub(super) fn insert(&self, hold: Hold, ours: bool) {
-        let mut holds = lock(&self.0);
+        let mut holds = lock(&self.holds);
         let first = Hold { version: 0, ..hold };
+        // The very same hold comes twice when the store lost its last writes.
         holds
-            .range_mut(first..hold)
+            .range_mut(first..=hold)
             .for_each(|(_, entry)| entry.give_up());
         holds.insert(hold, Entry { ours, running: None });
     }
 
     /// Notes that its handler starts.
     pub(super) fn start(&self, hold: Hold, cancel: Cancel, on_lease_lost: OnLeaseLost) {
-        if let Some(entry) = lock(&self.0).get_mut(&hold) {
-            entry.running = Some((cancel, on_lease_lost));
+        if let Some(entry) = lock(&self.holds).get_mut(&hold) {
+            entry.running = Some((cancel.clone(), on_lease_lost));
+        }
+        if let Some(reason) = *lock(&self.ending) {
+            cancel.cancel(reason);
         }
     }
 
     /// Notes that its handler has ended.
     pub(super) fn end(&self, hold: Hold) {
-        if let Some(entry) = lock(&self.0).get_mut(&hold) {
+        if let Some(entry) = lock(&self.holds).get_mut(&hold) {
             entry.running = None;
         }
     }
 
     /// Notes that the store has its outcome, or that it is not ours any more.
     pub(super) fn remove(&self, hold: Hold) {
-        lock(&self.0).remove(&hold);
+        lock(&self.holds).remove(&hold);
     }
 
     /// Whether a task is held under the present session.
     pub(super) fn is_ours(&self, id: TaskId) -> bool {
-        lock(&self.0).range(every(id)).any(|(_, entry)| entry.ours)
+        lock(&self.holds).range(every(id)).any(|(_, entry)| entry.ours)
     }
 
     /// How many are held under the present session: what the store should count as well.
     pub(super) fn count(&self) -> u64 {
-        lock(&self.0).values().filter(|entry| entry.ours).count() as u64
+        lock(&self.holds).values().filter(|entry| entry.ours).count() as u64
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        lock(&self.0).is_empty()
+        lock(&self.holds).is_empty()
     }
 
     /// Those held under the present session.
     pub(super) fn ours(&self) -> Vec<Hold> {
-        let holds = lock(&self.0);
+        let holds = lock(&self.holds);
         let ours = holds.iter().filter(|(_, entry)| entry.ours);
         ours.map(|(hold, _)| *hold).collect()
     }
 
     /// Cancels the handler of a task.
     pub(super) fn cancel(&self, id: TaskId, reason: CancelReason) {
-        lock(&self.0)
+        lock(&self.holds)
             .range(every(id))
             .for_each(|(_, entry)| entry.cancel(reason));
     }
 
-    /// Cancels every running handler.
+    /// Cancels every running handler, and all that start later.
     pub(super) fn cancel_all(&self, reason: CancelReason) {
-        lock(&self.0).values().for_each(|entry| entry.cancel(reason));
+        *lock(&self.ending) = Some(reason);
+        lock(&self.holds).values().for_each(|entry| entry.cancel(reason));
     }
 
     /// Cancels the handlers that do not go on without a lease.
     pub(super) fn cancel_by_lease(&self) {
-        for (cancel, action) in lock(&self.0).values().filter_map(|entry| entry.running.as_ref()) {
+        for (cancel, action) in lock(&self.holds)
+            .values()
+            .filter_map(|entry| entry.running.as_ref())
+        {
             if *action == OnLeaseLost::Cancel {
                 cancel.cancel(CancelReason::LeaseLost);
             }
@@ -160,19 +172,21 @@ impl Held {
 
     /// The session is lost: the store counts none of these for the next one.
     pub(super) fn forget_session(&self) {
-        lock(&self.0).values_mut().for_each(|entry| entry.ours = false);
+        lock(&self.holds)
+            .values_mut()
+            .for_each(|entry| entry.ours = false);
     }
 
     /// A rescuer took a task that had this version then.
     pub(super) fn taken(&self, id: TaskId, version: u64) {
-        lock(&self.0)
+        lock(&self.holds)
             .range_mut(Hold { id, version: 0 }..=Hold { id, version })
             .for_each(|(_, entry)| entry.give_up());
     }
 
     /// Gives up those of `known` whose tasks are not among `stored`.
     pub(super) fn give_up_others(&self, known: &[Hold], stored: &BTreeSet<TaskId>) {
-        let mut holds = lock(&self.0);
+        let mut holds = lock(&self.holds);
         for hold in known.iter().filter(|hold| !stored.contains(&hold.id)) {
             if let Some(entry) = holds.get_mut(hold) {
                 entry.give_up();

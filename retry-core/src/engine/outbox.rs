@@ -46,12 +46,27 @@ struct Queue {
     waiting: VecDeque<Outgoing>,
     /// Taken by the pump and not answered yet.
     in_flight: usize,
+    /// The worker has stopped: nothing is sent any more.
+    closed: bool,
 }
 
 impl Outbox {
     /// Adds an edit.
     pub(super) fn push(&self, edit: Edit, role: Role) {
-        lock(&self.0).waiting.push_back(Outgoing { edit, role });
+        let mut queue = lock(&self.0);
+        if !queue.closed {
+            queue.waiting.push_back(Outgoing { edit, role });
+        }
+    }
+
+    /// Drops what is left and all that may come. A checkpoint that waits for its answer is told so by the drop; kept, it
+    /// would keep its attempt, and with it the whole worker, for ever.
+    pub(super) fn close(&self) {
+        let mut queue = lock(&self.0);
+        queue.closed = true;
+        let left = std::mem::take(&mut queue.waiting);
+        drop(queue);
+        drop(left);
     }
 
     /// Takes what fits into one exchange, at most `most` edits.
@@ -77,8 +92,11 @@ impl Outbox {
     pub(super) fn put_back(&self, outgoing: Vec<Outgoing>) {
         let mut queue = lock(&self.0);
         queue.in_flight = 0;
-        for outgoing in outgoing.into_iter().rev() {
-            queue.waiting.push_front(outgoing);
+        if !queue.closed {
+            outgoing
+                .into_iter()
+                .rev()
+                .for_each(|outgoing| queue.waiting.push_front(outgoing));
         }
     }
 

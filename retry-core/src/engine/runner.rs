@@ -50,6 +50,10 @@ async fn run_on(first: Startable) {
 async fn run_one(part: &Arc<Part>, claimed: ClaimedTask) {
     let task = &claimed.task;
     let (id, hold, kind) = (task.id, Hold::of(task), task.kind.clone());
+    if part.engine.is_stopping() || !part.lease_is_current() {
+        // The shutdown, or the lease's end, came between the start and this first poll.
+        return part.hand_back(task);
+    }
     let Some(entry) = part.engine.setup.kinds.get(&kind) else {
         // The store gave what was not asked for.
         tracing::error!(task = %id, %kind, "claimed a task of a kind that has no handler; it is handed back");

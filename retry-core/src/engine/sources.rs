@@ -29,6 +29,10 @@ struct Source {
     nothing_due: bool,
     /// The last answer told of due tasks beyond those it gave.
     more: bool,
+    /// It was asked because its next task should have been due, and gave none, so often in a row: the clock stands still
+    /// while the store's, which stepped back, catches up.
+    misses: u32,
+    told_due: bool,
     /// What the last request did not ask for, because there was no room.
     left_out: LeftOut,
     marks: Vec<Mark>,
@@ -107,6 +111,8 @@ impl Sources {
             next_at: Monotonic::default(),
             nothing_due: false,
             more: false,
+            misses: 0,
+            told_due: false,
             left_out: LeftOut::default(),
             marks: Vec::new(),
             marks_until: Monotonic::default(),
@@ -123,6 +129,7 @@ impl Sources {
         for source in &mut self.sources {
             source.next_at = source.next_at.min(now);
             source.nothing_due = false;
+            (source.misses, source.told_due) = (0, false);
             source.marks.clear();
         }
     }
@@ -153,17 +160,23 @@ impl Sources {
         };
         // A call that is made anyway carries the polls that are nearly due: idle sources fall into step.
         let slack = part.engine.setup.config.idle_poll / 4;
-        let any = self.sources.iter().any(|source| serves(source, now));
-        let until = if any { now + slack } else { now };
-        let due: Vec<usize> = (0..n)
-            .map(|i| (self.first + i) % n)
+        let in_turn: Vec<usize> = (0..n).map(|i| (self.first + i) % n).collect();
+        let (due, others): (Vec<_>, Vec<_>) =
+            in_turn.into_iter().partition(|i| serves(&self.sources[*i], now));
+        let until = if due.is_empty() { now } else { now + slack };
+        let nearly_due: Vec<_> = others
+            .into_iter()
             .filter(|i| serves(&self.sources[*i], until))
             .collect();
         self.first = (self.first + 1) % n.max(1);
         let mut requests = Vec::new();
-        for (turn, index) in due.iter().enumerate() {
-            let (source, shares) = (&mut self.sources[*index], due.len() - turn);
-            if let Some(share) = room.share(&source.queue, &source.kinds, source.ahead, shares) {
+        for (turn, index) in due.iter().chain(&nearly_due).enumerate() {
+            let (source, shares) = (&mut self.sources[*index], due.len() + nearly_due.len() - turn);
+            let share = room.share(&source.queue, &source.kinds, source.ahead, shares);
+            // One that is not due yet is asked for all kinds or not at all: a kind that were left out would make it
+            // due at once, and the sources would take turns at leaving each other out.
+            let whole = |share: &Share| share.kinds.len() == source.kinds.len();
+            if let Some(share) = share.filter(|share| turn < due.len() || whole(share)) {
                 room.take(&source.queue, &share);
                 requests.push((*index, source.request(share, room.suspects_wait(), session, now)));
             }
@@ -193,11 +206,17 @@ impl Sources {
         let due_in = claimed.next_due.map(|due| due.saturating_since(store_now));
         source.more = due_in == Some(Duration::ZERO);
         source.nothing_due = !source.more;
+        let missed = claimed.tasks.is_empty() && source.told_due;
+        source.misses = if missed { source.misses + 1 } else { 0 };
         source.next_at = match due_in {
-            Some(Duration::ZERO) if claimed.tasks.is_empty() => now + CONTENDED_PAUSE,
+            Some(wait) if claimed.tasks.is_empty() && (wait.is_zero() || missed) => {
+                let pause = CONTENDED_PAUSE.saturating_mul(1 << source.misses.min(16));
+                poll.min(now + wait.max(pause))
+            }
             Some(wait) => poll.min(now + wait),
             None => poll,
         };
+        source.told_due = source.next_at < poll;
         if full && request.after.is_empty() {
             source.marks_until = now + MARK_LIFE;
         }
