@@ -14,7 +14,8 @@ pub enum OnLeaseLost {
     /// It is cancelled: another worker may start the task.
     #[default]
     Cancel,
-    /// It goes on; its outcome is recorded if nobody took the task meanwhile.
+    /// It goes on; its outcome is recorded if nobody took the task meanwhile. Nobody can cancel it any more then, so give
+    /// such a kind a timeout.
     Continue,
 }
 
