@@ -6,6 +6,7 @@ use super::{Client, Error, Result, Shared, not_tried, resend};
 use crate::clock::Clock as _;
 use crate::headers::Headers;
 use crate::id::TaskId;
+use crate::limits::MAX_BATCH;
 use crate::machine::{AdminEdit, Event, Rejected, transition};
 use crate::name::Queue;
 use crate::payload::Payload;
@@ -182,13 +183,23 @@ impl<S: TaskStore + ?Sized> Client<S> {
         Ok(resend(clock, || self.store.set_queue(queue, setting)).await?)
     }
 
-    /// Forgets up to `limit` ended tasks whose retention is over; workers do it by themselves.
+    /// Forgets up to `limit` ended tasks whose retention is over, in calls of up to 1,000; answers how many. Workers do
+    /// it by themselves.
     ///
     /// # Errors
-    /// The store failed.
+    /// The store failed; what was forgotten before is gone.
     pub async fn purge(&self, limit: usize) -> Result<u64> {
         let now = self.shared.now().await?;
-        Ok(self.store.purge(now, limit).await?)
+        let mut purged = 0;
+        while purged < limit as u64 {
+            let most = MAX_BATCH.min(limit - usize::try_from(purged).unwrap_or(limit));
+            let some = self.store.purge(now, most).await?;
+            purged += some;
+            if some < most as u64 {
+                break;
+            }
+        }
+        Ok(purged)
     }
 
     async fn decide(&self, id: TaskId, event: impl Fn() -> Event) -> Result<TaskDetail> {

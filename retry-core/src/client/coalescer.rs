@@ -2,7 +2,7 @@
 //!
 //! Natural batching: the first task is sent at once; what arrives while a call is under way goes together in the next.
 //! Nobody ever waits for a group to fill. The sending runs in the background, so a caller that goes away takes nobody
-//! with it. A group that the store rejects is sent again one by one, so that one task's error is its own.
+//! with it. A group that the store refuses for good is sent again one by one, so that one task's error is its own.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,7 +13,7 @@ use super::enqueue::only;
 use super::resend;
 use crate::clock::{Clock as _, SyncedClock};
 use crate::seams::Spawn;
-use crate::store::{Certainty, Inserted, Result, StoreError, StoreErrorKind, TaskStore};
+use crate::store::{Inserted, Result, StoreError, StoreErrorKind, TaskStore};
 use crate::task::NewTask;
 
 /// Tasks that one shared insert carries at most: beyond it the gain per task is small and a slow call delays many.
@@ -109,7 +109,8 @@ impl Inner {
                     let _ = reply.send(Ok(inserted));
                 }
             }
-            Err(error) if tasks.len() > 1 && error.certainty() == Certainty::Rejected => {
+            // What is refused for good may be one task's fault. A store that is busy or full would be so for each.
+            Err(error) if tasks.len() > 1 && error.kind() == StoreErrorKind::Invalid => {
                 for (task, reply) in tasks.iter().zip(replies) {
                     let answer = self.insert(std::slice::from_ref(task)).await;
                     let _ = reply.send(answer.and_then(only));

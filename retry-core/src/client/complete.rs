@@ -87,6 +87,8 @@ impl Shared {
                 Applied::Repeated => return Ok(()),
                 Applied::Missing => return Err(Error::NotFound(token.task)),
                 Applied::NotTried => return Err(not_tried().into()),
+                // Sent twice: the first one may have been written, and the task gone on.
+                Applied::Stale if sent > 1 => return Err(Error::Changed(Box::new(detail))),
                 Applied::Stale | Applied::KeyTaken(_) => {}
             }
         }

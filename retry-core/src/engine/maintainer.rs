@@ -22,7 +22,7 @@ impl Maintainer {
     async fn purge(&self) -> Result<bool> {
         let part = &self.part;
         part.sync_clock().await?;
-        let purged = part.store.purge(part.clock.now(), MAX_BATCH).await?;
+        let purged = part.call(part.store.purge(part.clock.now(), MAX_BATCH)).await?;
         if purged > 0 {
             tracing::debug!(purged, "purged ended tasks");
         }

@@ -279,6 +279,12 @@ impl Part {
         Ok(())
     }
 
+    /// Waits for a call no longer than a lease: one that hangs, on a dead connection say, must not keep a loop for ever
+    /// while the heartbeat keeps the session.
+    pub(super) async fn call<T>(&self, call: impl Future<Output = Result<T>> + Send) -> Result<T> {
+        self.within(self.engine.setup.config.lease, call).await
+    }
+
     /// Waits for a call no longer than `limit`. A driver that panics has failed the call.
     pub(super) async fn within<T>(
         &self,

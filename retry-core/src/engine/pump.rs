@@ -85,7 +85,8 @@ impl Pump {
         part.set_idle(false);
         let edits: Vec<_> = self.sent.iter().map(|outgoing| outgoing.edit.clone()).collect();
         let (indexes, claims): (Vec<usize>, Vec<ClaimRequest>) = requests.into_iter().unzip();
-        let next = match part.store.exchange(&edits, &claims, part.clock.now()).await {
+        let call = part.store.exchange(&edits, &claims, part.clock.now());
+        let next = match part.call(call).await {
             Ok(answer) => self.answered(&indexes, &claims, answer),
             Err(error) => self.failed(&error),
         };

@@ -36,7 +36,7 @@ impl Rescuer {
             limit: MAX_BATCH,
         };
         loop {
-            let expired = part.store.expired(&request, part.clock.now()).await?;
+            let expired = part.call(part.store.expired(&request, part.clock.now())).await?;
             for bad in &expired.bad {
                 tracing::error!(task = %bad.id, reason = %bad.reason, "a stored task cannot be read");
             }
@@ -100,7 +100,7 @@ impl Rescuer {
         };
         let mut page = Page::first(MAX_PAGE);
         loop {
-            let listed = self.part.store.list(&filter, &page).await?;
+            let listed = self.part.call(self.part.store.list(&filter, &page)).await?;
             let edits: Vec<Edit> = listed
                 .tasks
                 .iter()
@@ -139,7 +139,9 @@ impl Rescuer {
             return Ok(());
         }
         let part = &self.part;
-        let answer = part.store.exchange(edits, &[], part.clock.now()).await?;
+        let answer = part
+            .call(part.store.exchange(edits, &[], part.clock.now()))
+            .await?;
         // Stale answers are others' work: another rescuer, or the worker itself, came first.
         let written = edits
             .iter()

@@ -7,8 +7,8 @@ use futures_util::FutureExt as _;
 use tracing::Instrument as _;
 
 use super::attempt::{self, Ended, Limits};
-use super::held::{Cancel, Hold};
-use super::kind::KindEntry;
+use super::held::{Cancel, CancelReason, Hold};
+use super::kind::{KindEntry, OnLeaseLost};
 use super::lease::{Handle, Lease};
 use super::part::{Engine, Part};
 use super::permits::Permit;
@@ -66,6 +66,10 @@ async fn run_one(part: &Arc<Part>, claimed: ClaimedTask) {
         tracing::info_span!("attempt", task = %id, %kind, attempt = task.attempt, version = task.version);
     let cancel = Cancel::default();
     part.held.start(hold, cancel.clone(), entry.options.on_lease_lost);
+    if !part.lease_is_current() && entry.options.on_lease_lost == OnLeaseLost::Cancel {
+        // It ended since the look above, and whoever cancels by lease may have passed already.
+        cancel.cancel(CancelReason::LeaseLost);
+    }
     let handled = handle(part, entry, claimed, cancel).instrument(span);
     let settled = AssertUnwindSafe(handled).catch_unwind().await;
     part.held.end(hold);
@@ -89,10 +93,11 @@ fn unrun(part: &Part, claimed: &ClaimedTask) -> Option<Edit> {
         .filter(|completion| completion.step.checked_add(1) == Some(task.step));
     let event = match delivered.map(|completion| &completion.outcome) {
         _ if task.cancel_requested => Event::HandBack,
-        _ if task
-            .settings
-            .expires_at
-            .is_some_and(|expires| expires <= part.clock.now()) =>
+        _ if task.step == 0
+            && task
+                .settings
+                .expires_at
+                .is_some_and(|expires| expires <= part.clock.now()) =>
         {
             Event::Expire
         }

@@ -62,11 +62,11 @@ impl Report<'_> {
             Outcome::Output(output) => self.succeeded(part, Some(output)),
             Outcome::Snooze(after) => {
                 let at = now.saturating_add(after);
-                alone(self.unless_given_up(part, at, Event::Snooze { at }))
+                alone(Event::Snooze { at })
             }
             Outcome::Continue(checkpoint, after) => {
                 let at = now.saturating_add(after);
-                alone(self.unless_given_up(part, at, Event::Continue { at, checkpoint }))
+                alone(Event::Continue { at, checkpoint })
             }
             Outcome::Stop(reason) => alone(Event::Fail {
                 failure: self.attempt(part, ErrorText::new(reason)),
@@ -75,19 +75,6 @@ impl Report<'_> {
                 deadline: now.saturating_add(limit),
             }),
             Outcome::Split(children) => Ok((Event::Split, self.children(part, children)?)),
-        }
-    }
-
-    /// A give-up time ends also what never fails: a handler that is told to come back for ever.
-    fn unless_given_up(&self, part: &Part, at: Timestamp, event: Event) -> Event {
-        match self.task.settings.give_up_at {
-            Some(give_up) if at >= give_up => {
-                let text = "it was not done when its give-up time came";
-                Event::Fail {
-                    failure: self.attempt(part, ErrorText::new(text)),
-                }
-            }
-            _ => event,
         }
     }
 

@@ -78,7 +78,11 @@ pub(super) fn rerun(
         step: if from_start { 0 } else { task.step },
         attempt: 0,
         cancel_requested: Some(false),
-        alarm_at: expires_at,
+        alarm_at: if from_start || task.step == 0 {
+            expires_at
+        } else {
+            None
+        },
         cold,
         ..pending(task, at)
     };

@@ -1,7 +1,7 @@
 //! How a running attempt ends, or reports progress.
 
 use super::Rejected;
-use super::target::{cold, end, expect, pending, set, set_unless_cancelled};
+use super::target::{cold, end, expect, pending, recorded, set, set_unless_cancelled};
 use crate::payload::Payload;
 use crate::task::{Action, FailedAttempt, Field, State, Target, Task};
 use crate::time::Timestamp;
@@ -53,8 +53,11 @@ pub(super) fn retry(
 
 /// Whether no attempt may follow one that would start at `at`.
 pub(super) fn exhausted(task: &Task, at: Timestamp) -> bool {
-    task.settings.max_attempts.is_some_and(|max| task.attempt >= max)
-        || task.settings.give_up_at.is_some_and(|give_up| at >= give_up)
+    task.settings.max_attempts.is_some_and(|max| task.attempt >= max) || past_give_up(task, at)
+}
+
+fn past_give_up(task: &Task, at: Timestamp) -> bool {
+    task.settings.give_up_at.is_some_and(|give_up| at >= give_up)
 }
 
 pub(super) fn fail(task: &Task, failure: Option<FailedAttempt>, now: Timestamp) -> Result<Action, Rejected> {
@@ -72,7 +75,21 @@ pub(super) fn fail(task: &Task, failure: Option<FailedAttempt>, now: Timestamp) 
 
 pub(super) fn snooze(task: &Task, at: Timestamp, now: Timestamp) -> Result<Action, Rejected> {
     expect(task, State::Running)?;
+    if past_give_up(task, at) {
+        return Ok(given_up(task, now));
+    }
     Ok(set_unless_cancelled(task, uncounted(task, at.max(now)), now))
+}
+
+/// A give-up time ends also what never fails: a handler that is told to come back for ever.
+fn given_up(task: &Task, now: Timestamp) -> Action {
+    let failure = Some(recorded(task, now, "it was not done when its give-up time came"));
+    let to = Target {
+        crashes: 0,
+        failure,
+        ..end(task, State::Failed, now)
+    };
+    set_unless_cancelled(task, to, now)
 }
 
 pub(super) fn hand_back(task: &Task, now: Timestamp) -> Result<Action, Rejected> {
@@ -91,6 +108,9 @@ pub(super) fn continue_later(
     now: Timestamp,
 ) -> Result<Action, Rejected> {
     expect(task, State::Running)?;
+    if past_give_up(task, at) {
+        return Ok(given_up(task, now));
+    }
     let cold = cold(|cold| cold.checkpoint = Field::Set(checkpoint));
     Ok(set_unless_cancelled(
         task,

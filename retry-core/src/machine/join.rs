@@ -34,11 +34,10 @@ pub fn join(parent: &Task, now: Timestamp) -> Option<Joined> {
         });
     }
     let held = parent.children.failed > 0 && parent.settings.on_failed_children == FailedChildren::Hold;
-    let alarm_at = parent.settings.expires_at;
     (!held).then_some(Joined {
         state: State::Pending,
         run_at: now,
-        alarm_at,
+        alarm_at: None,
     })
 }
 

@@ -157,7 +157,7 @@ fn timed_events(at: Timestamp) -> [(&'static str, Event); 8] {
 
 /// Every boundary of the fields on which the machine decides.
 fn tasks(state: State) -> Vec<Task> {
-    let mut all = Vec::new();
+    let mut all: Vec<Task> = Vec::new();
     let attempts = [
         (0, Some(1)),
         (1, Some(1)),
@@ -195,6 +195,14 @@ fn tasks(state: State) -> Vec<Task> {
             }
         }
     }
+    let in_first_step: Vec<Task> = all
+        .iter()
+        .map(|task| Task {
+            step: 0,
+            ..task.clone()
+        })
+        .collect();
+    all.extend(in_first_step);
     all
 }
 
@@ -221,10 +229,14 @@ fn assert_sound(task: &Task, target: &Target) {
             crate::task::Field::Set(at) => Some(at),
             _ => None,
         });
+        let expected = if target.step == 0 {
+            expires.or(task.settings.expires_at)
+        } else {
+            None
+        };
         assert_eq!(
-            target.alarm_at,
-            expires.or(task.settings.expires_at),
-            "a pending task's alarm is its expiry"
+            target.alarm_at, expected,
+            "a pending task's alarm is its expiry, in the first step"
         );
     }
 }

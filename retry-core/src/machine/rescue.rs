@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use super::Rejected;
 use super::attempt::exhausted;
-use super::target::{cold, end, expect, pending, set, set_unless_cancelled};
+use super::target::{cold, end, expect, pending, recorded, set, set_unless_cancelled};
 use crate::limits::MAX_COUNT;
-use crate::task::{Action, ErrorText, FailedAttempt, Field, State, Target, Task};
+use crate::task::{Action, ErrorText, Field, State, Target, Task};
 use crate::time::Timestamp;
 
 pub(super) fn lease_lost(
@@ -84,26 +84,15 @@ fn spread(delay: Duration, random: u64) -> Duration {
     half.saturating_add(Duration::from_millis(u64::try_from(part).unwrap_or(u64::MAX)))
 }
 
-fn recorded(task: &Task, now: Timestamp, text: &str) -> Box<FailedAttempt> {
-    let error = ErrorText::new(text);
-    Box::new(FailedAttempt {
-        attempt: task.attempt,
-        worker: None,
-        started_at: task.updated_at,
-        ended_at: now,
-        error,
-    })
-}
-
-/// Cancels a task whose start deadline passed, pending or just claimed.
+/// Cancels a task whose start deadline passed, pending or just claimed. A task beyond its first step has begun for good.
 pub(super) fn expire(task: &Task, now: Timestamp) -> Result<Action, Rejected> {
-    if !matches!(task.state, State::Pending | State::Running) {
+    if !matches!(task.state, State::Pending | State::Running) || task.step > 0 {
         return Err(Rejected::State(task.state));
     }
     if task.settings.expires_at.is_none_or(|expires| now < expires) {
         return Err(Rejected::TooEarly);
     }
-    let error = ErrorText::new("it expired before an attempt began");
+    let error = ErrorText::new("it expired: no attempt begins after its start deadline");
     let cold = cold(|cold| cold.last_error = Field::Set(error));
     Ok(set(
         task,

@@ -64,9 +64,9 @@ pub const TABLE: &[Rule] = &[
     rule(
         "snooze",
         &[Running],
-        &[Pending, Cancelled],
+        &[Pending, Failed, Cancelled],
         "−1",
-        "not an error: throttled",
+        "not an error: throttled; Failed past `give_up_at`",
     ),
     rule(
         "hand back",
@@ -78,9 +78,9 @@ pub const TABLE: &[Rule] = &[
     rule(
         "continue",
         &[Running],
-        &[Pending, Cancelled],
+        &[Pending, Failed, Cancelled],
         "−1",
-        "stores the checkpoint",
+        "stores the checkpoint; Failed past `give_up_at`",
     ),
     rule(
         "checkpoint",
@@ -150,7 +150,7 @@ pub const TABLE: &[Rule] = &[
         &[Pending, Running],
         &[Cancelled],
         "",
-        "past `expires_at`; Running only when just claimed",
+        "past `expires_at`, in the first step; Running only when just claimed",
     ),
     rule(
         "alarm done",

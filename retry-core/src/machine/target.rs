@@ -3,7 +3,7 @@
 use super::Rejected;
 use crate::id::SessionId;
 use crate::limits::{MAX_COUNT, MAX_VERSION, RESEND_WINDOW};
-use crate::task::{Action, Change, Cold, KeyScope, State, Target, Task};
+use crate::task::{Action, Change, Cold, ErrorText, FailedAttempt, KeyScope, State, Target, Task};
 use crate::time::Timestamp;
 
 /// What a claim makes of a due task. Stores write the same in their own language.
@@ -51,7 +51,11 @@ pub(super) fn pending(task: &Task, at: Timestamp) -> Target {
         step: task.step,
         session: None,
         cancel_requested: None,
-        alarm_at: task.settings.expires_at,
+        alarm_at: if task.step == 0 {
+            task.settings.expires_at
+        } else {
+            None
+        },
         purge_at: None,
         holds_key: task.unique.is_some(),
         failure: None,
@@ -64,6 +68,7 @@ pub(super) fn next_step(task: &Task, at: Timestamp) -> Target {
     Target {
         step: (task.step + 1).min(MAX_COUNT),
         attempt: 0,
+        alarm_at: None,
         ..pending(task, at)
     }
 }
@@ -135,4 +140,16 @@ pub(super) fn cold(fill: impl FnOnce(&mut Cold)) -> Option<Box<Cold>> {
     let mut cold = Cold::default();
     fill(&mut cold);
     Some(Box::new(cold))
+}
+
+/// A failed attempt that the machine itself records: nobody was there to say how it ended.
+pub(super) fn recorded(task: &Task, now: Timestamp, text: &str) -> Box<FailedAttempt> {
+    let error = ErrorText::new(text);
+    Box::new(FailedAttempt {
+        attempt: task.attempt,
+        worker: None,
+        started_at: task.updated_at,
+        ended_at: now,
+        error,
+    })
 }

@@ -87,6 +87,14 @@ pub fn expired(request: &ExpiredRequest) -> Result<()> {
     batch("expired items", request.limit)
 }
 
+/// Checks the limit of a purge.
+///
+/// # Errors
+/// It is too large.
+pub fn purge(limit: usize) -> Result<()> {
+    batch("tasks to purge", limit)
+}
+
 /// Checks a page.
 ///
 /// # Errors

@@ -68,14 +68,28 @@ async fn groups_are_bounded_by_bytes_and_a_large_task_goes_alone() {
 }
 
 #[tokio::test]
-async fn a_rejected_group_is_sent_again_one_by_one() {
+async fn a_group_that_the_store_cannot_take_now_fails_together() {
     let world = World::new();
     let (client, store) = client(&world);
-    let full = [
-        Fault::Rejected(StoreErrorKind::Full),
-        Fault::Rejected(StoreErrorKind::Full),
+    let busy = [Fault::Rejected(StoreErrorKind::Busy)];
+    let all = behind_another(&client, &store, &busy, (0..3).map(|_| job("a"))).await;
+    assert_eq!(
+        store.take_batches(),
+        [1, 3],
+        "each alone would wait as long as all"
+    );
+    assert!(all.iter().all(Result::is_err));
+}
+
+#[tokio::test]
+async fn a_refused_group_is_sent_again_one_by_one() {
+    let world = World::new();
+    let (client, store) = client(&world);
+    let invalid = [
+        Fault::Rejected(StoreErrorKind::Invalid),
+        Fault::Rejected(StoreErrorKind::Invalid),
     ];
-    let all = behind_another(&client, &store, &full, (0..3).map(|_| job("a"))).await;
+    let all = behind_another(&client, &store, &invalid, (0..3).map(|_| job("a"))).await;
     assert_eq!(store.take_batches(), [1, 3, 1, 1, 1]);
     let failed: Vec<bool> = all.iter().map(Result::is_err).collect();
     assert_eq!(failed, [true, false, false]);

@@ -280,12 +280,13 @@ async fn a_claim_answered_after_the_lease_is_handed_back_unrun() {
     let (store, gate) = (world.store(), CancellationToken::new());
     let handle = start(&world, &store, done());
     world.pass(SECOND * 2).await;
+    store.always(Op::Renew, Some(Fault::Lost));
+    world.pass(SECOND * 5).await;
     store.plan(Op::Exchange, &Fault::HoldAnswer(gate.clone()), 1);
     let id = world.enqueue(job("a").retry(each_second(1))).await;
     quiet().await;
     assert_eq!(world.state(id).await, State::Running);
-    store.always(Op::Renew, Some(Fault::Lost));
-    world.pass(SECOND * 16).await;
+    world.pass(SECOND * 11).await;
     gate.cancel();
     let task = world.until_state(id, State::Pending).await.task;
     assert_eq!((task.attempt, task.crashes), (0, 0));

@@ -83,6 +83,31 @@ async fn a_claim_without_an_answer_is_found_and_handed_back() {
     world.shut_down(handle).await;
 }
 
+/// A call that hangs for ever must not keep the worker: it is given up, and what it claimed is found and run.
+#[tokio::test]
+async fn a_call_that_hangs_is_given_up() {
+    let world = World::new();
+    let (store, runs) = (world.store(), Meter::default());
+    let handle = world
+        .worker_on(&store)
+        .kind("a", counted(&runs))
+        .build()
+        .unwrap()
+        .start();
+    world.pass(SECOND * 2).await;
+    store.plan(Op::Exchange, &Fault::HoldAnswer(CancellationToken::new()), 1);
+    let hung = world.enqueue(job("a")).await;
+    quiet().await;
+    let behind = world.enqueue(job("a")).await;
+    let since = world.elapsed();
+    for id in [hung, behind] {
+        assert_eq!(world.until_final(id).await.task.attempt, 1);
+    }
+    assert!(world.elapsed() <= since + SECOND * 30, "a lease and two beats");
+    assert_eq!(runs.total(), 2);
+    world.shut_down(handle).await;
+}
+
 /// The reconciliation sees a claim in the store whose answer is still under way: that one is not lost.
 #[tokio::test]
 async fn a_claim_whose_answer_is_late_is_not_handed_back() {
@@ -97,7 +122,7 @@ async fn a_claim_whose_answer_is_late_is_not_handed_back() {
     world.pass(SECOND * 2).await;
     store.plan(Op::Exchange, &Fault::HoldAnswer(gate.clone()), 1);
     let id = world.enqueue(job("a")).await;
-    world.pass(SECOND * 40).await;
+    world.pass(SECOND * 14).await;
     assert_eq!(
         (world.state(id).await, world.detail(id).await.task.version),
         (State::Running, 1)

@@ -123,6 +123,7 @@ impl TaskStore for MemoryStore {
     }
 
     async fn purge(&self, now: Timestamp, limit: usize) -> Result<u64> {
+        check::purge(limit)?;
         Ok(self.rows().purge(now, limit))
     }
 
