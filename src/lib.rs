@@ -1,5 +1,4 @@
 #![doc = include_str!("../README.md")]
-#![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod connect;
 
@@ -11,8 +10,13 @@ pub use retry_core::executor::{Ctx, Executor, Final, HandlerError, Outcome, Stat
 pub use retry_core::id::TaskId;
 pub use retry_core::policy::{Backoff, Jitter, RetryPolicy};
 pub use retry_core::priority::Priority;
+pub use retry_core::task::State as TaskState;
 pub use retry_core::time::Timestamp;
-pub use retry_core::{clock, limits, machine, name, payload, policy, seams, store, task};
+// Everything else, under the names that the documentation of the core uses.
+pub use retry_core::{
+    client, clock, draft, engine, executor, headers, id, limits, machine, name, payload, policy, priority,
+    seams, store, task, time,
+};
 
 /// The SQLite store.
 #[cfg(feature = "sqlite")]

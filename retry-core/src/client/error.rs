@@ -12,7 +12,8 @@ use crate::task::TaskDetail;
 /// A client's result.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Why a client's call failed. In every case but [`Error::Store`] with an unknown outcome nothing was written.
+/// Why a client's call failed. Nothing was written, but for two cases: [`Error::Store`] with
+/// an unknown outcome, and [`Error::Changed`] after one, when the task went on meanwhile.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Error {

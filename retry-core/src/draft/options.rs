@@ -122,12 +122,13 @@ macro_rules! option_setters {
             self.map_options(|options| options.set_unique(key.as_ref(), scope, on_duplicate))
         }
 
-        /// Cancelled with the reason unless an attempt begins within this time after it is enqueued.
+        /// No attempt of its first step begins later than this after it is enqueued, a retry neither: the task is
+        /// cancelled with the reason.
         pub fn expires_after(self, after: std::time::Duration) -> Self {
             self.map_options(|options| options.set_expires_after(after))
         }
 
-        /// Cancelled with the reason unless an attempt begins before this time.
+        /// No attempt of its first step begins after this time, a retry neither: the task is cancelled with the reason.
         pub fn expires_at(self, at: crate::time::Timestamp) -> Self {
             self.map_options(|options| options.set_expires_at(at))
         }

@@ -49,7 +49,8 @@ impl KindOptions {
         self
     }
 
-    /// How long one attempt may take. Then it is cancelled and counts as failed.
+    /// How long one attempt may take. Then it is cancelled and counts as failed, unless it succeeds within its cancel grace.
+    /// A fallback gets the same time again.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self

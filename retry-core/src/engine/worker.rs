@@ -64,7 +64,8 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// A worker of a store: the store itself, an `Arc` of it, or a `&Client`.
+    /// A worker of a store: the store itself, an `Arc` of it, or a `&Client`, of which it takes the store only: a clock and
+    /// randomness of one's own are given to both.
     pub fn builder(store: impl IntoStore) -> WorkerBuilder {
         WorkerBuilder::new(store.into_store())
     }
@@ -77,12 +78,18 @@ impl Worker {
 
     /// Starts the loops. The worker goes on until [`WorkerHandle::shutdown`]; a dropped handle stops it without grace,
     /// as a crash would, except that nothing new is claimed.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime, unless another [`Spawn`] was given to the builder.
     #[must_use = "a dropped handle stops the worker"]
     pub fn start(&self) -> WorkerHandle {
         WorkerHandle::start(Arc::clone(&self.setup))
     }
 
-    /// Runs until `signal` ends, then shuts down gracefully.
+    /// Runs until `signal` ends, then shuts down gracefully. If this future is dropped, the worker stops without grace.
+    ///
+    /// # Panics
+    /// Outside a tokio runtime, unless another [`Spawn`] was given.
     pub async fn run_until(&self, signal: impl Future<Output = ()> + Send) {
         let handle = self.start();
         signal.await;
@@ -90,7 +97,8 @@ impl Worker {
     }
 
     /// One bounded round, for users with a scheduler of their own: runs due tasks, of this worker's kinds, until
-    /// nothing is due or `limit` has passed, then shuts down gracefully.
+    /// nothing is due or `limit` has passed, then shuts down gracefully, which takes as long again as running handlers and
+    /// the graces allow.
     ///
     /// When another worker's lease has ended, the round lasts at least the rescuer's grace of three seconds, so that
     /// its tasks come back also where only ticks run.

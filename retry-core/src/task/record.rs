@@ -104,7 +104,8 @@ impl Task {
         }
     }
 
-    /// Whether the last holder of its lease was lost: such tasks are claimed last and a few at a time.
+    /// Whether the last holder of its lease was lost: such tasks have lanes of their own, of which a worker claims no more
+    /// than it can start at once, and one.
     #[must_use]
     pub const fn is_suspect(&self) -> bool {
         self.crashes > 0

@@ -18,7 +18,7 @@ pub struct Settings {
     pub rescue_delay: Duration,
     /// Consecutive lost leases after which the task fails; none = unlimited.
     pub crash_budget: Option<u32>,
-    /// The time until which an attempt must have begun, else the task is cancelled.
+    /// The start deadline: in the first step no attempt begins after it, a retry neither; the task is cancelled.
     pub expires_at: Option<Timestamp>,
     /// How long one attempt may take before a rescuer takes the task away from its worker.
     pub deadline_after: Option<Duration>,
@@ -82,7 +82,8 @@ pub enum FailedChildren {
 /// How long a task is kept after its end, by final state; none = until it is deleted by hand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Retention {
-    /// After success. Zero deletes the row in the write that settles it.
+    /// After success. Zero deletes the row in the write by which a worker settles it, unless the task has a parent or
+    /// open children.
     pub succeeded: Option<Duration>,
     /// After failure.
     pub failed: Option<Duration>,
