@@ -1,2 +1,2 @@
--- StoreCompletion: the task has a note from now on. ?1 id.
-UPDATE retry_task SET noted = 1 WHERE id = ?1;
+-- StoreCompletion: the task has a note from now on. ?1 number.
+UPDATE retry_task SET noted = 1 WHERE number = ?1;

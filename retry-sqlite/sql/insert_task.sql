@@ -1,10 +1,9 @@
--- L1, L2: one new task. ?1 id, ?2 queue, ?3 kind, ?4 level, ?5 state, ?6 run_at, ?7 attempt, ?8 version, ?9 session,
--- ?10 alarm_at, ?11 now, ?12 unique key, ?13 holds it, ?14 parent.
+-- L1, L2: one new task. ?1 id, ?2 lane, ?3 state, ?4 run_at, ?5 attempt, ?6 version, ?7 session, ?8 alarm_at, ?9 now,
+-- ?10 unique key, ?11 holds it, ?12 parent.
 -- 1 row: new. 0 rows: the id is stored or the key is held; DO NOTHING covers both, so nothing is looked up before.
--- The body follows at once in the same transaction, under the number that is taken here.
-INSERT INTO retry_task (id, queue, kind, level, state, run_at, attempt, crashes, step, version, last_nonce, session,
-                        cancel_requested, alarm_at, purge_at, created_at, updated_at, unique_key, holds_key, parent,
-                        total, open, failed, body, noted)
-VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 0, 0, ?8, 0, ?9, 0, ?10, NULL, ?11, ?11, ?12, ?13, ?14, 0, 0, 0,
-        (SELECT coalesce(max(number), 0) + 1 FROM retry_body), 0)
+-- SQLite gives the number, the greatest plus one; the body follows under it.
+INSERT INTO retry_task (id, lane, state, run_at, attempt, crashes, step, version, last_nonce, session, cancel_requested,
+                        alarm_at, purge_at, created_at, updated_at, unique_key, holds_key, parent, total, open, failed,
+                        noted)
+VALUES (?1, ?2, ?3, ?4, ?5, 0, 0, ?6, 0, ?7, 0, ?8, NULL, ?9, ?9, ?10, ?11, ?12, 0, 0, 0, 0)
 ON CONFLICT DO NOTHING;

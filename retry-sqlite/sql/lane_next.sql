@@ -1,4 +1,5 @@
--- The next lane with pending tasks and its head: one seek per lane. ?1 queue, ?2 kind, ?3 level of the lane before.
-SELECT queue, kind, level, run_at FROM retry_task INDEXED BY retry_ready
- WHERE state = 0 AND (queue, kind, level) > (?1, ?2, ?3)
- ORDER BY queue, kind, level, run_at, id LIMIT 1;
+-- The next lane with pending tasks and its head: one seek per lane. ?1 the first lane to look at.
+SELECT l.queue, l.kind, t.lane, t.run_at
+  FROM retry_task t INDEXED BY retry_ready LEFT JOIN retry_lane l ON l.number = t.lane >> 3
+ WHERE t.state = 0 AND t.lane >= ?1
+ ORDER BY t.lane, t.run_at, t.id LIMIT 1;

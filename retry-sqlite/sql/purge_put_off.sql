@@ -1,2 +1,2 @@
--- A child that its parent still needs. ?1 id, ?2 the new purge_at.
-UPDATE retry_task SET purge_at = ?2 WHERE id = ?1;
+-- A child that its parent still needs. ?1 number, ?2 the new purge_at.
+UPDATE retry_task SET purge_at = ?2 WHERE number = ?1;

@@ -1,2 +1,2 @@
--- Forgets a task. ?1 id.
-DELETE FROM retry_task WHERE id = ?1;
+-- Forgets a task. ?1 number.
+DELETE FROM retry_task WHERE number = ?1;

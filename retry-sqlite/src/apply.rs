@@ -14,11 +14,13 @@ use crate::note::{self, Place};
 use crate::parents::{self, Parents};
 use crate::queries;
 use crate::record::{self, Read};
+use crate::settle::Settler;
 
 /// Applies the edits of one call, one after another.
 pub(crate) struct Editor<'c, 'm> {
     conn: &'c Connection,
     now: Timestamp,
+    settler: Settler<'c>,
     read: CachedStatement<'c>,
     write: CachedStatement<'c>,
     inserter: Option<Inserter<'c>>,
@@ -34,7 +36,6 @@ struct Row {
     last_nonce: i64,
     cancel_requested: bool,
     holds_key: bool,
-    level: i64,
     step: u32,
     total: u32,
     open: u32,
@@ -60,6 +61,7 @@ impl<'c, 'm> Editor<'c, 'm> {
         Ok(Self {
             conn,
             now,
+            settler: Settler::new(conn, now)?,
             read: conn.prepare_cached(queries::EDIT_READ)?,
             write: conn.prepare_cached(queries::EDIT_WRITE)?,
             inserter: None,
@@ -77,6 +79,9 @@ impl<'c, 'm> Editor<'c, 'm> {
     pub(crate) fn apply(&mut self, edit: &Edit) -> Outcome<Applied> {
         self.parents.settle(self.conn, edit.id)?;
         let memo = &mut *self.memo;
+        if self.settler.settle(edit, memo, self.effects)? {
+            return Ok(Applied::DONE);
+        }
         let read = self
             .read
             .query_row([edit.id.to_bytes()], |row| Ok(Row::read(row, memo)));
@@ -91,33 +96,33 @@ impl<'c, 'm> Editor<'c, 'm> {
             return Ok(Applied::Repeated);
         }
         match &edit.action {
-            Action::RequestCancel => self.request_cancel(edit.id, &row),
-            Action::StoreCompletion(completion) => self.store_completion(edit.id, &row, completion),
+            Action::RequestCancel => self.request_cancel(&row),
+            Action::StoreCompletion(completion) => self.store_completion(&row, completion),
             Action::Delete { from } => self.delete(&row, *from, edit),
             Action::Set(change) => self.set(row, change, edit),
         }
     }
 
-    fn request_cancel(&self, id: TaskId, row: &Row) -> Outcome<Applied> {
+    fn request_cancel(&self, row: &Row) -> Outcome<Applied> {
         if row.state != State::Running {
             return Ok(Applied::Stale);
         }
         self.conn
             .prepare_cached(queries::EDIT_CANCEL)?
-            .execute([id.to_bytes()])?;
+            .execute([row.place.number])?;
         Ok(Applied::DONE)
     }
 
-    fn store_completion(&self, id: TaskId, row: &Row, completion: &Completion) -> Outcome<Applied> {
+    fn store_completion(&self, row: &Row, completion: &Completion) -> Outcome<Applied> {
         if !matches!(row.state, State::Pending | State::Running) || row.step != completion.step {
             return Ok(Applied::Stale);
         }
-        if !note::store_early(self.conn, row.place.body, completion)? {
+        if !note::store_early(self.conn, row.place.number, completion)? {
             return Ok(Applied::Repeated);
         }
         self.conn
             .prepare_cached(queries::EDIT_NOTED)?
-            .execute([id.to_bytes()])?;
+            .execute([row.place.number])?;
         Ok(Applied::DONE)
     }
 
@@ -125,7 +130,7 @@ impl<'c, 'm> Editor<'c, 'm> {
         if row.version != edit.version || row.state != from || parents::is_awaited(self.conn, row.parent)? {
             return Ok(Applied::Stale);
         }
-        delete(self.conn, &edit.id.to_bytes(), row.place)?;
+        delete(self.conn, row.place)?;
         let mut inserted = Vec::with_capacity(edit.insert.len());
         for new in &edit.insert {
             inserted.push(self.insert(new, edit.id)?);
@@ -146,7 +151,7 @@ impl<'c, 'm> Editor<'c, 'm> {
         }
         if !row.holds_key
             && change.to.holds_key
-            && let Some(holder) = self.key_holder(edit.id)?
+            && let Some(holder) = self.key_holder(row.place)?
         {
             return Ok(Applied::KeyTaken(holder));
         }
@@ -174,7 +179,7 @@ impl<'c, 'm> Editor<'c, 'm> {
         if row.holds_key && !change.to.holds_key && edit.insert.iter().any(|new| new.unique.is_some()) {
             self.conn
                 .prepare_cached(queries::EDIT_FREE_KEY)?
-                .execute([edit.id.to_bytes()])?;
+                .execute([row.place.number])?;
         }
         let mut inserted = Vec::with_capacity(edit.insert.len());
         for new in &edit.insert {
@@ -208,12 +213,12 @@ impl<'c, 'm> Editor<'c, 'm> {
     fn write_target(&mut self, row: &Row, target: &Target, edit: &Edit) -> Outcome<()> {
         let noted = note::write(self.conn, row.place, target, self.memo)?;
         let written = self.write.execute(params![
-            edit.id.to_bytes(),
+            row.place.number,
             target.state.code(),
             target.run_at.as_millis(),
             target.attempt,
             target.crashes,
-            (row.level & !1) | i64::from(target.crashes > 0),
+            target.crashes > 0,
             target.step,
             target.session.map(SessionId::to_bytes),
             target.cancel_requested.unwrap_or(row.cancel_requested),
@@ -240,9 +245,9 @@ impl<'c, 'm> Editor<'c, 'm> {
         Ok(parents::state_of(self.conn, parent)? == Some(State::Joining))
     }
 
-    fn key_holder(&self, id: TaskId) -> Outcome<Option<TaskId>> {
+    fn key_holder(&self, place: Place) -> Outcome<Option<TaskId>> {
         let mut statement = self.conn.prepare_cached(queries::KEY_TAKEN)?;
-        let holder = statement.query_row([id.to_bytes()], |row| Ok(record::id(row, 0)));
+        let holder = statement.query_row([place.number], |row| Ok(record::id(row, 0)));
         Ok(holder
             .optional()?
             .map(|id| TaskId::from_bytes(id.unwrap_or_default())))
@@ -257,22 +262,22 @@ impl Row {
             last_nonce: record::int(row, 2)?,
             cancel_requested: record::flag(row, 3)?,
             holds_key: record::flag(row, 4)?,
-            level: record::int(row, 5)?,
-            step: record::count(row, 6)?,
-            total: record::count(row, 7)?,
-            open: record::count(row, 8)?,
+            step: record::count(row, 5)?,
+            total: record::count(row, 6)?,
+            open: record::count(row, 7)?,
             place: Place {
-                body: record::int(row, 9)?,
-                noted: record::flag(row, 10)?,
+                number: record::int(row, 8)?,
+                noted: record::flag(row, 9)?,
             },
-            queue: memo.queue(record::text(row, 11)?),
-            parent: record::opt_id(row, 12)?.map(TaskId::from_bytes),
+            queue: record::opt_text(row, 10)?.and_then(|name| memo.queue(name)),
+            parent: record::opt_id(row, 11)?.map(TaskId::from_bytes),
         })
     }
 }
 
 /// Forgets a task with everything that is kept about it.
-pub(crate) fn delete(conn: &Connection, id: &[u8], place: Place) -> Outcome<()> {
-    conn.prepare_cached(queries::TASK_DELETE)?.execute([id])?;
+pub(crate) fn delete(conn: &Connection, place: Place) -> Outcome<()> {
+    conn.prepare_cached(queries::TASK_DELETE)?
+        .execute([place.number])?;
     note::delete(conn, place)
 }

@@ -9,6 +9,7 @@ use rusqlite::{Connection, Row, params};
 
 use crate::effects::Effects;
 use crate::error::Outcome;
+use crate::lanes::Position;
 use crate::memo::Memo;
 use crate::parents::Parents;
 use crate::queries;
@@ -16,22 +17,22 @@ use crate::record::{self, Damage, at};
 
 /// A pending row that cannot be read.
 pub(crate) struct Aside {
-    /// The id as it is stored, whatever that is.
-    pub(crate) raw_id: Vec<u8>,
-    pub(crate) run_at: i64,
+    number: i64,
+    /// Its due time, and its id as it is stored, whatever that is.
+    pub(crate) position: Position,
     parent: Option<TaskId>,
     /// What is told about it; the version is the one after it was put aside.
     pub(crate) report: BadRecord,
 }
 
 impl Aside {
-    pub(crate) fn of(row: &Row<'_>, damage: &Damage) -> Self {
+    pub(crate) fn of(row: &Row<'_>, number: i64, damage: &Damage) -> Self {
         let mut report = record::bad(row, damage);
         report.version = (report.version + 1).min(MAX_VERSION);
         let parent = record::opt_id(row, at::PARENT).ok().flatten();
         Self {
-            raw_id: record::raw_id(row),
-            run_at: record::int(row, at::RUN_AT).unwrap_or(0),
+            number,
+            position: (record::int(row, at::RUN_AT).unwrap_or(0), record::raw_id(row)),
             parent: parent.map(TaskId::from_bytes),
             report,
         }
@@ -49,7 +50,7 @@ impl Aside {
         tracing::warn!(%id, reason, "a task that cannot be read was moved to failed");
         let version = record::stored(*version);
         conn.prepare_cached(queries::BAD_WRITE)?
-            .execute(params![self.raw_id, version, now.as_millis()])?;
+            .execute(params![self.number, version, now.as_millis()])?;
         let mut parents = Parents::default();
         let states = (State::Pending, State::Failed);
         parents.child_changed(conn, self.parent, states, now, memo, effects)?;

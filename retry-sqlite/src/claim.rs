@@ -10,14 +10,17 @@ use retry_core::task::{ClaimedTask, State, Task};
 use retry_core::time::Timestamp;
 use rusqlite::{CachedStatement, Connection, Row, params};
 
-use crate::aside::Aside;
 use crate::effects::Effects;
 use crate::error::Outcome;
+use crate::found::Found;
 use crate::insert::{is_live, is_paused};
 use crate::lanes::{Lanes, Position};
 use crate::memo::Memo;
 use crate::queries;
-use crate::record::{self, Read, at};
+use crate::record::{self, at};
+
+/// So many neighbours are claimed by one statement; for fewer its preparations cost more than it saves.
+const RUN: usize = 4;
 
 /// One claim request at work.
 pub(crate) struct Claim<'c, 'r> {
@@ -38,12 +41,6 @@ struct Left {
     all: usize,
     suspects: usize,
     kinds: Vec<usize>,
-}
-
-/// A row that was read for a claim.
-enum Found {
-    Good(Box<ClaimedTask>),
-    Bad(Aside),
 }
 
 /// Answers one claim request.
@@ -95,7 +92,7 @@ impl Left {
 
 impl Claim<'_, '_> {
     fn by_lanes(&mut self, memo: &mut Memo, effects: &mut Effects) -> Outcome<()> {
-        let mut lanes = Lanes::new(self.conn, self.request)?;
+        let mut lanes = Lanes::new(self.conn, self.request, memo)?;
         for priority in Priority::ALL {
             let mut heads = lanes.of_level(priority)?;
             heads.sort_unstable();
@@ -129,8 +126,8 @@ impl Claim<'_, '_> {
         memo: &mut Memo,
         effects: &mut Effects,
     ) -> Outcome<()> {
-        let (kind, level) = (lanes.seen[lane].kind, lanes.seen[lane].level);
-        let Some((priority, suspect)) = record::lane_of(level) else {
+        let (kind, number) = (lanes.seen[lane].kind, lanes.seen[lane].lane);
+        let Some((priority, suspect)) = record::lane_of(number & 7) else {
             return Ok(());
         };
         while let Some(head) = lanes.seen[lane].head.take() {
@@ -139,14 +136,15 @@ impl Claim<'_, '_> {
                 lanes.seen[lane].head = Some(head);
                 return Ok(());
             }
-            let (found, next) = self.read_lane(kind, level, &head, wanted, memo)?;
+            let (found, next) = self.read_lane(kind, number, &head, wanted, memo)?;
             lanes.seen[lane].head = match (next, found.last()) {
                 (Next::Head(head), _) => Some(head),
-                (Next::Unknown, Some(last)) => lanes.head_after(kind, level, &last.position())?,
+                (Next::Unknown, Some(last)) => lanes.head_after(number, &last.position())?,
                 (Next::Unknown | Next::End, _) => None,
             };
+            let written = self.write_run(number, &head, &found)?;
             for found in found {
-                if let Some(task) = self.take(found, memo, effects)? {
+                if let Some(task) = self.take(found, written, memo, effects)? {
                     self.left.take(kind, suspect);
                     self.mark(kind, priority, suspect, &task.task);
                     self.answer.tasks.push(task);
@@ -160,19 +158,19 @@ impl Claim<'_, '_> {
     fn read_lane(
         &mut self,
         kind: usize,
-        level: i64,
+        lane: i64,
         head: &Position,
         wanted: usize,
         memo: &mut Memo,
     ) -> Outcome<(Vec<Found>, Next)> {
         let mut statement = self.conn.prepare_cached(queries::CLAIM_LANE)?;
         let mut rows = statement.query(params![
-            self.request.queue.as_str(),
-            self.request.kinds[kind].0.as_str(),
-            level,
+            lane,
             head.0,
             head.1,
             i64::try_from(wanted + 1).unwrap_or(i64::MAX),
+            self.request.queue.as_str(),
+            self.request.kinds[kind].0.as_str(),
         ])?;
         let mut found = Vec::with_capacity(wanted.min(64));
         let mut good = 0;
@@ -181,8 +179,8 @@ impl Claim<'_, '_> {
             if good == wanted || run_at > self.until.as_millis() || self.bytes > MAX_CALL_BYTES {
                 return Ok((found, Next::Head((run_at, record::raw_id(row)))));
             }
-            let read = Found::read(row, memo);
-            if let Found::Good(task) = &read {
+            let read = Found::read(row, memo)?;
+            if let Found::Good(_, task) = &read {
                 good += 1;
                 self.bytes += task.payload.len() + task.checkpoint.as_ref().map_or(0, Payload::len);
             }
@@ -221,9 +219,9 @@ impl Claim<'_, '_> {
             let Some((kind, suspect)) = self.asked_lane(row) else {
                 continue;
             };
-            let found = Found::read(row, memo);
+            let found = Found::read(row, memo)?;
             drop(rows);
-            if let Some(task) = self.take(found, memo, effects)? {
+            if let Some(task) = self.take(found, false, memo, effects)? {
                 self.bytes += task.payload.len();
                 self.answer.tasks.push(task);
                 self.left.take(kind, suspect);
@@ -248,10 +246,38 @@ impl Claim<'_, '_> {
         (due && pending && here && self.left.of(kind, suspect) > 0).then_some((kind, suspect))
     }
 
-    /// Writes the claim of a row, or puts it aside.
-    fn take(&mut self, found: Found, memo: &mut Memo, effects: &mut Effects) -> Outcome<Option<ClaimedTask>> {
-        let mut claimed = match found {
-            Found::Good(claimed) => claimed,
+    /// Claims all the rows that were read from a head on, if they are many and nothing about them is special.
+    fn write_run(&self, lane: i64, head: &Position, found: &[Found]) -> Outcome<bool> {
+        let Some(last) = found.last().filter(|_| found.len() >= RUN) else {
+            return Ok(false);
+        };
+        if !found.iter().all(Found::is_plain) {
+            return Ok(false);
+        }
+        let last = last.position();
+        let written = self.conn.prepare_cached(queries::CLAIM_RUN)?.execute(params![
+            lane,
+            head.0,
+            head.1,
+            last.0,
+            last.1,
+            self.request.session.to_bytes(),
+            self.now.as_millis(),
+        ])?;
+        assert!(written == found.len(), "a claim writes the rows that were read");
+        Ok(true)
+    }
+
+    /// Writes the claim of a row that is not `written` yet, or puts it aside.
+    fn take(
+        &mut self,
+        found: Found,
+        written: bool,
+        memo: &mut Memo,
+        effects: &mut Effects,
+    ) -> Outcome<Option<ClaimedTask>> {
+        let (number, mut claimed) = match found {
+            Found::Good(number, claimed) => (number, claimed),
             Found::Bad(aside) => {
                 aside.write(self.conn, self.now, memo, effects)?;
                 self.answer.bad.push(aside.report);
@@ -260,8 +286,12 @@ impl Claim<'_, '_> {
         };
         claimed.task = machine::claim(&claimed.task, self.request.session, self.now);
         let task = &claimed.task;
+        memo.claimed(task.id, number, &task.queue);
+        if written {
+            return Ok(Some(*claimed));
+        }
         let written = self.write.execute(params![
-            task.id.to_bytes(),
+            number,
             task.attempt,
             record::stored(task.version),
             self.request.session.to_bytes(),
@@ -278,33 +308,4 @@ enum Next {
     Head(Position),
     Unknown,
     End,
-}
-
-impl Found {
-    fn position(&self) -> Position {
-        match self {
-            Self::Good(claimed) => (
-                claimed.task.run_at.as_millis(),
-                claimed.task.id.to_bytes().to_vec(),
-            ),
-            Self::Bad(aside) => (aside.run_at, aside.raw_id.clone()),
-        }
-    }
-
-    fn read(row: &Row<'_>, memo: &mut Memo) -> Self {
-        match claimed_task(row, memo) {
-            Ok(task) => Self::Good(Box::new(task)),
-            Err(damage) => Self::Bad(Aside::of(row, &damage)),
-        }
-    }
-}
-
-fn claimed_task(row: &Row<'_>, memo: &mut Memo) -> Read<ClaimedTask> {
-    Ok(ClaimedTask {
-        task: record::task(row, memo)?,
-        payload: record::payload(row, at::MORE)?,
-        headers: record::headers(row, at::MORE + 1)?,
-        checkpoint: record::opt_payload(row, at::MORE + 2)?,
-        completion: record::opt_completion(row, at::MORE + 3)?,
-    })
 }

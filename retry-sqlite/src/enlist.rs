@@ -108,9 +108,5 @@ fn insert(
     effects: &mut Effects,
 ) -> Outcome<Vec<Inserted>> {
     let mut memo = Memo::default();
-    let mut inserter = Inserter::new(conn, now)?;
-    tasks
-        .iter()
-        .map(|task| inserter.insert(task, None, &mut memo, effects))
-        .collect()
+    Inserter::new(conn, now)?.insert_all(tasks, &mut memo, effects)
 }

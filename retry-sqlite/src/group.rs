@@ -1,5 +1,5 @@
 //! Group commit: what has gathered becomes one transaction with one sync, each write in a savepoint of its own, so that
-//! one that fails does not undo its neighbours.
+//! one that fails does not undo its neighbours. A write without neighbours needs none: the transaction is its savepoint.
 
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -77,16 +77,18 @@ impl Group {
             return ended;
         }
         let began = self.clock.monotonic();
+        let alone = jobs.len() == 1;
         while let Some(mut job) = jobs.pop_front() {
             if job.is_abandoned() {
                 continue;
             }
             let mut effects = Effects::default();
-            let left = self.run_one(job.as_mut(), &mut effects);
+            let left = self.run_one(job.as_mut(), alone, &mut effects);
             ended.answered.push(job);
             match left {
                 Left::Open => ended.effects.merge(effects),
                 Left::Lost => {
+                    self.memo.forget_lanes();
                     lost(&mut ended, jobs);
                     return ended;
                 }
@@ -100,14 +102,15 @@ impl Group {
             Err(error) => {
                 ended.failure = Some(classify(error, During::Commit, &self.path));
                 ended.effects = Effects::default();
+                self.memo.forget_lanes();
                 self.roll_back();
             }
         }
         ended
     }
 
-    fn run_one(&mut self, job: &mut dyn Job, effects: &mut Effects) -> Left {
-        if let Err(error) = self.savepoint("SAVEPOINT retry_call") {
+    fn run_one(&mut self, job: &mut dyn Job, alone: bool, effects: &mut Effects) -> Left {
+        if !alone && let Err(error) = self.savepoint("SAVEPOINT retry_call") {
             job.refuse(StoreError::from(&classify(error, During::Call, &self.path)));
             return self.left();
         }
@@ -124,6 +127,7 @@ impl Group {
         let keep = keep && !job.is_abandoned();
         if !keep {
             *effects = Effects::default();
+            self.memo.forget_lanes();
         }
         if self.conn.is_autocommit() {
             if keep {
@@ -137,6 +141,13 @@ impl Group {
             }
             return Left::Lost;
         }
+        if alone && keep {
+            return Left::Open;
+        }
+        if alone {
+            self.roll_back();
+            return Left::Lost;
+        }
         let closed = if keep {
             self.savepoint("RELEASE retry_call")
         } else {
@@ -146,6 +157,7 @@ impl Group {
         if let Err(error) = closed {
             job.refuse(StoreError::from(&classify(error, During::Call, &self.path)));
             *effects = Effects::default();
+            self.memo.forget_lanes();
             // What this write left behind cannot be told from its neighbours' writes.
             self.roll_back();
         }

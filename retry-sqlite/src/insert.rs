@@ -12,6 +12,7 @@ use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
 
 use crate::effects::Effects;
 use crate::error::Outcome;
+use crate::insert_many::{self, ROWS};
 use crate::memo::Memo;
 use crate::queries;
 use crate::record;
@@ -29,8 +30,8 @@ pub(crate) struct Inserter<'c> {
 struct Holder {
     id: TaskId,
     state: State,
-    body: i64,
-    queue: String,
+    number: i64,
+    queue: Option<String>,
     run_at: i64,
 }
 
@@ -45,6 +46,63 @@ impl<'c> Inserter<'c> {
         })
     }
 
+    /// Inserts the tasks of a call, many at a time where all of those are new.
+    pub(crate) fn insert_all(
+        &mut self,
+        tasks: &[NewTask],
+        memo: &mut Memo,
+        effects: &mut Effects,
+    ) -> Outcome<Vec<Inserted>> {
+        let mut inserted = Vec::with_capacity(tasks.len());
+        for chunk in tasks.chunks(ROWS) {
+            if chunk.len() == ROWS && self.insert_many(chunk, &mut inserted, memo, effects)? {
+                continue;
+            }
+            for new in chunk {
+                inserted.push(self.insert(new, None, memo, effects)?);
+            }
+        }
+        Ok(inserted)
+    }
+
+    fn insert_many(
+        &mut self,
+        chunk: &[NewTask],
+        inserted: &mut Vec<Inserted>,
+        memo: &mut Memo,
+        effects: &mut Effects,
+    ) -> Outcome<bool> {
+        let tasks = chunk.iter().map(|new| self.born(new));
+        let tasks = tasks.collect::<Outcome<Vec<_>>>()?;
+        if !insert_many::insert(self.conn, chunk, &tasks, self.now, memo)? {
+            return Ok(false);
+        }
+        for task in tasks {
+            inserted.push(self.inserted(&task, effects));
+        }
+        Ok(true)
+    }
+
+    /// The first record of a task: pending, or born leased.
+    fn born(&mut self, new: &NewTask) -> Outcome<Task> {
+        let task = Task::pending(new, self.now);
+        Ok(match new.leased_by {
+            Some(session) if new.run_at <= self.now && self.may_lease(session, &new.queue)? => {
+                claim(&task, session, self.now)
+            }
+            _ => task,
+        })
+    }
+
+    /// The answer for a new task.
+    fn inserted(&self, task: &Task, effects: &mut Effects) -> Inserted {
+        let leased = task.state == State::Running;
+        if !leased {
+            effects.pending(&task.queue, task.run_at, self.now);
+        }
+        Inserted::New { leased }
+    }
+
     /// Inserts one task. `edited` is the task whose edit carries it, if one does: what that edit is about to write anyway
     /// is not replaced by it.
     pub(crate) fn insert(
@@ -54,38 +112,26 @@ impl<'c> Inserter<'c> {
         memo: &mut Memo,
         effects: &mut Effects,
     ) -> Outcome<Inserted> {
-        let mut task = Task::pending(new, self.now);
-        let leased = match new.leased_by {
-            Some(session) if new.run_at <= self.now && self.may_lease(session, &new.queue)? => Some(session),
-            _ => None,
-        };
-        if let Some(session) = leased {
-            task = claim(&task, session, self.now);
-        }
-        if self.write_task(&task)? == 0 {
+        let task = self.born(new)?;
+        if self.write_task(&task, memo)? == 0 {
             return self.existing(new, edited, effects);
         }
         self.body.execute(params![
+            self.conn.last_insert_rowid(),
             memo.settings_text(&new.settings),
             new.unique.as_ref().map(|unique| record::scope_code(unique.scope)),
             new.wait_secret.cast_signed(),
             record::headers_text(&new.headers),
             new.payload.as_json(),
         ])?;
-        if leased.is_none() {
-            effects.pending(&new.queue, new.run_at, self.now);
-        }
-        Ok(Inserted::New {
-            leased: leased.is_some(),
-        })
+        Ok(self.inserted(&task, effects))
     }
 
-    fn write_task(&mut self, task: &Task) -> Outcome<usize> {
+    fn write_task(&mut self, task: &Task, memo: &mut Memo) -> Outcome<usize> {
+        let lane = memo.lane_of_new(self.conn, &task.queue, &task.kind)?;
         Ok(self.task.execute(params![
             task.id.to_bytes(),
-            task.queue.as_str(),
-            task.kind.as_str(),
-            record::level(task.priority, task.crashes),
+            lane.first() + record::level(task.priority, task.crashes),
             task.state.code(),
             task.run_at.as_millis(),
             task.attempt,
@@ -93,7 +139,9 @@ impl<'c> Inserter<'c> {
             task.session.map(SessionId::to_bytes),
             task.alarm_at.map(Timestamp::as_millis),
             self.now.as_millis(),
-            task.unique.as_ref().map(|(key, _)| key.as_str()),
+            task.unique
+                .as_ref()
+                .map(|(key, _)| record::key_text(&task.kind, key)),
             task.holds_key,
             task.parent.map(TaskId::to_bytes),
         ])?)
@@ -136,7 +184,7 @@ impl<'c> Inserter<'c> {
 
     fn holder(&self, new: &NewTask, unique: &Unique) -> Outcome<Option<Holder>> {
         let mut statement = self.conn.prepare_cached(queries::KEY_HOLDER)?;
-        let holder = statement.query_row(params![new.kind.as_str(), unique.key.as_str()], |row| {
+        let holder = statement.query_row([record::key_text(&new.kind, &unique.key)], |row| {
             Ok((
                 record::id(row, 0),
                 record::state(row, 1),
@@ -145,14 +193,14 @@ impl<'c> Inserter<'c> {
                 row.get(4)?,
             ))
         });
-        let Some((id, state, body, queue, run_at)) = holder.optional()? else {
+        let Some((id, state, number, queue, run_at)) = holder.optional()? else {
             return Ok(None);
         };
         Ok(Some(Holder {
             // An unreadable holder still holds; it answers as one that is kept.
             id: TaskId::from_bytes(id.unwrap_or_default()),
             state: state.unwrap_or(State::Failed),
-            body,
+            number,
             queue,
             run_at,
         }))
@@ -168,19 +216,19 @@ impl<'c> Inserter<'c> {
     ) -> Outcome<()> {
         let due = run_at.then(|| new.run_at.max(self.now));
         self.conn.prepare_cached(queries::REPLACE_TASK)?.execute(params![
-            holder.id.to_bytes(),
+            holder.number,
             self.now.as_millis(),
             due.map(Timestamp::as_millis),
         ])?;
         if payload {
             self.conn.prepare_cached(queries::BODY_WRITE)?.execute(params![
-                holder.body,
+                holder.number,
                 new.payload.as_json(),
                 true,
                 record::headers_text(&new.headers),
             ])?;
         }
-        if let Ok(queue) = Queue::new(&holder.queue) {
+        if let Some(Ok(queue)) = holder.queue.as_deref().map(Queue::new) {
             effects.pending(
                 &queue,
                 due.unwrap_or(Timestamp::from_millis(holder.run_at)),

@@ -6,6 +6,7 @@ use retry_core::time::Timestamp;
 use rusqlite::{CachedStatement, Connection, OptionalExtension, params};
 
 use crate::error::Outcome;
+use crate::memo::{LaneNumber, Memo};
 use crate::queries;
 use crate::record;
 
@@ -17,7 +18,8 @@ pub(crate) type Position = (i64, Vec<u8>);
 pub(crate) struct Seen {
     /// The kind's place in the request.
     pub(crate) kind: usize,
-    pub(crate) level: i64,
+    /// Its number, with the level in the last three bits.
+    pub(crate) lane: i64,
     /// Its first task in the request's window; none when it has been taken.
     pub(crate) head: Option<Position>,
 }
@@ -36,19 +38,26 @@ pub(crate) struct Lanes<'c, 'r> {
     conn: &'c Connection,
     request: &'r ClaimRequest,
     head: CachedStatement<'c>,
+    /// The first lane of each kind; none: it never had a task in this queue.
+    first: Vec<Option<i64>>,
     cursors: Vec<Cursor>,
     /// All lanes found so far.
     pub(crate) seen: Vec<Seen>,
 }
 
 impl<'c, 'r> Lanes<'c, 'r> {
-    pub(crate) fn new(conn: &'c Connection, request: &'r ClaimRequest) -> Outcome<Self> {
+    pub(crate) fn new(conn: &'c Connection, request: &'r ClaimRequest, memo: &mut Memo) -> Outcome<Self> {
         let cursor = |limit: usize| if limit > 0 { Cursor::From(0) } else { Cursor::End };
+        let first = request.kinds.iter().map(|(kind, _)| {
+            let number = memo.lane(conn, &request.queue, kind)?;
+            Ok(number.map(LaneNumber::first))
+        });
         Ok(Self {
             conn,
             request,
             head: conn.prepare_cached(queries::CLAIM_HEAD)?,
             cursors: request.kinds.iter().map(|(_, limit)| cursor(*limit)).collect(),
+            first: first.collect::<Outcome<_>>()?,
             seen: Vec::new(),
         })
     }
@@ -63,9 +72,10 @@ impl<'c, 'r> Lanes<'c, 'r> {
                     Cursor::From(level) if level <= top => self.cursors[kind] = self.seek(kind, level)?,
                     Cursor::At(level, first) if level <= top => {
                         self.cursors[kind] = Cursor::From(level + 1);
-                        let head = self.in_window(kind, level, first)?;
+                        let lane = self.first[kind].unwrap_or(0) + level;
+                        let head = self.in_window(kind, lane, first)?;
                         heads.extend(head.clone().map(|head| (head, self.seen.len())));
-                        self.seen.push(Seen { kind, level, head });
+                        self.seen.push(Seen { kind, lane, head });
                     }
                     later => {
                         self.cursors[kind] = later;
@@ -78,19 +88,21 @@ impl<'c, 'r> Lanes<'c, 'r> {
     }
 
     fn seek(&mut self, kind: usize, level: i64) -> Outcome<Cursor> {
-        let (queue, kind) = (self.request.queue.as_str(), self.request.kinds[kind].0.as_str());
-        let found = self.head.query_row(params![queue, kind, level], |row| {
+        let Some(first) = self.first[kind] else {
+            return Ok(Cursor::End);
+        };
+        let found = self.head.query_row([first + level], |row| {
             Ok(Cursor::At(row.get(0)?, (row.get(1)?, row.get(2)?)))
         });
         Ok(found.optional()?.unwrap_or(Cursor::End))
     }
 
     /// A lane's first task that `not_before` and `after` allow, if not `first` then one behind it.
-    fn in_window(&self, kind: usize, level: i64, first: Position) -> Outcome<Option<Position>> {
+    fn in_window(&self, kind: usize, lane: i64, first: Position) -> Outcome<Option<Position>> {
         let not_before = self.request.not_before.map(Timestamp::as_millis);
         let mark = self.request.after.iter().find(|mark| {
             mark.lane.kind == self.request.kinds[kind].0
-                && record::level(mark.lane.priority, u32::from(mark.lane.suspect)) == level
+                && record::level(mark.lane.priority, u32::from(mark.lane.suspect)) == lane & 7
         });
         let mark: Option<Position> = mark.map(|mark| (mark.run_at.as_millis(), mark.id.to_bytes().to_vec()));
         let early = not_before.is_some_and(|from| first.0 < from);
@@ -100,14 +112,13 @@ impl<'c, 'r> Lanes<'c, 'r> {
         }
         // Nothing is before the empty id of a millisecond.
         let bound = not_before.map(|from| (from, Vec::new())).max(mark);
-        bound.map_or(Ok(None), |bound| self.head_after(kind, level, &bound))
+        bound.map_or(Ok(None), |bound| self.head_after(lane, &bound))
     }
 
     /// A lane's first task behind a position.
-    pub(crate) fn head_after(&self, kind: usize, level: i64, bound: &Position) -> Outcome<Option<Position>> {
-        let (queue, kind) = (self.request.queue.as_str(), self.request.kinds[kind].0.as_str());
+    pub(crate) fn head_after(&self, lane: i64, bound: &Position) -> Outcome<Option<Position>> {
         let mut statement = self.conn.prepare_cached(queries::CLAIM_HEAD_AFTER)?;
-        let found = statement.query_row(params![queue, kind, level, bound.0, bound.1], |row| {
+        let found = statement.query_row(params![lane, bound.0, bound.1], |row| {
             Ok((row.get(0)?, row.get(1)?))
         });
         Ok(found.optional()?)
@@ -118,7 +129,7 @@ impl<'c, 'r> Lanes<'c, 'r> {
         let until = self.request.not_after.map_or(i64::MAX, Timestamp::as_millis);
         self.seen
             .iter()
-            .filter(|lane| self.request.max_suspects > 0 || lane.level % 2 == 0)
+            .filter(|lane| self.request.max_suspects > 0 || lane.lane % 2 == 0)
             .filter_map(|lane| Some(lane.head.as_ref()?.0))
             .filter(|run_at| *run_at <= until)
             .min()

@@ -12,7 +12,7 @@ use crate::record;
 /// Where the rarely written fields of a task are kept.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Place {
-    pub(crate) body: i64,
+    pub(crate) number: i64,
     /// Whether there is a note.
     pub(crate) noted: bool,
 }
@@ -42,60 +42,62 @@ pub(crate) fn write(conn: &Connection, place: Place, target: &Target, memo: &mut
     let mut note = Note::default();
     if let Some(failure) = &target.failure {
         note.last_error = Some(Some(failure.error.as_str()));
-        add_failure(conn, place.body, failure)?;
+        add_failure(conn, place.number, failure)?;
     }
     if let Some(cold) = &target.cold {
         note.take(cold);
-        write_body(conn, place.body, cold, memo)?;
+        write_body(conn, place.number, cold, memo)?;
     }
     if !(note.fills() || place.noted && note.clears()) {
         return Ok(place.noted);
     }
-    note.write(conn, place.body)?;
+    note.write(conn, place.number)?;
     Ok(true)
 }
 
 /// Whether an early completion is stored.
 pub(crate) fn has_early(conn: &Connection, place: Place) -> Outcome<bool> {
-    Ok(place.noted && conn.prepare_cached(queries::NOTE_EARLY)?.exists([place.body])?)
+    Ok(place.noted && conn.prepare_cached(queries::NOTE_EARLY)?.exists([place.number])?)
 }
 
 /// Stores an early completion; false: one was there already.
-pub(crate) fn store_early(conn: &Connection, body: i64, completion: &Completion) -> Outcome<bool> {
+pub(crate) fn store_early(conn: &Connection, number: i64, completion: &Completion) -> Outcome<bool> {
     let mut statement = conn.prepare_cached(queries::NOTE_STORE_EARLY)?;
-    Ok(statement.execute(params![body, completion.to_stored()])? == 1)
+    Ok(statement.execute(params![number, completion.to_stored()])? == 1)
 }
 
 /// Forgets everything at a place.
 pub(crate) fn delete(conn: &Connection, place: Place) -> Outcome<()> {
-    conn.prepare_cached(queries::BODY_DELETE)?.execute([place.body])?;
+    conn.prepare_cached(queries::BODY_DELETE)?
+        .execute([place.number])?;
     if place.noted {
-        conn.prepare_cached(queries::NOTE_DELETE)?.execute([place.body])?;
+        conn.prepare_cached(queries::NOTE_DELETE)?
+            .execute([place.number])?;
         conn.prepare_cached(queries::FAILURE_DELETE)?
-            .execute([place.body])?;
+            .execute([place.number])?;
     }
     Ok(())
 }
 
-fn add_failure(conn: &Connection, body: i64, failure: &FailedAttempt) -> Outcome<()> {
+fn add_failure(conn: &Connection, number: i64, failure: &FailedAttempt) -> Outcome<()> {
     // Numbers, names and texts always serialize.
     let attempt = serde_json::to_string(failure).unwrap_or_default();
     let place: i64 = conn
         .prepare_cached(queries::FAILURE_ADD)?
-        .query_row(params![body, attempt], |row| row.get(0))?;
+        .query_row(params![number, attempt], |row| row.get(0))?;
     let forgotten = place - i64::try_from(MAX_FAILURES_KEPT).unwrap_or(i64::MAX);
     if forgotten > 0 {
         conn.prepare_cached(queries::FAILURE_TRIM)?
-            .execute([body, forgotten])?;
+            .execute([number, forgotten])?;
     }
     Ok(())
 }
 
 /// Payload, headers, and the limits that a rerun moves.
-fn write_body(conn: &Connection, body: i64, cold: &Cold, memo: &mut Memo) -> Outcome<()> {
+fn write_body(conn: &Connection, number: i64, cold: &Cold, memo: &mut Memo) -> Outcome<()> {
     if cold.payload.is_some() || cold.headers.is_some() {
         conn.prepare_cached(queries::BODY_WRITE)?.execute(params![
-            body,
+            number,
             cold.payload.as_ref().map(|payload| payload.as_json()),
             cold.headers.is_some(),
             cold.headers.as_ref().and_then(record::headers_text),
@@ -105,15 +107,15 @@ fn write_body(conn: &Connection, body: i64, cold: &Cold, memo: &mut Memo) -> Out
         return Ok(());
     }
     let mut read = conn.prepare_cached(queries::SETTINGS_READ)?;
-    let stored = read.query_row([body], |row| {
-        Ok(record::text(row, 0).ok().and_then(|text| memo.settings(text)))
+    let stored = read.query_row([number], |row| {
+        Ok(record::opt_text(row, 0).ok().and_then(|text| memo.settings(text)))
     });
     // Unreadable settings stay as they are: the next claim reports the row.
     if let Some(mut settings) = stored.optional()?.flatten() {
         cold.give_up_at.apply(&mut settings.give_up_at);
         cold.expires_at.apply(&mut settings.expires_at);
         let mut write = conn.prepare_cached(queries::SETTINGS_WRITE)?;
-        write.execute(params![body, memo.settings_text(&settings)])?;
+        write.execute(params![number, memo.settings_text(&settings)])?;
     }
     Ok(())
 }
@@ -159,7 +161,7 @@ impl<'a> Note<'a> {
             || !matches!(self.completion, Completions::Keep)
     }
 
-    fn write(&self, conn: &Connection, body: i64) -> Outcome<()> {
+    fn write(&self, conn: &Connection, number: i64) -> Outcome<()> {
         let (mode, delivered) = match &self.completion {
             Completions::Keep => (0, None),
             Completions::Deliver(completion) => (1, Some(completion.to_stored())),
@@ -167,7 +169,7 @@ impl<'a> Note<'a> {
             Completions::Clear => (3, None),
         };
         conn.prepare_cached(queries::NOTE_WRITE)?.execute(params![
-            body,
+            number,
             self.reruns.is_some(),
             self.reruns.unwrap_or(0),
             self.via_fallback.is_some(),

@@ -18,12 +18,13 @@ fn filled() -> Connection {
     conn.execute_batch(
         "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 20000)
          INSERT INTO retry_task
-         SELECT CAST(printf('%016d', i) AS BLOB), 'q' || (i % 3), 'k' || (i % 20), 4, i % 7, i, 0, 0, 0, 0, 0,
+         SELECT i, CAST(printf('%016d', i) AS BLOB), (i % 60) * 8 + 4, i % 7, i, 0, 0, 0, 0, 0,
                 iif(i % 7 = 1, CAST(printf('%016d', i % 5) AS BLOB), NULL), 0, iif(i % 11 = 0, i, NULL),
-                iif(i % 7 > 3, i, NULL), i, i, 'u' || i, i % 2, iif(i % 13 = 0, CAST(printf('%016d', i / 100) AS BLOB), NULL),
-                0, 0, 0, i, 0
+                iif(i % 7 > 3, i, NULL), i, i, 'k u' || i, i % 2, iif(i % 13 = 0, CAST(printf('%016d', i / 100) AS BLOB), NULL),
+                0, 0, 0, 0
            FROM n;
-         INSERT INTO retry_body SELECT body, '{}', NULL, 0, NULL, 'null' FROM retry_task;
+         INSERT INTO retry_lane SELECT DISTINCT lane >> 3, 'q' || (lane % 3), 'k' || lane FROM retry_task;
+         INSERT INTO retry_body SELECT number, NULL, NULL, 0, NULL, 'null' FROM retry_task;
          INSERT INTO retry_session SELECT DISTINCT session, 0, 1, 0, 'w', 'h', '[]', '[]' FROM retry_task
           WHERE session IS NOT NULL;
          ANALYZE;",
@@ -42,55 +43,54 @@ fn plan(conn: &Connection, sql: &str) -> String {
 const BOUNDED: &[(&str, &[&str])] = &[
     (
         queries::TASK_EXISTS,
-        &["SEARCH retry_task USING PRIMARY KEY (id=?)"],
+        &["SEARCH retry_task USING COVERING INDEX retry_id (id=?)"],
     ),
     (
         queries::KEY_HOLDER,
-        &["SEARCH retry_task USING INDEX retry_key (kind=? AND unique_key=?)"],
+        &["SEARCH t USING INDEX retry_key (unique_key=?)"],
     ),
-    (
-        queries::EDIT_READ,
-        &["SEARCH retry_task USING PRIMARY KEY (id=?)"],
-    ),
+    (queries::EDIT_READ, &["SEARCH t USING INDEX retry_id (id=?)"]),
     (
         queries::EDIT_WRITE,
-        &["SEARCH retry_task USING PRIMARY KEY (id=?)"],
+        &["SEARCH retry_task USING INTEGER PRIMARY KEY (rowid=?)"],
     ),
     (
         queries::KEY_TAKEN,
         &[
-            "SEARCH t USING PRIMARY KEY (id=?)",
-            "SEARCH h USING COVERING INDEX retry_key (kind=? AND unique_key=?)",
+            "SEARCH t USING INTEGER PRIMARY KEY (rowid=?)",
+            "SEARCH h USING INDEX retry_key (unique_key=?)",
         ],
     ),
     (
         queries::CLAIM_HEAD,
-        &["SEARCH retry_task USING COVERING INDEX retry_ready (queue=? AND kind=? AND level>?)"],
+        &["SEARCH retry_task USING COVERING INDEX retry_ready (lane>? AND lane<?)"],
     ),
     (
         queries::CLAIM_HEAD_AFTER,
-        &[
-            "SEARCH retry_task USING COVERING INDEX retry_ready (queue=? AND kind=? AND level=? AND (run_at,id)>(?,?))",
-        ],
+        &["SEARCH retry_task USING COVERING INDEX retry_ready (lane=? AND (run_at,id)>(?,?))"],
     ),
     (
         queries::CLAIM_LANE,
         &[
-            "SEARCH t USING INDEX retry_ready (queue=? AND kind=? AND level=? AND (run_at,id)>(?,?))",
+            "SEARCH t USING INDEX retry_ready (lane=? AND (run_at,id)>(?,?))",
             "SEARCH b USING INTEGER PRIMARY KEY (rowid=?)",
             "SEARCH n USING INTEGER PRIMARY KEY (rowid=?)",
         ],
     ),
     (
+        queries::CLAIM_RUN,
+        &["SEARCH retry_task USING INDEX retry_ready (lane=? AND (run_at,id)>(?,?) AND (run_at,id)<(?,?))"],
+    ),
+    (
         queries::CLAIM_ID,
         &[
-            "SEARCH t USING PRIMARY KEY (id=?)",
+            "SEARCH t USING INDEX retry_id (id=?)",
             "SEARCH b USING INTEGER PRIMARY KEY (rowid=?)",
         ],
     ),
     (
         queries::CLAIM_WRITE,
-        &["SEARCH retry_task USING PRIMARY KEY (id=?)"],
+        &["SEARCH retry_task USING INTEGER PRIMARY KEY (rowid=?)"],
     ),
     (
         queries::SESSION_HELD,
@@ -122,27 +122,32 @@ const BOUNDED: &[(&str, &[&str])] = &[
     ),
     (
         queries::LANE_NEXT,
-        &["SEARCH retry_task USING COVERING INDEX retry_ready ((queue,kind,level)>(?,?,?))"],
+        &["SEARCH t USING COVERING INDEX retry_ready (lane>?)"],
     ),
     (
-        queries::QUEUE_NEXT,
-        &["SEARCH retry_task USING COVERING INDEX retry_ready (queue>?)"],
+        queries::LANE_FIND,
+        &["SEARCH retry_lane USING COVERING INDEX sqlite_autoindex_retry_lane_1 (queue=? AND kind=?)"],
     ),
     (
-        queries::LIST_NEWEST,
-        &["SEARCH retry_task USING PRIMARY KEY (id<?)"],
+        queries::SETTLE_WRITE,
+        &["SEARCH retry_task USING INTEGER PRIMARY KEY (rowid=?)"],
     ),
+    (
+        queries::SETTLE_DELETE,
+        &["SEARCH retry_task USING INTEGER PRIMARY KEY (rowid=?)"],
+    ),
+    (queries::LIST_NEWEST, &["SEARCH t USING INDEX retry_id (id<?)"]),
     (
         queries::LIST_PARENT,
-        &["SEARCH retry_task USING INDEX retry_child (parent=? AND id<?)"],
+        &["SEARCH t USING INDEX retry_child (parent=? AND id<?)"],
     ),
     (
         queries::LIST_SESSION,
-        &["SEARCH retry_task USING INDEX retry_held (session=? AND id<?)"],
+        &["SEARCH t USING INDEX retry_held (session=? AND id<?)"],
     ),
     (
         queries::LIST_STATE,
-        &["SEARCH retry_task USING INDEX retry_listed (state=? AND id<?)"],
+        &["SEARCH t USING INDEX retry_listed (state=? AND id<?)"],
     ),
 ];
 
@@ -165,22 +170,16 @@ fn bounded_statements_use_their_index_and_sort_nothing() {
 }
 
 #[test]
-fn bodies_are_found_after_their_task() {
-    let conn = migrated();
-    let number = "(SELECT coalesce(max(number), 0) + 1 FROM retry_body)";
-    assert!(queries::INSERT_TASK.contains(number) && queries::INSERT_BODY.contains(number));
-    let plan = plan(&conn, queries::INSERT_TASK);
-    assert!(plan.contains("SEARCH retry_body"), "{plan}");
-}
-
-#[test]
 fn writes_build_no_table_on_the_side() {
     let conn = migrated();
     for sql in [
         queries::INSERT_TASK,
         queries::INSERT_BODY,
+        queries::INSERT_BODIES,
         queries::EDIT_READ,
         queries::EDIT_WRITE,
+        queries::SETTLE_WRITE,
+        queries::SETTLE_DELETE,
         queries::CLAIM_LANE,
         queries::CLAIM_WRITE,
         queries::TASK_DELETE,

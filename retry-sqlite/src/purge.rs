@@ -19,7 +19,7 @@ use crate::record::{self, Read};
 struct Due {
     purge_at: i64,
     id: Vec<u8>,
-    body: i64,
+    number: i64,
     noted: bool,
     parent: Option<TaskId>,
 }
@@ -33,13 +33,13 @@ pub(crate) fn purge(conn: &Connection, now: Timestamp, limit: usize, effects: &m
         if is_awaited(conn, row.parent)? {
             let later = now.saturating_add(PURGE_CHILD_DELAY);
             conn.prepare_cached(queries::PURGE_PUT_OFF)?
-                .execute(params![row.id, later.as_millis()])?;
+                .execute(params![row.number, later.as_millis()])?;
         } else {
             let place = Place {
-                body: row.body,
+                number: row.number,
                 noted: row.noted,
             };
-            delete(conn, &row.id, place)?;
+            delete(conn, place)?;
             purged += 1;
         }
     }
@@ -64,7 +64,7 @@ fn due(conn: &Connection, now: Timestamp, limit: usize) -> Outcome<Vec<Due>> {
             due.push(Due {
                 purge_at: row.get(0)?,
                 id: row.get(1)?,
-                body: row.get(2)?,
+                number: row.get(2)?,
                 noted: row.get(3)?,
                 parent: parent(row).unwrap_or_default(),
             });

@@ -6,7 +6,7 @@ use retry_core::limits::MAX_LANES_REPORTED;
 use retry_core::name::Queue;
 use retry_core::store::{Lane, QueueInfo, QueueSetting};
 use retry_core::time::Timestamp;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, Row};
 
 use crate::effects::Effects;
 use crate::error::Outcome;
@@ -30,62 +30,38 @@ pub(crate) fn set(
     Ok(())
 }
 
-/// A lane's place in the index.
-struct Place {
-    queue: String,
-    kind: String,
-    level: i64,
-    run_at: i64,
-}
-
 pub(crate) fn list(conn: &Connection, memo: &mut Memo) -> Outcome<Vec<QueueInfo>> {
     let mut infos: BTreeMap<Queue, QueueInfo> = BTreeMap::new();
     let mut paused = conn.prepare_cached(queries::PAUSED_LIST)?;
     let mut rows = paused.query([])?;
     while let Some(row) = rows.next()? {
-        if let Some(queue) = record::text(row, 0).ok().and_then(|name| memo.queue(name)) {
+        if let Some(queue) = queue(row, memo) {
             infos.insert(queue.clone(), QueueInfo::new(queue, true, Vec::new()));
         }
     }
     drop(rows);
-    let last = lanes(conn, memo, &mut infos)?;
-    if let Some(last) = last {
-        queues_behind(conn, last, memo, &mut infos)?;
+    if let Some(from) = lanes(conn, memo, &mut infos)? {
+        queues_behind(conn, from, memo, &mut infos)?;
     }
     Ok(infos.into_values().collect())
 }
 
-/// Adds the lanes in the order of the index, up to the bound; answers the last queue if the bound was met.
-fn lanes(
-    conn: &Connection,
-    memo: &mut Memo,
-    infos: &mut BTreeMap<Queue, QueueInfo>,
-) -> Outcome<Option<String>> {
+/// Adds the lanes in the order of the index, up to the bound; answers where to go on if the bound was met.
+fn lanes(conn: &Connection, memo: &mut Memo, infos: &mut BTreeMap<Queue, QueueInfo>) -> Outcome<Option<i64>> {
     let mut statement = conn.prepare_cached(queries::LANE_NEXT)?;
-    let mut place = Place {
-        queue: String::new(),
-        kind: String::new(),
-        level: 0,
-        run_at: 0,
-    };
+    let mut from = i64::MIN;
     for _ in 0..MAX_LANES_REPORTED {
-        let next = statement.query_row(params![place.queue, place.kind, place.level], |row| {
-            Ok(Place {
-                queue: row.get(0)?,
-                kind: row.get(1)?,
-                level: row.get(2)?,
-                run_at: row.get(3)?,
-            })
-        });
-        let Some(next) = next.optional()? else {
+        let mut rows = statement.query([from])?;
+        let Some(row) = rows.next()? else {
             return Ok(None);
         };
-        place = next;
-        // Names and levels that no version of the store writes are passed over.
+        let number: i64 = row.get(2)?;
+        from = number.saturating_add(1);
+        // Names that no version of the store writes are passed over.
         let (Some(queue), Some(kind), Some((priority, suspect))) = (
-            memo.queue(&place.queue),
-            memo.kind(&place.kind),
-            record::lane_of(place.level),
+            queue(row, memo),
+            record::text(row, 1).ok().and_then(|name| memo.kind(name)),
+            record::lane_of(number & 7),
         ) else {
             continue;
         };
@@ -94,32 +70,37 @@ fn lanes(
             priority,
             suspect,
         };
-        let info = infos
-            .entry(queue.clone())
-            .or_insert_with(|| QueueInfo::new(queue, false, Vec::new()));
-        info.lanes.push((lane, Timestamp::from_millis(place.run_at)));
+        info(infos, queue)
+            .lanes
+            .push((lane, Timestamp::from_millis(row.get(3)?)));
     }
-    Ok(Some(place.queue))
+    Ok(Some(from))
 }
 
-/// Adds the remaining queues without their lanes.
+/// Adds the remaining queues without their lanes, with one seek for each of their kinds.
 fn queues_behind(
     conn: &Connection,
-    mut last: String,
+    mut from: i64,
     memo: &mut Memo,
     infos: &mut BTreeMap<Queue, QueueInfo>,
 ) -> Outcome<()> {
-    let mut statement = conn.prepare_cached(queries::QUEUE_NEXT)?;
-    while let Some(next) = statement
-        .query_row([&last], |row| row.get::<_, String>(0))
-        .optional()?
-    {
-        if let Some(queue) = memo.queue(&next) {
-            infos
-                .entry(queue.clone())
-                .or_insert_with(|| QueueInfo::new(queue, false, Vec::new()));
+    let mut statement = conn.prepare_cached(queries::LANE_NEXT)?;
+    loop {
+        let mut rows = statement.query([from])?;
+        let Some(row) = rows.next()? else { return Ok(()) };
+        from = (row.get::<_, i64>(2)? | 7).saturating_add(1);
+        if let Some(queue) = queue(row, memo) {
+            info(infos, queue);
         }
-        last = next;
     }
-    Ok(())
+}
+
+fn info(infos: &mut BTreeMap<Queue, QueueInfo>, queue: Queue) -> &mut QueueInfo {
+    infos
+        .entry(queue.clone())
+        .or_insert_with(|| QueueInfo::new(queue, false, Vec::new()))
+}
+
+fn queue(row: &Row<'_>, memo: &mut Memo) -> Option<Queue> {
+    record::text(row, 0).ok().and_then(|name| memo.queue(name))
 }

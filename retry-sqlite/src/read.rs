@@ -21,7 +21,7 @@ pub(crate) fn get(conn: &Connection, id: TaskId, memo: &mut Memo) -> Outcome<Opt
     let Some(row) = rows.next()? else { return Ok(None) };
     let detail = detail(row, memo).and_then(|mut detail| {
         if record::flag(row, at::NOTED)? {
-            detail.failures = failures(conn, record::int(row, at::BODY)?)?;
+            detail.failures = failures(conn, record::int(row, at::NUMBER)?)?;
         }
         Ok(detail)
     });
@@ -146,10 +146,9 @@ pub(crate) fn may_pass(row: &Row<'_>, filter: &TaskFilter) -> bool {
         || (!filter.kinds.is_empty() && kind(&filter.kinds))
         || outside(4, filter.due_from, filter.due_before)
         || outside(5, filter.created_from, filter.created_before)
-        || filter
-            .key
-            .as_deref()
-            .is_some_and(|wanted| record::opt_text(row, 6).is_ok_and(|key| key != Some(wanted)))
+        || filter.key.as_deref().is_some_and(|wanted| {
+            record::opt_text(row, 6).is_ok_and(|key| key.map(record::key_alone) != Some(wanted))
+        })
         || other(7, filter.parent.map(TaskId::to_bytes))
         || other(8, filter.session.map(SessionId::to_bytes));
     !excluded

@@ -3,7 +3,7 @@
 use retry_core::headers::Headers;
 use retry_core::id::{SessionId, TaskId};
 use retry_core::limits::{MAX_COUNT, MAX_TIMESTAMP_MILLIS, MAX_VERSION};
-use retry_core::name::UniqueKey;
+use retry_core::name::{Kind, UniqueKey};
 use retry_core::payload::Payload;
 use retry_core::priority::Priority;
 use retry_core::store::BadRecord;
@@ -38,7 +38,7 @@ pub(crate) mod at {
     pub(crate) const TOTAL: usize = 19;
     pub(crate) const OPEN: usize = 20;
     pub(crate) const FAILED: usize = 21;
-    pub(crate) const BODY: usize = 22;
+    pub(crate) const NUMBER: usize = 22;
     pub(crate) const NOTED: usize = 23;
     pub(crate) const SETTINGS: usize = 24;
     pub(crate) const KEY_SCOPE: usize = 25;
@@ -202,6 +202,16 @@ pub(crate) fn opt_error(row: &Row<'_>, column: usize) -> Read<Option<ErrorText>>
     Ok(opt_text(row, column)?.map(ErrorText::new))
 }
 
+/// A unique key as it is stored: behind its kind, within which it is unique.
+pub(crate) fn key_text(kind: &Kind, key: &UniqueKey) -> String {
+    format!("{} {}", kind.as_str(), key.as_str())
+}
+
+/// The key in the stored text: a kind has no space.
+pub(crate) fn key_alone(stored: &str) -> &str {
+    stored.split_once(' ').map_or(stored, |(_, key)| key)
+}
+
 /// The number of a key scope.
 pub(crate) const fn scope_code(scope: KeyScope) -> i64 {
     match scope {
@@ -214,7 +224,7 @@ fn unique(row: &Row<'_>) -> Read<Option<(UniqueKey, KeyScope)>> {
     let Some(key) = opt_text(row, at::UNIQUE_KEY)? else {
         return Ok(None);
     };
-    let key = UniqueKey::new(key).map_err(|_| Damage("the unique key is not one"))?;
+    let key = UniqueKey::new(key_alone(key)).map_err(|_| Damage("the unique key is not one"))?;
     match opt_int(row, at::KEY_SCOPE)? {
         Some(0) => Ok(Some((key, KeyScope::Active))),
         Some(1) => Ok(Some((key, KeyScope::UntilPurged))),
@@ -225,7 +235,7 @@ fn unique(row: &Row<'_>) -> Read<Option<(UniqueKey, KeyScope)>> {
 /// The whole task in the first columns of a row.
 pub(crate) fn task(row: &Row<'_>, memo: &mut Memo) -> Read<Task> {
     let (priority, suspect) = lane_of(int(row, at::LEVEL)?).ok_or(Damage("there is no such level"))?;
-    let settings = opt_text(row, at::SETTINGS)?.ok_or(Damage("the body is missing"))?;
+    let wait_secret = opt_int(row, at::WAIT_SECRET)?.ok_or(Damage("the body is missing"))?;
     let task = Task {
         id: TaskId::from_bytes(id(row, at::ID)?),
         kind: memo
@@ -256,9 +266,9 @@ pub(crate) fn task(row: &Row<'_>, memo: &mut Memo) -> Read<Task> {
             failed: count(row, at::FAILED)?,
         },
         settings: memo
-            .settings(settings)
+            .settings(opt_text(row, at::SETTINGS)?)
             .ok_or(Damage("the settings are damaged"))?,
-        wait_secret: int(row, at::WAIT_SECRET)?.cast_unsigned(),
+        wait_secret: wait_secret.cast_unsigned(),
         reruns: u32::try_from(opt_int(row, at::RERUNS)?.unwrap_or(0))
             .map_err(|_| Damage("a count is out of range"))?,
     };

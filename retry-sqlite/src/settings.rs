@@ -59,6 +59,11 @@ impl From<Span> for Duration {
     }
 }
 
+/// The text for which rows have nothing: most tasks have these settings, and need no room for them. It belongs to the
+/// schema: it stays as it is when the default settings change.
+pub(crate) const USUAL: &str =
+    r#"{"attempts":100,"rescue":5000,"crashes":3,"keep":[86400000,2592000000,86400000]}"#;
+
 /// The text in which settings are kept.
 pub(crate) fn to_text(settings: &Settings) -> String {
     let Settings {
@@ -135,6 +140,12 @@ mod tests {
     }
 
     #[test]
+    fn the_usual_settings_are_the_default_ones() {
+        // When this fails, the default has changed: USUAL must stay, and rows with the new default carry it.
+        assert_eq!(to_text(&Settings::default()), USUAL);
+    }
+
+    #[test]
     fn the_stored_form_is_pinned() {
         // Rows on users' disks have this form: a change needs a migration.
         let text = r#"{"attempts":25,"rescue":5000,"crashes":3,"keep":[86400000,2592000000,null]}"#;
@@ -142,6 +153,7 @@ mod tests {
         assert_eq!(settings.max_attempts, Some(25));
         assert_eq!(settings.retention.cancelled, None);
         assert_eq!(to_text(&settings), text);
+        assert_eq!(to_text(&from_text(USUAL).unwrap()), USUAL);
         assert!(from_text("{}").is_err());
     }
 }

@@ -181,9 +181,7 @@ impl TaskStore for SqliteStore {
         let tasks = tasks.to_vec();
         let bytes = tasks.iter().map(NewTask::bytes).sum();
         self.write(bytes, move |desk| {
-            let mut inserter = Inserter::new(desk.conn, now)?;
-            let insert = |task| inserter.insert(task, None, desk.memo, desk.effects);
-            tasks.iter().map(insert).collect()
+            Inserter::new(desk.conn, now)?.insert_all(&tasks, desk.memo, desk.effects)
         })
         .await
     }

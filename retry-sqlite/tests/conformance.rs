@@ -64,7 +64,7 @@ impl Instance for File {
         let damaged = conn
             .execute(
                 "UPDATE retry_body SET settings = '{' \
-                 WHERE number = (SELECT body FROM retry_task WHERE id = ?1)",
+                 WHERE number = (SELECT number FROM retry_task WHERE id = ?1)",
                 [id.to_bytes()],
             )
             .expect("the statement runs");

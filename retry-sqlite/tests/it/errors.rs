@@ -221,19 +221,19 @@ async fn damaged_columns_are_reported_and_block_nothing() {
     for (n, damage) in [
         (
             1,
-            "UPDATE retry_body SET settings = '{' WHERE number = (SELECT body FROM retry_task WHERE id = ?1)",
+            "UPDATE retry_body SET settings = '{' WHERE number = (SELECT number FROM retry_task WHERE id = ?1)",
         ),
         (
             2,
-            "UPDATE retry_body SET headers = '[' WHERE number = (SELECT body FROM retry_task WHERE id = ?1)",
+            "UPDATE retry_body SET headers = '[' WHERE number = (SELECT number FROM retry_task WHERE id = ?1)",
         ),
         (
             3,
-            "UPDATE retry_body SET payload = CAST(x'ff' AS TEXT) WHERE number = (SELECT body FROM retry_task WHERE id = ?1)",
+            "UPDATE retry_body SET payload = CAST(x'ff' AS TEXT) WHERE number = (SELECT number FROM retry_task WHERE id = ?1)",
         ),
         (
             4,
-            "DELETE FROM retry_body WHERE number = (SELECT body FROM retry_task WHERE id = ?1)",
+            "DELETE FROM retry_body WHERE number = (SELECT number FROM retry_task WHERE id = ?1)",
         ),
         (5, "UPDATE retry_task SET attempt = -1 WHERE id = ?1"),
         (6, "UPDATE retry_task SET parent = x'00' WHERE id = ?1"),

@@ -5,6 +5,7 @@ mod crash;
 mod errors;
 mod group;
 mod in_tx;
+mod numbers;
 mod options;
 mod processes;
 mod support;
