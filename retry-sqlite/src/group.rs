@@ -50,7 +50,11 @@ impl Ended {
     /// Tells every caller.
     pub(crate) fn reply(self) {
         for job in self.answered {
-            job.reply(self.failure.as_ref().map_or(Ok(()), Err));
+            let commit = self.failure.as_ref().map_or(Ok(()), Err);
+            // A user's conversion of an error, or the drop of a user's answer, may panic: the writer goes on.
+            if catch_unwind(AssertUnwindSafe(|| job.reply(commit))).is_err() {
+                tracing::warn!("the answer to a transaction panicked on its way to the caller");
+            }
         }
     }
 }

@@ -19,7 +19,11 @@ struct Stored {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     give_up_at: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    give_up_after: Option<Span>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     expires_at: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    expires_after: Option<Span>,
     #[serde(default, skip_serializing_if = "is_default")]
     on_wait: OnWaitDeadline,
     #[serde(default, skip_serializing_if = "is_default")]
@@ -69,9 +73,11 @@ pub(crate) fn to_text(settings: &Settings) -> String {
     let Settings {
         max_attempts,
         give_up_at,
+        give_up_after,
         rescue_delay,
         crash_budget,
         expires_at,
+        expires_after,
         deadline_after,
         on_wait_deadline,
         on_failed_children,
@@ -83,7 +89,9 @@ pub(crate) fn to_text(settings: &Settings) -> String {
         crashes: *crash_budget,
         deadline: deadline_after.map(Span::from),
         give_up_at: *give_up_at,
+        give_up_after: give_up_after.map(Span::from),
         expires_at: *expires_at,
+        expires_after: expires_after.map(Span::from),
         on_wait: *on_wait_deadline,
         on_children: *on_failed_children,
         keep: [retention.succeeded, retention.failed, retention.cancelled].map(|kept| kept.map(Span::from)),
@@ -99,9 +107,11 @@ pub(crate) fn from_text(text: &str) -> Result<Settings, serde_json::Error> {
     Ok(Settings {
         max_attempts: stored.attempts,
         give_up_at: stored.give_up_at,
+        give_up_after: stored.give_up_after.map(Duration::from),
         rescue_delay: Duration::from(stored.rescue),
         crash_budget: stored.crashes,
         expires_at: stored.expires_at,
+        expires_after: stored.expires_after.map(Duration::from),
         deadline_after: stored.deadline.map(Duration::from),
         on_wait_deadline: stored.on_wait,
         on_failed_children: stored.on_children,
@@ -122,9 +132,11 @@ mod tests {
         let unusual = Settings {
             max_attempts: None,
             give_up_at: Some(Timestamp::MAX),
+            give_up_after: Some(Duration::MAX),
             rescue_delay: Duration::new(1, 1),
             crash_budget: None,
             expires_at: Some(Timestamp::MIN),
+            expires_after: Some(Duration::ZERO),
             deadline_after: Some(Duration::MAX),
             on_wait_deadline: OnWaitDeadline::Fail,
             on_failed_children: FailedChildren::Hold,

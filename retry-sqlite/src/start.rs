@@ -86,19 +86,21 @@ fn patiently<T>(config: &Config, open: impl Fn() -> Outcome<T>) -> Outcome<T> {
     }
 }
 
-/// The writer's connection, with the tables in place, and the readers'.
+/// The writer's connection, with the tables in place, and the readers'. None of it waits for a lock: `patiently` does.
 fn connections(config: &Config) -> Outcome<(Connection, Vec<Connection>)> {
     let mut conn = connect::open(config)?;
+    conn.busy_timeout(Duration::ZERO)?;
     if !config.migrate {
         schema::verify(&conn, &config.path)?;
     }
     connect::writer(&conn, config)?;
-    conn.busy_timeout(config.busy_timeout)?;
-    schema::migrate(&mut conn, &config.path)?;
     conn.busy_timeout(Duration::ZERO)?;
+    schema::migrate(&mut conn, &config.path)?;
     let reader = |_| {
         let conn = connect::open(config)?;
+        conn.busy_timeout(Duration::ZERO)?;
         connect::reader(&conn)?;
+        conn.busy_timeout(config.busy_timeout)?;
         Ok(conn)
     };
     let readers = (0..config.readers).map(reader).collect::<Outcome<_>>()?;

@@ -146,6 +146,7 @@ impl SqliteStore {
         self.send(Box::new(TransactionJob {
             work: Some(work),
             answer: None,
+            refused: None,
             reply,
             around: self.inner.around.clone(),
         }))?;
@@ -260,6 +261,7 @@ impl TaskStore for SqliteStore {
     }
 
     async fn purge(&self, now: Timestamp, limit: usize) -> Result<u64> {
+        check::purge(limit)?;
         self.write(0, move |desk| purge::purge(desk.conn, now, limit, desk.effects))
             .await
     }

@@ -35,6 +35,8 @@ pub(crate) struct Surroundings {
 pub(crate) struct TransactionJob<F, T, E> {
     pub(crate) work: Option<F>,
     pub(crate) answer: Option<Result<T, E>>,
+    /// Why the store refused it, instead of an answer.
+    pub(crate) refused: Option<StoreError>,
     pub(crate) reply: oneshot::Sender<Result<T, E>>,
     pub(crate) around: Surroundings,
 }
@@ -131,10 +133,14 @@ where
     }
 
     fn refuse(&mut self, error: StoreError) {
-        self.answer = Some(Err(E::from(error)));
+        self.refused = Some(error);
     }
 
     fn reply(self: Box<Self>, commit: Result<(), &Failure>) {
+        if let Some(error) = self.refused {
+            let _ = self.reply.send(Err(E::from(error)));
+            return;
+        }
         let answer = match (self.answer, commit) {
             (Some(Ok(_)) | None, Err(failure)) => Err(E::from(StoreError::from(failure))),
             (Some(answer), _) => answer,

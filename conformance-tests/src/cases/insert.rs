@@ -49,6 +49,8 @@ async fn reads_back(f: &Fixture, new: &NewTask) -> Verdict {
 pub async fn every_setting_is_kept(f: &mut Fixture) -> Verdict {
     let odd = Settings {
         max_attempts: None,
+        give_up_after: Some(Duration::from_millis(1)),
+        expires_after: Some(Duration::from_secs(86_400)),
         give_up_at: Some(Timestamp::MAX),
         rescue_delay: Duration::from_millis(1),
         crash_budget: None,

@@ -112,10 +112,14 @@ impl Draft {
             leased_by: None,
             settings: Settings {
                 max_attempts: retry.max_attempts().map(|max| max.min(MAX_COUNT)),
+                give_up_after: retry.give_up_after(),
                 give_up_at: retry.give_up_after().map(|after| now.saturating_add(after)),
                 rescue_delay: options.rescue_delay,
                 crash_budget: options.crash_budget,
                 expires_at: options.expires_at_time(now),
+                expires_after: options
+                    .expires_at_time(now)
+                    .map(|expires| expires.saturating_since(now)),
                 deadline_after: options.deadline_after,
                 on_wait_deadline: options.on_wait_deadline,
                 on_failed_children: options.on_failed_children,

@@ -102,14 +102,17 @@ impl Held {
         holds.insert(hold, Entry { ours, running: None });
     }
 
-    /// Notes that its handler starts.
-    pub(super) fn start(&self, hold: Hold, cancel: Cancel, on_lease_lost: OnLeaseLost) {
-        if let Some(entry) = lock(&self.holds).get_mut(&hold) {
-            entry.running = Some((cancel.clone(), on_lease_lost));
+    /// Notes that its handler starts; false: it must not, somebody else has the task since it was claimed.
+    #[must_use]
+    pub(super) fn start(&self, hold: Hold, cancel: &Cancel, on_lease_lost: OnLeaseLost) -> bool {
+        match lock(&self.holds).get_mut(&hold) {
+            Some(entry) if entry.ours => entry.running = Some((cancel.clone(), on_lease_lost)),
+            _ => return false,
         }
         if let Some(reason) = *lock(&self.ending) {
             cancel.cancel(reason);
         }
+        true
     }
 
     /// Notes that its handler has ended.

@@ -65,7 +65,10 @@ async fn run_one(part: &Arc<Part>, claimed: ClaimedTask) {
     let span =
         tracing::info_span!("attempt", task = %id, %kind, attempt = task.attempt, version = task.version);
     let cancel = Cancel::default();
-    part.held.start(hold, cancel.clone(), entry.options.on_lease_lost);
+    if !part.held.start(hold, &cancel, entry.options.on_lease_lost) {
+        tracing::debug!(task = %id, "not run: it was taken away while it waited for a permit");
+        return part.held.remove(hold);
+    }
     if !part.lease_is_current() && entry.options.on_lease_lost == OnLeaseLost::Cancel {
         // It ended since the look above, and whoever cancels by lease may have passed already.
         cancel.cancel(CancelReason::LeaseLost);

@@ -4,6 +4,7 @@ use super::target::{cancelled, cold, expect, pending, set};
 use super::{AdminEdit, Rejected};
 use crate::task::{Action, Change, CompletionChange, Field, State, Target, Task};
 use crate::time::Timestamp;
+use std::time::Duration;
 
 /// Pending and waiting tasks end at once, running ones are flagged, a parent is flagged until its children have ended.
 pub(super) fn cancel(task: &Task, now: Timestamp) -> Result<Action, Rejected> {
@@ -44,7 +45,7 @@ pub(super) fn release(task: &Task, now: Timestamp) -> Result<Action, Rejected> {
     Ok(set(task, pending(task, now)))
 }
 
-/// An ended task runs again. Its give-up time and start deadline move on by the span they had at first.
+/// An ended task runs again. Its give-up time and start deadline are counted anew from then.
 pub(super) fn rerun(
     task: &Task,
     at: Timestamp,
@@ -58,11 +59,12 @@ pub(super) fn rerun(
         return Err(Rejected::ChildrenOpen);
     }
     let at = at.max(now);
-    let moved = |limit: Option<Timestamp>| {
-        limit.map(|limit| at.saturating_add(limit.saturating_since(task.created_at)))
-    };
-    let field = |limit: Option<Timestamp>| limit.map_or(Field::Keep, Field::Set);
-    let (give_up_at, expires_at) = (moved(task.settings.give_up_at), moved(task.settings.expires_at));
+    let anew = |span: Option<Duration>| span.map(|span| at.saturating_add(span));
+    let field = |limit: Option<Timestamp>| limit.map_or(Field::Clear, Field::Set);
+    let (give_up_at, expires_at) = (
+        anew(task.settings.give_up_after),
+        anew(task.settings.expires_after),
+    );
     let cold = cold(|cold| {
         cold.reruns = Some(task.reruns.saturating_add(1));
         cold.output = Field::Clear;

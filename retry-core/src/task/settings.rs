@@ -14,12 +14,16 @@ pub struct Settings {
     pub max_attempts: Option<u32>,
     /// The time after which a failure is final.
     pub give_up_at: Option<Timestamp>,
+    /// The span from which `give_up_at` was counted: a rerun counts it anew.
+    pub give_up_after: Option<Duration>,
     /// How long a rescued task waits before it is due again (half to whole, by jitter).
     pub rescue_delay: Duration,
     /// Consecutive lost leases after which the task fails; none = unlimited.
     pub crash_budget: Option<u32>,
     /// The start deadline: in the first step no attempt begins after it, a retry neither; the task is cancelled.
     pub expires_at: Option<Timestamp>,
+    /// The span from which `expires_at` was counted: a rerun counts it anew.
+    pub expires_after: Option<Duration>,
     /// How long one attempt may take before a rescuer takes the task away from its worker.
     pub deadline_after: Option<Duration>,
     /// What happens when a wait reaches its deadline.
@@ -44,9 +48,11 @@ impl Default for Settings {
         Self {
             max_attempts: Some(Self::DEFAULT_MAX_ATTEMPTS),
             give_up_at: None,
+            give_up_after: None,
             rescue_delay: Self::DEFAULT_RESCUE_DELAY,
             crash_budget: Some(Self::DEFAULT_CRASH_BUDGET),
             expires_at: None,
+            expires_after: None,
             deadline_after: None,
             on_wait_deadline: OnWaitDeadline::default(),
             on_failed_children: FailedChildren::default(),
