@@ -9,6 +9,7 @@ pub mod laws;
 pub mod model;
 pub mod mutants;
 pub mod runner;
+pub mod sim;
 pub mod verdict;
 
 pub use harness::{Capabilities, Harness, Instance, Skip};

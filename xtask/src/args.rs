@@ -11,6 +11,10 @@ The project's own tool.
     cargo xtask ci --list          list the steps
     cargo xtask tidy               check the source tree only
     cargo xtask tidy --list        list the checks
+    cargo xtask sim [OPTION …]     simulate clients and workers on a failing store ; `sim help` lists the options
+    cargo xtask sim-mutants [NAME …]
+                                   check that the simulation catches each mutant of the engine
+    cargo xtask torture [OPTION …] kill, stop and cut off real processes on one store; `torture help` lists the options
     cargo xtask --help             print this";
 
 /// What the user asked for.
@@ -29,6 +33,21 @@ pub(crate) enum Command {
     },
     /// Run the tidy checks.
     Tidy,
+    /// Run the simulator with these words.
+    Sim {
+        /// What the simulator is told.
+        words: Vec<String>,
+    },
+    /// Torture a store with these words.
+    Torture {
+        /// What the torture is told.
+        words: Vec<String>,
+    },
+    /// Run the simulator on mutants of the engine.
+    SimMutants {
+        /// Names of the mutants; empty means all.
+        only: Vec<String>,
+    },
 }
 
 /// Reads the words after the program's name.
@@ -45,9 +64,16 @@ pub(crate) fn parse(words: impl IntoIterator<Item = String>) -> Result<Command, 
         ["ci", rest @ ..] => parse_only(rest),
         ["tidy"] => Ok(Command::Tidy),
         ["tidy", "--list"] => Ok(Command::ListChecks),
+        ["sim", rest @ ..] => Ok(Command::Sim { words: owned(rest) }),
+        ["torture", rest @ ..] => Ok(Command::Torture { words: owned(rest) }),
+        ["sim-mutants", rest @ ..] => Ok(Command::SimMutants { only: owned(rest) }),
         ["tidy", rest @ ..] => Err(format!("`tidy` does not know `{}`", rest.join(" "))),
         [other, ..] => Err(format!("there is no command `{other}`")),
     }
+}
+
+fn owned(words: &[&str]) -> Vec<String> {
+    words.iter().map(|word| (*word).to_owned()).collect()
 }
 
 fn parse_only(mut words: &[&str]) -> Result<Command, String> {
@@ -88,6 +114,11 @@ mod tests {
         assert_eq!(parsed("ci --list"), Ok(Command::ListSteps));
         assert_eq!(parsed("tidy"), Ok(Command::Tidy));
         assert_eq!(parsed("tidy --list"), Ok(Command::ListChecks));
+        let words = vec!["--seed".to_owned(), "0x1".to_owned()];
+        assert_eq!(parsed("sim --seed 0x1"), Ok(Command::Sim { words }));
+        let words = vec!["--quick".to_owned()];
+        assert_eq!(parsed("torture --quick"), Ok(Command::Torture { words }));
+        assert_eq!(parsed("sim-mutants"), Ok(Command::SimMutants { only: vec![] }));
         assert_eq!(parsed("--help"), Ok(Command::Help));
         assert_eq!(parsed("ci --help"), Ok(Command::Help));
     }

@@ -9,7 +9,9 @@ mod clock;
 mod gate;
 mod process;
 mod root;
+mod sim;
 mod tidy;
+mod torture;
 
 use std::process::ExitCode;
 
@@ -38,6 +40,9 @@ fn main() -> ExitCode {
             true
         }
         Command::Ci { only } => gate::run(&root, &only),
+        Command::Sim { words } => told(sim::simulate(&root, &words)),
+        Command::Torture { words } => told(torture::torture(&root, &words)),
+        Command::SimMutants { only } => told(sim::mutants(&root, &only)),
         Command::Tidy => match tidy::run(&root) {
             Ok(()) => true,
             Err(message) => {
@@ -51,4 +56,11 @@ fn main() -> ExitCode {
     } else {
         ExitCode::FAILURE
     }
+}
+
+/// Prints what failed; whether nothing did.
+fn told(result: Result<(), String>) -> bool {
+    result
+        .inspect_err(|message| eprintln!("xtask: {message}"))
+        .is_ok()
 }

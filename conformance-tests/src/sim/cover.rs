@@ -1,0 +1,105 @@
+//! What a run of many histories must have hit at least once, so that a green run means something.
+
+use std::collections::BTreeMap;
+
+macro_rules! sometimes {
+    ($($variant:ident $text:literal,)*) => {
+        /// Something that must happen sometimes.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum Sometimes {
+            $(#[doc = $text] $variant,)*
+        }
+
+        impl Sometimes {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$variant,)*];
+
+            /// What happened.
+            #[must_use]
+            pub const fn text(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $text,)*
+                }
+            }
+        }
+    };
+}
+
+sometimes! {
+    Delayed "a call took time",
+    Rejected "a call was rejected",
+    UnknownBefore "a call failed with an unknown outcome, unwritten",
+    UnknownAfter "a call failed with an unknown outcome, written",
+    Partial "an exchange was written in part",
+    Hung "a reply was lost",
+    Late "a call was written after its error",
+    Outage "the store was away",
+    PowerCut "the store lost unsynced writes",
+    ClockStep "the store's clock stepped",
+    HintLost "a wake-up was lost",
+    HintDoubled "a wake-up was doubled",
+    Crash "a worker crashed",
+    Frozen "a worker was frozen",
+    FrozenPastLease "a worker was frozen beyond its lease",
+    Restarted "a worker shut down gracefully",
+    Skewed "a worker's clock stepped",
+    Succeeded "an attempt succeeded",
+    Failed "an attempt failed",
+    FailedForGood "an attempt failed for good",
+    Snoozed "an attempt snoozed",
+    Continued "an attempt continued later",
+    Waited "an attempt waited",
+    SplitUp "an attempt split",
+    Dropped "a handler's future was dropped",
+    Cancelled "a running handler was cancelled",
+    HandedBack "a claimed task was handed back unrun",
+    LeaseLost "a lease was lost",
+    DeadlinePassed "a deadline passed",
+    Expired "a task expired",
+    WaitDeadline "a wait reached its deadline",
+    EarlyCompletion "a completion came early",
+    Checkpoint "progress was stored",
+    CheckpointRefused "progress was refused: the lease was gone",
+    FallbackRan "a fallback ran",
+    EndSucceeded "a task succeeded",
+    EndFailed "a task failed",
+    EndCancelled "a task was cancelled",
+    Rerun "a task was rerun",
+    Deleted "a task was deleted",
+    Duplicate "an enqueue met a duplicate",
+    SessionLost "a worker learned that its session is lost",
+    Overlap "two runs of one task overlapped after a lost lease",
+}
+
+/// How often each of them happened.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Coverage(BTreeMap<Sometimes, u64>);
+
+impl Coverage {
+    pub(super) fn hit(&mut self, what: Sometimes) {
+        *self.0.entry(what).or_default() += 1;
+    }
+
+    /// Adds the counts of another history.
+    pub fn add(&mut self, other: &Self) {
+        for (what, n) in &other.0 {
+            *self.0.entry(*what).or_default() += n;
+        }
+    }
+
+    /// How often it happened.
+    #[must_use]
+    pub fn of(&self, what: Sometimes) -> u64 {
+        self.0.get(&what).copied().unwrap_or(0)
+    }
+
+    /// What never happened.
+    #[must_use]
+    pub fn missing(&self) -> Vec<Sometimes> {
+        Sometimes::ALL
+            .iter()
+            .copied()
+            .filter(|what| self.of(*what) == 0)
+            .collect()
+    }
+}

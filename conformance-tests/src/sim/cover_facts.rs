@@ -1,0 +1,106 @@
+//! Notes what a history hits.
+
+use retry_core::task::{Action, State};
+
+use super::cover::Sometimes as S;
+use super::fact::{Answer, By, Fact, How};
+use super::facts::Facts;
+
+pub(super) fn note(fact: &Fact<'_>, facts: &mut Facts) {
+    match fact {
+        Fact::Answered {
+            answer: Answer::SessionLost,
+            ..
+        } => facts.cover.hit(S::SessionLost),
+        Fact::Started { run } => {
+            if run.fallback {
+                facts.cover.hit(S::FallbackRan);
+            }
+            if facts.active_runs().any(|other| other.id == run.id) {
+                facts.cover.hit(S::Overlap);
+            }
+        }
+        Fact::Ended { run, how } => {
+            facts.cover.hit(match how {
+                How::Succeeded => S::Succeeded,
+                How::Failed => S::Failed,
+                How::FailedForGood => S::FailedForGood,
+                How::Snoozed => S::Snoozed,
+                How::Continued => S::Continued,
+                How::Waits => S::Waited,
+                How::Splits => S::SplitUp,
+                How::Dropped => S::Dropped,
+            });
+            if run.cancelled {
+                facts.cover.hit(S::Cancelled);
+            }
+        }
+        Fact::Checkpointed { stored, .. } => {
+            facts.cover.hit(if *stored {
+                S::Checkpoint
+            } else {
+                S::CheckpointRefused
+            });
+        }
+        Fact::Enqueued { new: false, .. } => facts.cover.hit(S::Duplicate),
+        Fact::Changed { .. } => changed(fact, facts),
+        _ => {}
+    }
+}
+
+fn changed(fact: &Fact<'_>, facts: &mut Facts) {
+    let Fact::Changed {
+        by: By::Edit { edit, .. },
+        before: Some(before),
+        after,
+    } = fact
+    else {
+        return;
+    };
+    let Some(after) = after else {
+        return facts.cover.hit(S::Deleted);
+    };
+    let (was, is) = (&before.task, &after.task);
+    let unrun = before
+        .claim
+        .is_some_and(|claim| facts.runs_under(was.id, claim.version).next().is_none());
+    if matches!(edit.action, Action::StoreCompletion(_)) {
+        facts.cover.hit(S::EarlyCompletion);
+    }
+    if is.reruns > was.reruns {
+        facts.cover.hit(S::Rerun);
+    }
+    if let Action::Set(change) = &edit.action
+        && let Some(failure) = &change.to.failure
+    {
+        if failure.error.as_str().contains("lease was lost") {
+            facts.cover.hit(S::LeaseLost);
+        } else if failure.error.as_str().contains("overran") {
+            facts.cover.hit(S::DeadlinePassed);
+        }
+    }
+    match (was.state, is.state) {
+        (State::Running, State::Pending) if unrun && is.attempt < was.attempt => {
+            facts.cover.hit(S::HandedBack)
+        }
+        (State::Waiting, State::Pending | State::Failed)
+            if was.alarm_at.is_some_and(|at| at.as_millis() <= facts.store_now) =>
+        {
+            facts.cover.hit(S::WaitDeadline);
+        }
+        (_, State::Succeeded) if !was.state.is_final() => facts.cover.hit(S::EndSucceeded),
+        (_, State::Failed) if !was.state.is_final() => facts.cover.hit(S::EndFailed),
+        (from, State::Cancelled) if !from.is_final() => {
+            let expired = is
+                .settings
+                .expires_at
+                .is_some_and(|at| at.as_millis() <= facts.store_now + 1);
+            facts.cover.hit(if expired && !was.cancel_requested {
+                S::Expired
+            } else {
+                S::EndCancelled
+            });
+        }
+        _ => {}
+    }
+}

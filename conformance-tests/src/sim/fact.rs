@@ -1,0 +1,210 @@
+//! What happens in a world, as its invariants see it.
+
+use retry_core::clock::Monotonic;
+use retry_core::executor::Ctx;
+use retry_core::id::{SessionId, TaskId};
+use retry_core::store::{ClaimRequest, Took};
+use retry_core::task::{Edit, State, Task, WaitToken};
+
+use super::exec::HostId;
+use super::script::KindOf;
+
+/// One life of a host: a crash or a restart begins the next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Who {
+    pub(super) host: HostId,
+    pub(super) life: u32,
+}
+
+/// The methods of a store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) enum Op {
+    Insert,
+    Exchange,
+    Open,
+    Renew,
+    Close,
+    Sessions,
+    Expired,
+    Get,
+    List,
+    Count,
+    Purge,
+    SetQueue,
+    Queues,
+    Time,
+}
+
+/// How a call ended for its caller.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Answer {
+    Good,
+    /// A renewal of a lost session, or a claim for one.
+    SessionLost,
+    Rejected,
+    Unknown,
+}
+
+impl Answer {
+    pub(super) const fn failed(self) -> bool {
+        matches!(self, Self::Rejected | Self::Unknown)
+    }
+}
+
+/// Who holds a running task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Claim {
+    pub(super) who: Option<Who>,
+    pub(super) session: SessionId,
+    pub(super) version: u64,
+    /// Its cancel was requested before it was claimed.
+    pub(super) flagged: bool,
+}
+
+/// A stored task.
+#[derive(Debug, Clone)]
+pub(super) struct Row {
+    pub(super) task: Task,
+    pub(super) script: Option<usize>,
+    /// The last claim.
+    pub(super) claim: Option<Claim>,
+    /// When its cancel was requested.
+    pub(super) flagged_at: Option<Monotonic>,
+}
+
+/// How a handler ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum How {
+    Succeeded,
+    Failed,
+    FailedForGood,
+    Snoozed,
+    Continued,
+    Waits,
+    Splits,
+    /// Its future was dropped.
+    Dropped,
+}
+
+/// One run of a handler.
+#[derive(Debug, Clone)]
+pub(super) struct Run {
+    pub(super) index: usize,
+    pub(super) who: Who,
+    pub(super) id: TaskId,
+    pub(super) version: u64,
+    pub(super) kind: KindOf,
+    pub(super) queue: String,
+    pub(super) attempt: u32,
+    pub(super) fallback: bool,
+    pub(super) started_at: Monotonic,
+    /// The session that its worker knew of when it started.
+    pub(super) session: Option<SessionId>,
+    pub(super) ctx: Ctx,
+    pub(super) ended: Option<How>,
+    /// Its cancellation had fired when it ended.
+    pub(super) cancelled: bool,
+}
+
+/// What changed a stored task.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum By<'a> {
+    Insert,
+    Edit {
+        who: Who,
+        edit: &'a Edit,
+        took: Took,
+    },
+    /// A child's end, an inserted child, a duplicate that replaced parts.
+    Effect,
+    Claim,
+    Purge,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Fact<'a> {
+    /// A call leaves its host.
+    Sent {
+        who: Who,
+        op: Op,
+        edits: &'a [Edit],
+        claims: &'a [ClaimRequest],
+        mark: bool,
+    },
+    /// A call ended for its caller.
+    Answered {
+        who: Who,
+        op: Op,
+        sent: Monotonic,
+        answer: Answer,
+        nonces: &'a [u64],
+        session: Option<SessionId>,
+    },
+    /// A stored task changed; absent is not stored.
+    Changed {
+        by: By<'a>,
+        before: Option<&'a Row>,
+        after: Option<&'a Row>,
+    },
+    Opened {
+        who: Who,
+        session: SessionId,
+    },
+    Closed {
+        who: Who,
+        session: SessionId,
+        holds: usize,
+    },
+    Started {
+        run: &'a Run,
+    },
+    Ended {
+        run: &'a Run,
+        how: How,
+    },
+    /// A handler was told how its checkpoint ended; on success with the version after it.
+    Checkpointed {
+        id: TaskId,
+        version: u64,
+        stored: bool,
+    },
+    /// An enqueue was acknowledged; `new`: as a task of its own.
+    Enqueued {
+        id: TaskId,
+        new: bool,
+    },
+    /// An enqueue failed, and certainly nothing was written.
+    Refused {
+        script: usize,
+    },
+    /// A completion was acknowledged.
+    Completed {
+        token: WaitToken,
+        reruns: u32,
+    },
+    /// Nothing can happen before time moves on.
+    Quiet,
+    /// Every task has ended and every worker idles.
+    Drained,
+}
+
+/// The part of an id that differs within a history.
+pub(super) fn short(id: TaskId) -> u64 {
+    let bytes = id.to_bytes();
+    let half = |range: std::ops::Range<usize>| {
+        bytes[range]
+            .iter()
+            .fold(0_u64, |sum, byte| (sum << 8) | u64::from(*byte))
+    };
+    half(0..8) ^ half(8..16).rotate_left(17)
+}
+
+pub(super) fn name(id: TaskId) -> String {
+    format!("task {:08x}", short(id) & 0xffff_ffff)
+}
+
+impl Row {
+    pub(super) fn is(&self, state: State) -> bool {
+        self.task.state == state
+    }
+}

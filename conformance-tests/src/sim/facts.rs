@@ -1,0 +1,293 @@
+//! Everything that is known about a history so far. Updated by each fact after the invariants have seen it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use retry_core::clock::Monotonic;
+use retry_core::id::{SessionId, TaskId};
+use retry_core::task::{Action, State};
+
+use super::config::Config;
+use super::cover::Coverage;
+use super::fact::{Answer, By, Fact, How, Op, Row, Run, Who};
+
+/// A session, as the store has it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct SessionFact {
+    pub(super) who: Who,
+    pub(super) lost: bool,
+}
+
+/// A worker's host.
+#[derive(Debug, Clone, Default)]
+pub(super) struct HostFact {
+    pub(super) life: u32,
+    pub(super) up: bool,
+    pub(super) stopping: bool,
+    pub(super) paused: bool,
+    pub(super) started_at: Monotonic,
+    /// The session that the worker knows of, until it learns that it is lost.
+    pub(super) session: Option<SessionId>,
+    /// When the lease ends on the worker's own count.
+    pub(super) lease_end: Monotonic,
+    /// When the last successful renewal was sent.
+    pub(super) renewed: Option<Monotonic>,
+    pub(super) last_failed: Option<Monotonic>,
+    /// Calls of this life that failed or were given up.
+    pub(super) failures: u64,
+    /// Calls, and things that call for one, in this second and the one before.
+    pub(super) calls: Window,
+    pub(super) work: Window,
+    pub(super) futures: usize,
+}
+
+/// A count per virtual second.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Window {
+    second: u64,
+    now: u64,
+    before: u64,
+}
+
+impl Window {
+    fn add(&mut self, at: Monotonic) {
+        let second = at.since_start().as_secs();
+        if second != self.second {
+            self.before = if second == self.second + 1 { self.now } else { 0 };
+            (self.second, self.now) = (second, 0);
+        }
+        self.now += 1;
+    }
+
+    /// What was counted in the second of `at`, and in that and the one before it.
+    pub(super) fn counts(self, at: Monotonic) -> (u64, u64) {
+        let second = at.since_start().as_secs();
+        if second == self.second {
+            (self.now, self.now + self.before)
+        } else if second == self.second + 1 {
+            (0, self.now)
+        } else {
+            (0, 0)
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Facts {
+    pub(super) config: Config,
+    pub(super) now: Monotonic,
+    /// The store's clock.
+    pub(super) store_now: i64,
+    /// How far a worker's reading of the store's clock may be ahead of it.
+    pub(super) ahead_ms: i64,
+    pub(super) rows: BTreeMap<TaskId, Row>,
+    pub(super) gone: BTreeSet<TaskId>,
+    pub(super) scripts: BTreeSet<usize>,
+    pub(super) sessions: BTreeMap<SessionId, SessionFact>,
+    pub(super) hosts: Vec<HostFact>,
+    pub(super) runs: Vec<Run>,
+    pub(super) runs_of: BTreeMap<(TaskId, u64), Vec<usize>>,
+    pub(super) active: Vec<usize>,
+    pub(super) starts: BTreeMap<TaskId, u32>,
+    pub(super) checkpoints: BTreeSet<(TaskId, u64)>,
+    pub(super) acknowledged: BTreeSet<TaskId>,
+    pub(super) refused: BTreeSet<usize>,
+    pub(super) completed: BTreeSet<(TaskId, u32, u32)>,
+    pub(super) unknown_nonces: BTreeSet<u64>,
+    /// The store lost writes: promises about what was acknowledged before do not hold.
+    pub(super) power_cut: bool,
+    pub(super) stepped_back: bool,
+    pub(super) cover: Coverage,
+}
+
+impl Facts {
+    pub(super) fn new(config: Config, hosts: usize) -> Self {
+        Self {
+            now: Monotonic::default(),
+            store_now: 0,
+            ahead_ms: i64::try_from(config.rates.latency_ms).unwrap_or(0) + 1,
+            rows: BTreeMap::new(),
+            gone: BTreeSet::new(),
+            scripts: BTreeSet::new(),
+            sessions: BTreeMap::new(),
+            hosts: vec![HostFact::default(); hosts],
+            runs: Vec::new(),
+            runs_of: BTreeMap::new(),
+            active: Vec::new(),
+            starts: BTreeMap::new(),
+            checkpoints: BTreeSet::new(),
+            acknowledged: BTreeSet::new(),
+            refused: BTreeSet::new(),
+            completed: BTreeSet::new(),
+            unknown_nonces: BTreeSet::new(),
+            power_cut: false,
+            stepped_back: false,
+            cover: Coverage::default(),
+            config,
+        }
+    }
+
+    pub(super) fn lease(&self) -> Duration {
+        Duration::from_millis(self.config.fleet.lease_ms)
+    }
+
+    /// Whether a host is a worker's, and this its present life.
+    pub(super) fn lives(&self, who: Who) -> bool {
+        who.host < self.config.fleet.workers
+            && self.hosts[who.host].life == who.life
+            && self.hosts[who.host].up
+    }
+
+    pub(super) fn is_live_session(&self, id: SessionId) -> bool {
+        self.sessions.get(&id).is_some_and(|session| !session.lost)
+    }
+
+    /// The runs of the task under this claim.
+    pub(super) fn runs_under(&self, id: TaskId, version: u64) -> impl Iterator<Item = &Run> {
+        self.runs_of
+            .get(&(id, version))
+            .into_iter()
+            .flatten()
+            .map(|index| &self.runs[*index])
+    }
+
+    pub(super) fn active_runs(&self) -> impl Iterator<Item = &Run> {
+        self.active.iter().map(|index| &self.runs[*index])
+    }
+
+    /// Takes note of a fact.
+    pub(super) fn update(&mut self, fact: &Fact<'_>) {
+        match fact {
+            Fact::Sent { who, .. } => self.hosts[who.host].calls.add(self.now),
+            Fact::Answered {
+                who,
+                op,
+                sent,
+                answer,
+                nonces,
+                session,
+            } => {
+                self.answered(*who, *op, *sent, *answer, *session);
+                match answer {
+                    Answer::Unknown => self.unknown_nonces.extend(nonces.iter()),
+                    // The next exchange is a new one that carries the same edits.
+                    _ => self.unknown_nonces.retain(|nonce| !nonces.contains(nonce)),
+                }
+            }
+            Fact::Changed { by, before, after } => self.changed(by, *before, *after),
+            Fact::Opened { who, session } => {
+                self.sessions.insert(
+                    *session,
+                    SessionFact {
+                        who: *who,
+                        lost: false,
+                    },
+                );
+            }
+            Fact::Closed { .. } | Fact::Quiet | Fact::Drained => {}
+            Fact::Started { run } => self.started(run),
+            Fact::Ended { run, how } => self.ended(run.index, *how, run.cancelled),
+            Fact::Checkpointed { .. } => {}
+            Fact::Enqueued { id, .. } => {
+                self.acknowledged.insert(*id);
+            }
+            Fact::Refused { script } => {
+                self.refused.insert(*script);
+            }
+            Fact::Completed { token, reruns } => {
+                self.completed.insert((token.task, token.step, *reruns));
+            }
+        }
+    }
+
+    fn answered(&mut self, who: Who, op: Op, sent: Monotonic, answer: Answer, session: Option<SessionId>) {
+        let (now, lease) = (self.now, self.lease());
+        let host = &mut self.hosts[who.host];
+        if host.life != who.life {
+            return;
+        }
+        let watched = matches!(op, Op::Exchange | Op::Open | Op::Renew | Op::Expired | Op::List);
+        match (op, answer) {
+            (_, Answer::Rejected | Answer::Unknown) => {
+                host.failures += 1;
+                if watched {
+                    host.last_failed = Some(now);
+                }
+            }
+            (Op::Open, Answer::Good) => {
+                (host.session, host.lease_end, host.renewed) = (session, sent + lease, None);
+            }
+            (Op::Renew, Answer::Good) if host.session == session => {
+                (host.lease_end, host.renewed) = (sent + lease, Some(sent));
+            }
+            (Op::Renew | Op::Exchange, Answer::SessionLost) if host.session == session => host.session = None,
+            _ => {}
+        }
+    }
+
+    fn changed(&mut self, by: &By<'_>, before: Option<&Row>, after: Option<&Row>) {
+        match (before, after) {
+            (_, Some(row)) => {
+                if before.is_none() && self.gone.contains(&row.task.id) {
+                    self.forget(row.task.id);
+                }
+                let mut row = row.clone();
+                if row.task.cancel_requested && row.flagged_at.is_none() {
+                    row.flagged_at = Some(self.now);
+                }
+                self.scripts.extend(row.script);
+                self.note_work();
+                if let (By::Edit { edit, .. }, Some(State::Running), State::Running) =
+                    (by, before.map(|row| row.task.state), row.task.state)
+                    && matches!(edit.action, Action::Set(_))
+                {
+                    self.checkpoints.insert((row.task.id, row.task.version));
+                }
+                self.rows.insert(row.task.id, row);
+            }
+            (Some(row), None) => {
+                self.note_work();
+                self.rows.remove(&row.task.id);
+                self.gone.insert(row.task.id);
+            }
+            (None, None) => {}
+        }
+    }
+
+    /// A deleted task that a late insert brings back has nothing to do with its first life (law 1).
+    fn forget(&mut self, id: TaskId) {
+        self.runs_of.retain(|(other, _), _| *other != id);
+        self.completed.retain(|(other, _, _)| *other != id);
+        self.checkpoints.retain(|(other, _)| *other != id);
+    }
+
+    /// A caller went away before the answer.
+    pub(super) fn given_up(&mut self, who: Who) {
+        let host = &mut self.hosts[who.host];
+        host.failures += u64::from(host.life == who.life);
+    }
+
+    /// A change is a reason for every worker to call the store.
+    fn note_work(&mut self) {
+        let now = self.now;
+        self.hosts.iter_mut().for_each(|host| host.work.add(now));
+    }
+
+    fn started(&mut self, run: &Run) {
+        *self.starts.entry(run.id).or_default() += 1;
+        self.runs_of
+            .entry((run.id, run.version))
+            .or_default()
+            .push(run.index);
+        self.active.push(run.index);
+        self.runs.push(run.clone());
+    }
+
+    fn ended(&mut self, index: usize, how: How, cancelled: bool) {
+        self.active.retain(|active| *active != index);
+        let run = &mut self.runs[index];
+        (run.ended, run.cancelled) = (Some(how), cancelled);
+        let now = self.now;
+        self.hosts[run.who.host].work.add(now);
+    }
+}

@@ -1,0 +1,35 @@
+//! When a worker's lease ends on its own count, its handlers have been told, whatever the store does meanwhile.
+
+use crate::sim::fact::{Fact, name};
+use crate::sim::facts::Facts;
+use crate::sim::script::KindOf;
+
+pub(super) fn check(fact: &Fact<'_>, facts: &Facts) -> Result<(), String> {
+    let Fact::Quiet = fact else { return Ok(()) };
+    for run in facts.active_runs() {
+        let host = &facts.hosts[run.who.host];
+        if run.kind == KindOf::Stays || host.paused || !facts.lives(run.who) || run.ctx.is_cancelled() {
+            continue;
+        }
+        // After a power cut one worker can be given the same version twice; it knows the later run only.
+        let same = |other: &&crate::sim::fact::Run| other.id == run.id && other.version == run.version;
+        if facts.power_cut && facts.runs.iter().filter(same).count() > 1 {
+            continue;
+        }
+        let other = host.session.is_none() || host.session != run.session;
+        if other || facts.now >= host.lease_end {
+            let late = facts.now.saturating_since(host.lease_end);
+            let why = if other {
+                "its session is lost"
+            } else {
+                "its lease has ended"
+            };
+            return Err(format!(
+                "host {} goes on with {} though {why}, {late:?} ago",
+                run.who.host,
+                name(run.id)
+            ));
+        }
+    }
+    Ok(())
+}

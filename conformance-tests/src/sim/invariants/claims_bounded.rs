@@ -1,0 +1,43 @@
+//! A worker that knows what it holds holds no more than it may run and prefetch.
+
+use retry_core::task::State;
+
+use crate::sim::fact::{By, Fact};
+use crate::sim::facts::Facts;
+
+pub(super) fn check(fact: &Fact<'_>, facts: &Facts) -> Result<(), String> {
+    let Fact::Changed {
+        by: By::Claim,
+        after: Some(after),
+        ..
+    } = fact
+    else {
+        return Ok(());
+    };
+    let Some(claim) = after.claim else { return Ok(()) };
+    let Some(who) = claim.who.filter(|who| knows(*who, facts)) else {
+        return Ok(());
+    };
+    let busy = |row: &&crate::sim::fact::Row| {
+        let held = row.is(State::Running) && row.claim.is_some_and(|held| held.session == claim.session);
+        let version = row.claim.map_or(0, |held| held.version);
+        let ended = || {
+            facts
+                .runs_under(row.task.id, version)
+                .any(|run| run.ended.is_some())
+        };
+        held && row.task.id != after.task.id && !ended()
+    };
+    let held = 1 + facts.rows.values().filter(busy).count();
+    let most = facts.config.fleet.concurrency + facts.config.fleet.prefetch;
+    if held > most && !facts.power_cut {
+        return Err(format!("host {} holds {held} tasks of at most {most}", who.host));
+    }
+    Ok(())
+}
+
+/// Whether no call of this life failed or was given up.
+fn knows(who: crate::sim::fact::Who, facts: &Facts) -> bool {
+    let host = &facts.hosts[who.host];
+    facts.lives(who) && host.failures == 0
+}

@@ -1,0 +1,32 @@
+//! A fallback runs only in an attempt above its threshold, after the primary of the same attempt failed.
+
+use crate::sim::fact::{Fact, How, name};
+use crate::sim::facts::Facts;
+use crate::sim::script::FALLBACK_ABOVE;
+
+pub(super) fn check(fact: &Fact<'_>, facts: &Facts) -> Result<(), String> {
+    let Fact::Started { run } = fact else {
+        return Ok(());
+    };
+    if !run.fallback {
+        return Ok(());
+    }
+    if run.attempt <= FALLBACK_ABOVE {
+        return Err(format!(
+            "the fallback of {} runs in attempt {}",
+            name(run.id),
+            run.attempt
+        ));
+    }
+    let failed = |how| matches!(how, Some(How::Failed | How::FailedForGood));
+    if facts
+        .runs_under(run.id, run.version)
+        .any(|primary| failed(primary.ended))
+    {
+        return Ok(());
+    }
+    Err(format!(
+        "the fallback of {} runs though the primary did not fail",
+        name(run.id)
+    ))
+}

@@ -1,0 +1,20 @@
+//! A worker has a bounded number of futures: its loops and one per permit.
+
+use crate::sim::fact::Fact;
+use crate::sim::facts::Facts;
+
+/// Four loops, and the shutdown of the life before.
+const FIXED: usize = 6;
+
+pub(super) fn check(fact: &Fact<'_>, facts: &Facts) -> Result<(), String> {
+    let Fact::Quiet = fact else { return Ok(()) };
+    let most = FIXED + facts.config.fleet.concurrency;
+    let hosts = facts.hosts.iter().take(facts.config.fleet.workers);
+    match hosts.enumerate().find(|(_, host)| host.futures > most) {
+        Some((host, fact)) => Err(format!(
+            "host {host} has {} futures of at most {most}",
+            fact.futures
+        )),
+        None => Ok(()),
+    }
+}

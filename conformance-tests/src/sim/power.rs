@@ -1,0 +1,94 @@
+//! Power cuts: the writes of a store are kept, and those that were synced are done again.
+
+use retry_core::id::SessionId;
+use retry_core::name::Queue;
+use retry_core::store::{
+    ClaimRequest, ExpiredRequest, MemoryStore, Page, QueueSetting, SessionInfo, TaskFilter, TaskStore as _,
+};
+use retry_core::task::{Edit, NewTask};
+use retry_core::time::Timestamp;
+
+use super::cover::Sometimes;
+use super::fact::Row;
+use super::server::{Server, done};
+use super::shared::Shared;
+
+/// A write, kept to be done again after a power cut.
+#[derive(Debug, Clone)]
+pub(super) enum Write {
+    Insert(Vec<NewTask>, Timestamp),
+    Edit(Box<Edit>, Timestamp),
+    Claim(Box<ClaimRequest>, Timestamp),
+    Open(Box<SessionInfo>, Timestamp, Timestamp),
+    Renew(SessionId, Timestamp, Timestamp),
+    Close(SessionId),
+    Expired(ExpiredRequest, Timestamp),
+    Purge(Timestamp, usize),
+    SetQueue(Queue, QueueSetting),
+}
+
+impl Server {
+    /// All writes so far survive a power cut.
+    pub(super) fn sync(&self) {
+        let mut state = self.state();
+        state.synced = state.log.len();
+    }
+
+    /// Loses what was not synced.
+    pub(super) fn power_cut(&self, shared: &Shared) {
+        let store = {
+            let mut state = self.state();
+            let synced = state.synced;
+            if state.log.len() == synced {
+                return;
+            }
+            state.log.truncate(synced);
+            state.store = MemoryStore::with_clock(std::sync::Arc::new(self.clock.clone()));
+            let store = state.store.clone();
+            for write in &state.log {
+                redo(&store, write);
+            }
+            store
+        };
+        shared.hit(Sometimes::PowerCut);
+        let listed = done(store.list(&TaskFilter::default(), &Page::first(1_000))).unwrap_or_default();
+        shared.facts(|facts| {
+            facts.power_cut = true;
+            let before = std::mem::take(&mut facts.rows);
+            for summary in listed.tasks {
+                let (id, known) = (summary.task.id, before.get(&summary.task.id));
+                let version = summary.task.version;
+                let row = Row {
+                    script: known.and_then(|row| row.script),
+                    claim: known
+                        .and_then(|row| row.claim)
+                        .filter(|claim| claim.version <= version),
+                    flagged_at: known
+                        .and_then(|row| row.flagged_at)
+                        .filter(|_| summary.task.cancel_requested),
+                    task: summary.task,
+                };
+                facts.rows.insert(id, row);
+            }
+            facts
+                .gone
+                .extend(before.into_keys().filter(|id| !facts.rows.contains_key(id)));
+        });
+        self.refresh_sessions(shared);
+    }
+}
+
+fn redo(store: &MemoryStore, write: &Write) {
+    // What failed at first fails again, without a trace.
+    match write {
+        Write::Insert(tasks, now) => drop(done(store.insert(tasks, *now))),
+        Write::Edit(edit, now) => drop(done(store.exchange(std::slice::from_ref(edit), &[], *now))),
+        Write::Claim(claim, now) => drop(done(store.exchange(&[], std::slice::from_ref(claim), *now))),
+        Write::Open(info, until, now) => drop(done(store.open_session(info, *until, *now))),
+        Write::Renew(id, until, now) => drop(done(store.renew(*id, *until, *now))),
+        Write::Close(id) => drop(done(store.close_session(*id))),
+        Write::Expired(request, now) => drop(done(store.expired(request, *now))),
+        Write::Purge(now, limit) => drop(done(store.purge(*now, *limit))),
+        Write::SetQueue(queue, setting) => drop(done(store.set_queue(queue, *setting))),
+    }
+}

@@ -1,0 +1,138 @@
+//! What all parts of a world share.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use retry_core::clock::{Clock as _, ManualClock, Monotonic};
+
+use super::cover::Sometimes;
+use super::exec::Exec;
+use super::fact::Fact;
+use super::facts::Facts;
+use super::invariants;
+use super::rng::Rng;
+use super::server::Server;
+use super::trace::Trace;
+
+/// A promise that a history broke.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
+    /// The invariant.
+    pub invariant: &'static str,
+    /// What was seen.
+    pub text: String,
+}
+
+pub(super) struct Shared {
+    pub(super) clock: ManualClock,
+    pub(super) exec: Exec,
+    pub(super) server: Server,
+    judge: Mutex<Judge>,
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Shared")
+    }
+}
+
+struct Judge {
+    facts: Facts,
+    trace: Trace,
+    violation: Option<Violation>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Shared {
+    pub(super) fn new(facts: Facts, exec: Exec, keep_lines: bool, rng: Rng) -> Arc<Self> {
+        let clock = ManualClock::new();
+        let server = Server::new(clock.skewed(0), facts.config.features, rng);
+        let judge = Judge {
+            facts,
+            trace: Trace::new(keep_lines),
+            violation: None,
+        };
+        Arc::new(Self {
+            clock,
+            exec,
+            server,
+            judge: Mutex::new(judge),
+        })
+    }
+
+    /// Tells what happened: the trace grows, every invariant looks, the facts are updated.
+    pub(super) fn tell(&self, fact: Fact<'_>) {
+        let mut judge = lock(&self.judge);
+        let judge = &mut *judge;
+        judge.facts.now = self.clock.monotonic();
+        judge.facts.store_now = self.server.now().as_millis();
+        if !matches!(fact, Fact::Quiet) {
+            let at = judge.facts.now.since_start().as_millis();
+            judge.trace.add(at, fact.digest(), || fact.line());
+        }
+        if judge.violation.is_none()
+            && let Some(violation) = invariants::check(&fact, &judge.facts)
+        {
+            judge.note(violation);
+        }
+        super::cover_facts::note(&fact, &mut judge.facts);
+        judge.facts.update(&fact);
+    }
+
+    /// Something broke that no invariant looks for.
+    pub(super) fn accuse(&self, invariant: &'static str, text: String) {
+        let mut judge = lock(&self.judge);
+        if judge.violation.is_none() {
+            judge.note(Violation { invariant, text });
+        }
+    }
+
+    /// Adds a remark to the trace.
+    pub(super) fn remark(&self, digest: u64, line: impl FnOnce() -> String) {
+        let at = self.clock.monotonic().since_start().as_millis();
+        lock(&self.judge).trace.add(at, digest, line);
+    }
+
+    pub(super) fn hit(&self, what: Sometimes) {
+        lock(&self.judge).facts.cover.hit(what);
+    }
+
+    /// Reads or changes the facts.
+    pub(super) fn facts<T>(&self, read: impl FnOnce(&mut Facts) -> T) -> T {
+        read(&mut lock(&self.judge).facts)
+    }
+
+    pub(super) fn now(&self) -> Monotonic {
+        self.clock.monotonic()
+    }
+
+    pub(super) fn violated(&self) -> bool {
+        lock(&self.judge).violation.is_some()
+    }
+
+    /// Takes the verdict and breaks the circle of references, so that the world is freed.
+    pub(super) fn finish(&self) -> (Option<Violation>, u64, u64, Vec<String>, super::cover::Coverage) {
+        self.exec.clear();
+        let mut judge = lock(&self.judge);
+        let runs = std::mem::take(&mut judge.facts.runs);
+        judge.facts.active.clear();
+        let violation = judge.violation.take();
+        let trace = std::mem::replace(&mut judge.trace, Trace::new(false));
+        let cover = std::mem::take(&mut judge.facts.cover);
+        drop(judge);
+        drop(runs);
+        (violation, trace.hash(), trace.events(), trace.into_lines(), cover)
+    }
+}
+
+impl Judge {
+    fn note(&mut self, violation: Violation) {
+        let at = self.facts.now.since_start().as_millis();
+        let line = || format!("VIOLATED {}: {}", violation.invariant, violation.text);
+        self.trace.add(at, 99_u64, line);
+        self.violation = Some(violation);
+    }
+}

@@ -1,0 +1,193 @@
+//! How a fact is told: what of it counts for the trace's hash, and its line in the trace.
+
+use retry_core::task::{Action, CompletionOutcome};
+
+use super::fact::{By, Fact, Row, Who, name, short};
+
+impl Fact<'_> {
+    /// What of it counts for the trace's hash.
+    pub(super) fn digest(&self) -> [u64; 6] {
+        let who = |who: &Who| (who.host as u64) << 32 | u64::from(who.life);
+        match self {
+            Self::Sent {
+                who: w,
+                op,
+                edits,
+                claims,
+                mark,
+            } => [
+                1,
+                who(w),
+                *op as u64,
+                edits.len() as u64,
+                claims.len() as u64,
+                u64::from(*mark),
+            ],
+            Self::Answered {
+                who: w,
+                op,
+                sent,
+                answer,
+                ..
+            } => {
+                let sent = u64::try_from(sent.since_start().as_micros()).unwrap_or(0);
+                [2, who(w), *op as u64, sent, *answer as u64, 0]
+            }
+            Self::Changed { before, after, .. } => {
+                let of = |row: &Option<&Row>| {
+                    row.map_or([0, 0], |row| {
+                        let task = &row.task;
+                        let hot = u64::from(task.state.code()) << 32 | u64::from(task.attempt);
+                        [
+                            short(task.id),
+                            hot ^ (task.version << 40) ^ (u64::from(task.children.open) << 24),
+                        ]
+                    })
+                };
+                let ([id_before, hot_before], [id_after, hot_after]) = (of(before), of(after));
+                [3, id_before, hot_before, id_after, hot_after, 0]
+            }
+            Self::Opened { who: w, .. } => [4, who(w), 0, 0, 0, 0],
+            Self::Closed { who: w, holds, .. } => [5, who(w), *holds as u64, 0, 0, 0],
+            Self::Started { run } => [
+                6,
+                who(&run.who),
+                short(run.id),
+                run.version,
+                u64::from(run.attempt),
+                0,
+            ],
+            Self::Ended { run, how } => [7, who(&run.who), short(run.id), run.version, *how as u64, 0],
+            Self::Checkpointed { id, version, stored } => [8, short(*id), *version, u64::from(*stored), 0, 0],
+            Self::Enqueued { id, new } => [9, short(*id), u64::from(*new), 0, 0, 0],
+            Self::Refused { script } => [10, *script as u64, 0, 0, 0, 0],
+            Self::Completed { token, reruns } => [
+                11,
+                short(token.task),
+                u64::from(token.step),
+                u64::from(*reruns),
+                0,
+                0,
+            ],
+            Self::Quiet => [12, 0, 0, 0, 0, 0],
+            Self::Drained => [13, 0, 0, 0, 0, 0],
+        }
+    }
+
+    /// A line of the trace.
+    pub(super) fn line(&self) -> String {
+        let who = |who: &Who| format!("host {} life {}", who.host, who.life);
+        match self {
+            Self::Sent {
+                who: w,
+                op,
+                edits,
+                claims,
+                mark,
+            } => {
+                format!(
+                    "{} sends {op:?}: {} edits, {} claims, mark {mark}",
+                    who(w),
+                    edits.len(),
+                    claims.len()
+                )
+            }
+            Self::Answered {
+                who: w, op, answer, ..
+            } => format!("{} is answered {op:?}: {answer:?}", who(w)),
+            Self::Changed { by, before, after } => changed(by, *before, *after),
+            Self::Opened { who: w, session } => format!("session {session} of {} opens", who(w)),
+            Self::Closed {
+                who: w,
+                session,
+                holds,
+            } => {
+                format!("session {session} of {} closes, holding {holds}", who(w))
+            }
+            Self::Started { run } => {
+                let fallback = if run.fallback { " (fallback)" } else { "" };
+                format!(
+                    "{} starts {} version {} attempt {}{fallback}",
+                    who(&run.who),
+                    name(run.id),
+                    run.version,
+                    run.attempt
+                )
+            }
+            Self::Ended { run, how } => {
+                format!(
+                    "{} ends {} version {}: {how:?}, cancelled {}",
+                    who(&run.who),
+                    name(run.id),
+                    run.version,
+                    run.cancelled
+                )
+            }
+            Self::Checkpointed { id, version, stored } => {
+                format!(
+                    "the handler of {} learns: checkpoint {version} stored {stored}",
+                    name(*id)
+                )
+            }
+            Self::Enqueued { id, new } => format!("acknowledged {} new {new}", name(*id)),
+            Self::Refused { script } => format!("refused the enqueue of script {script}"),
+            Self::Completed { token, .. } => format!(
+                "acknowledged the completion of {} step {}",
+                name(token.task),
+                token.step
+            ),
+            Self::Quiet => "quiet".to_owned(),
+            Self::Drained => "drained".to_owned(),
+        }
+    }
+}
+
+fn changed(by: &By<'_>, before: Option<&Row>, after: Option<&Row>) -> String {
+    let of = |row: Option<&Row>| {
+        row.map_or_else(
+            || "absent".to_owned(),
+            |row| {
+                let (task, children) = (&row.task, row.task.children);
+                format!(
+                    "{} version {} attempt {} step {} crashes {} due {} children {}/{}{}",
+                    task.state,
+                    task.version,
+                    task.attempt,
+                    task.step,
+                    task.crashes,
+                    task.run_at,
+                    children.open,
+                    children.total,
+                    if task.cancel_requested { " flagged" } else { "" }
+                )
+            },
+        )
+    };
+    let id = before.or(after).map_or_else(String::new, |row| {
+        format!("{} script {:?}", name(row.task.id), row.script)
+    });
+    let by = match by {
+        By::Edit { who, edit, took } => {
+            format!("host {} edits ({}, {took:?})", who.host, action(&edit.action))
+        }
+        other => format!("{other:?}"),
+    };
+    format!("{id}: {by}: {} -> {}", of(before), of(after))
+}
+
+fn action(action: &Action) -> String {
+    match action {
+        Action::Set(change) => {
+            let why = change.to.failure.as_ref().map_or_else(String::new, |failure| {
+                format!(" after {:?}", failure.error.as_str())
+            });
+            format!("to {}{why}", change.to.state)
+        }
+        Action::RequestCancel => "request cancel".to_owned(),
+        Action::StoreCompletion(completion) => {
+            let resume = matches!(completion.outcome, CompletionOutcome::Resume(_));
+            format!("early completion, resume {resume}")
+        }
+        Action::Delete { from } => format!("delete from {from}"),
+    }
+}

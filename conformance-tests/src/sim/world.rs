@@ -1,0 +1,323 @@
+//! One history: chaos, then healing, then everything must end; then an audit.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use retry_core::client::Client;
+use retry_core::clock::Monotonic;
+use retry_core::seams::SeededRandom;
+
+use super::actors::Party;
+use super::config::{Config, Enqueue, Happening, Options};
+use super::cover::Sometimes;
+use super::exec::{Exec, HostSpawn, Turn};
+use super::fact::{Fact, Who};
+use super::facts::Facts;
+use super::features::Feature;
+use super::fleet::{Machine, Parts};
+use super::link::Link;
+use super::rng::Rng;
+use super::shared::Shared;
+use super::weather::Weather;
+
+/// Polls in one instant, at most: beyond it something runs in circles.
+const MOST_POLLS: u64 = 50_000;
+/// How often the operator looks for what only an operator can end.
+const PATROL_MS: u64 = 2_000;
+
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Act {
+    Enqueue(Enqueue),
+    Happen(Happening),
+    Start(usize),
+    Thaw(usize),
+    Return,
+    Sync,
+    Patrol,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    Chaos,
+    Healing { until: u64 },
+    Stopping { until: u64 },
+    Over,
+}
+
+pub(super) struct World {
+    pub(super) shared: Arc<Shared>,
+    pub(super) weather: Arc<Weather>,
+    parties: Vec<Party>,
+    pub(super) machines: Vec<Machine>,
+    pub(super) parts: Parts,
+    pub(super) agenda: BTreeMap<(u64, usize), Act>,
+    next_act: usize,
+    pub(super) chaos_ms: u64,
+    sync_ms: u64,
+    pub(super) phase: Phase,
+    polls: u64,
+}
+
+impl World {
+    pub(super) fn new(options: &Options) -> Self {
+        let config = Config::new(options);
+        let root = Rng::new(options.seed).split(1);
+        let (workers, clients) = (config.fleet.workers, config.fleet.clients);
+        let network = workers + clients;
+        let exec = Exec::new(network + 1, root.split(1), config.features.has(Feature::Ranks));
+        let facts = Facts::new(config.clone(), network + 1);
+        let shared = Shared::new(facts, exec, options.trace, root.split(2));
+        let weather = Arc::new(Weather::new(config.rates, config.features, config.fleet.sync_ms));
+        shared.server.lose_hints(config.rates.hints);
+        let parties: Vec<Party> = (workers..network)
+            .map(|host| party(&shared, &weather, host, network, &root.split(100 + host as u64)))
+            .collect();
+        let parts = Parts {
+            shared: Arc::clone(&shared),
+            weather: Arc::clone(&weather),
+            scripts: Arc::new(config.scripts.clone()),
+            party: parties[0].clone(),
+            network,
+        };
+        let machines = (0..workers)
+            .map(|host| Machine::new(host, &shared, root.split(10 + host as u64)))
+            .collect();
+        let mut world = Self {
+            shared,
+            weather,
+            parties,
+            machines,
+            parts,
+            agenda: BTreeMap::new(),
+            next_act: 0,
+            chaos_ms: config.chaos_ms,
+            sync_ms: config.fleet.sync_ms,
+            phase: Phase::Chaos,
+            polls: 0,
+        };
+        (0..workers).for_each(|host| world.plan(0, Act::Start(host)));
+        config
+            .tasks
+            .iter()
+            .for_each(|task| world.plan(task.at, Act::Enqueue(task.what)));
+        config
+            .events
+            .iter()
+            .for_each(|event| world.plan(event.at, Act::Happen(event.what)));
+        if config.features.has(Feature::PowerCut) {
+            world.plan(config.fleet.sync_ms, Act::Sync);
+        }
+        world
+    }
+
+    pub(super) fn plan(&mut self, at: u64, act: Act) {
+        self.agenda.insert((at, self.next_act), act);
+        self.next_act += 1;
+    }
+
+    pub(super) fn now_ms(&self) -> u64 {
+        u64::try_from(self.shared.now().since_start().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Lives the history to its end or to the first broken promise.
+    pub(super) fn live(&mut self) {
+        while self.phase != Phase::Over && !self.shared.violated() {
+            while self
+                .agenda
+                .first_key_value()
+                .is_some_and(|((at, _), _)| *at <= self.now_ms())
+            {
+                if let Some((_, act)) = self.agenda.pop_first() {
+                    self.act(act);
+                }
+            }
+            self.run_ready();
+            if self.shared.violated() {
+                return;
+            }
+            self.quiet();
+            let phase = self.phase;
+            self.turn_page();
+            // What the new phase set in motion goes on before time does.
+            if self.phase == phase && !self.agenda_is_due() {
+                self.advance();
+            }
+        }
+    }
+
+    fn agenda_is_due(&self) -> bool {
+        self.agenda
+            .first_key_value()
+            .is_some_and(|((at, _), _)| *at <= self.now_ms())
+    }
+
+    fn run_ready(&mut self) {
+        for _ in 0..MOST_POLLS {
+            match self.shared.exec.turn() {
+                Turn::Idle => return,
+                Turn::Polled(_) => self.polls += 1,
+                Turn::Panicked(host, message) => {
+                    self.shared
+                        .accuse("no_panic", format!("a future of host {host} panicked: {message}"));
+                }
+            }
+            if self.shared.violated() {
+                return;
+            }
+        }
+        self.shared.accuse(
+            "no_busy_loop",
+            format!("more than {MOST_POLLS} polls in one instant"),
+        );
+    }
+
+    fn quiet(&mut self) {
+        let exec = &self.shared.exec;
+        let futures: Vec<usize> = self
+            .machines
+            .iter()
+            .map(|machine| exec.futures_of(machine.host))
+            .collect();
+        self.shared.facts(|facts| {
+            for (host, futures) in facts.hosts.iter_mut().zip(futures) {
+                host.futures = futures;
+            }
+        });
+        self.shared.tell(Fact::Quiet);
+        self.machines
+            .iter_mut()
+            .for_each(|machine| machine.look(&self.shared));
+    }
+
+    fn advance(&mut self) {
+        let agenda = self
+            .agenda
+            .first_key_value()
+            .map(|((at, _), _)| Monotonic::from_start(Duration::from_millis(*at)));
+        let next = [agenda, self.shared.clock.next_deadline()]
+            .into_iter()
+            .flatten()
+            .min();
+        match next {
+            Some(next) => self
+                .shared
+                .clock
+                .advance(next.saturating_since(self.shared.now())),
+            None if self.phase == Phase::Chaos => self.heal(),
+            None if matches!(self.phase, Phase::Stopping { .. }) => {
+                self.shared.accuse(
+                    "shutdown_ends",
+                    "a shutdown left futures behind that nothing will wake".to_owned(),
+                );
+            }
+            None => self
+                .shared
+                .accuse("drains", "nothing will ever happen again".to_owned()),
+        }
+    }
+
+    pub(super) fn act(&mut self, act: Act) {
+        match act {
+            Act::Enqueue(Enqueue { script, many, client }) => {
+                let draft = self.parts.scripts[script].draft();
+                self.parties[client].enqueue(script, draft, many);
+            }
+            Act::Happen(happening) => self.happen(happening),
+            Act::Start(host) if self.machines[host].is_down() => self.machines[host].start(&self.parts),
+            // Its shutdown is not over yet.
+            Act::Start(host) => {
+                if self.phase == Phase::Chaos
+                    && !matches!(self.machines[host].state, super::fleet::Power::Up(_))
+                {
+                    self.plan(self.now_ms() + 500, Act::Start(host));
+                }
+            }
+            Act::Thaw(host) => self.freeze(host, false),
+            Act::Return => self.weather.set_away(false),
+            Act::Sync => {
+                self.shared.server.sync();
+                self.plan(self.now_ms() + self.sync_ms, Act::Sync);
+            }
+            Act::Patrol => {
+                self.parties[0].patrol();
+                self.plan(self.now_ms() + PATROL_MS, Act::Patrol);
+            }
+        }
+    }
+
+    pub(super) fn freeze(&self, host: usize, freeze: bool) {
+        self.shared
+            .remark(host as u64, || format!("host {host} frozen: {freeze}"));
+        self.shared.exec.set_paused(host, freeze);
+        self.shared.facts(|facts| facts.hosts[host].paused = freeze);
+    }
+
+    fn happen(&mut self, happening: Happening) {
+        let now = self.now_ms();
+        self.shared.remark(now, || format!("{happening:?}"));
+        match happening {
+            Happening::Crash { host, down } => {
+                self.freeze(host, false);
+                self.machines[host].crash(&self.shared);
+                self.plan(now + down, Act::Start(host));
+            }
+            Happening::Restart { host, down } => {
+                self.machines[host].shut_down(&self.shared);
+                self.plan(now + down, Act::Start(host));
+            }
+            Happening::Freeze { host, millis } => {
+                self.shared.hit(Sometimes::Frozen);
+                if Duration::from_millis(millis) > self.shared.facts(|facts| facts.lease()) {
+                    self.shared.hit(Sometimes::FrozenPastLease);
+                }
+                self.freeze(host, true);
+                self.plan(now + millis, Act::Thaw(host));
+            }
+            Happening::Skew { host, millis } => {
+                self.shared.hit(Sometimes::Skewed);
+                self.machines[host].clock.set_skew(millis);
+            }
+            Happening::Outage { millis } => {
+                self.weather.set_away(true);
+                self.plan(now + millis, Act::Return);
+            }
+            Happening::PowerCut => self.shared.server.power_cut(&self.shared),
+            Happening::ClockStep { millis } => {
+                self.shared.hit(Sometimes::ClockStep);
+                self.shared.facts(|facts| {
+                    facts.ahead_ms += (-millis).max(0);
+                    facts.stepped_back |= millis < 0;
+                });
+                self.shared.server.step(millis);
+            }
+            Happening::Operator { act, draw } => self.parties[1].operate(act, draw),
+            Happening::PauseQueue { queue, millis } => self.parties[1].pause(queue, millis),
+        }
+    }
+}
+
+fn party(shared: &Arc<Shared>, weather: &Arc<Weather>, host: usize, network: usize, rng: &Rng) -> Party {
+    let who = Who { host, life: 1 };
+    let link = Link::new(
+        Arc::clone(shared),
+        Arc::clone(weather),
+        who,
+        network,
+        rng.split(1),
+    );
+    shared.facts(|facts| facts.hosts[host].life = 1);
+    let client = Client::builder(link)
+        .clock(Arc::new(shared.clock.skewed(0)))
+        .random(Arc::new(SeededRandom::new(rng.split(2).next())))
+        .spawn(Arc::new(HostSpawn {
+            exec: shared.exec.clone(),
+            host,
+        }))
+        .build();
+    Party {
+        shared: Arc::clone(shared),
+        client,
+        host,
+    }
+}

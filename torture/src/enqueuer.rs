@@ -1,0 +1,246 @@
+//! An enqueuing process: tasks of all kinds, one by one, many at once and inside transactions; and completions.
+
+use std::io::BufRead as _;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::Duration;
+
+use anyhow::Result;
+use futures_util::future::join_all;
+use retry_core::client::{Client, Enqueued, Error};
+use retry_core::draft::{Draft, TaskPayload};
+use retry_core::seams::{Random as _, SeededRandom};
+use retry_sqlite::SqliteStore;
+use rusqlite::Connection;
+
+use crate::args::Child;
+use crate::clock::Watch;
+use crate::event::{Completed, Event};
+use crate::kinds::{Flaky, Leader, Parent, Quick, Saver, Single, Slow, Waiter};
+use crate::log::Log;
+use crate::place::Place;
+use crate::witness::Witness;
+use crate::{orders, tokens};
+
+/// How long an enqueuer rests for each task it enqueued: what the workers can bear.
+const REST: Duration = Duration::from_millis(18);
+/// How many unique keys there are.
+const KEYS: u64 = 3;
+
+/// What the standard input asked for: everything, completions only, or the end.
+const ALL: u8 = 0;
+const QUIET: u8 = 1;
+const END: u8 = 2;
+
+struct Enqueuer {
+    client: Client<Witness>,
+    /// The same store without a witness: for transactions of the enqueuer's own.
+    plain: Client<SqliteStore>,
+    conn: Connection,
+    log: Log,
+    random: SeededRandom,
+    watch: Watch,
+    next: u64,
+}
+
+pub(crate) async fn run(child: &Child) -> Result<()> {
+    let place = Place::new(&child.folder, child.file.clone())?;
+    let log = Log::create(&place.log(&child.name("enqueuer")))?;
+    let store = Arc::new(SqliteStore::open(&child.file)?);
+    let conn = store.connection()?;
+    let plain = Client::<SqliteStore>::new(Arc::clone(&store));
+    let client = Client::new(Witness {
+        store,
+        log: log.clone(),
+    });
+    let wanted = Arc::new(AtomicU8::new(ALL));
+    let told = Arc::clone(&wanted);
+    std::thread::spawn(move || {
+        for line in std::io::stdin().lock().lines().map_while(Result::ok) {
+            if line == "quiet" {
+                told.store(QUIET, Ordering::Release);
+            }
+        }
+        told.store(END, Ordering::Release);
+    });
+    let mut enqueuer = Enqueuer {
+        client,
+        plain,
+        conn,
+        log,
+        random: SeededRandom::new(child.seed ^ (child.slot << 32) ^ (child.generation << 8)),
+        watch: Watch::start(),
+        next: (child.slot + 1) * 1_000_000_000_000 + child.generation * 1_000_000,
+    };
+    let completing = enqueuer.client.clone();
+    let (log, watch) = (enqueuer.log.clone(), Watch::start());
+    let end = Arc::clone(&wanted);
+    let completions = async move {
+        while end.load(Ordering::Acquire) != END {
+            complete(&completing, &log, &place).await;
+            watch.pause(Duration::from_millis(30)).await;
+        }
+    };
+    let tasks = async {
+        while wanted.load(Ordering::Acquire) == ALL {
+            let tasks = enqueuer.round().await;
+            let rest = REST * u32::try_from(tasks).unwrap_or(1);
+            enqueuer.watch.pause(rest).await;
+        }
+    };
+    tokio::join!(tasks, completions);
+    Ok(())
+}
+
+async fn complete(client: &Client<Witness>, log: &Log, place: &Place) {
+    let folder = place.tokens();
+    for (n, token) in tokens::all(&folder, 20) {
+        let how = match client.complete(token, &n).await {
+            Ok(()) => Completed::Done,
+            Err(Error::AlreadyDone) => Completed::Already,
+            Err(error) => Completed::Error(error.to_string()),
+        };
+        let settled = !matches!(how, Completed::Error(_));
+        let id = token.task.to_string();
+        log.write(vec![Event::Completed { id, how }]).await;
+        if settled {
+            tokens::remove(&folder, token);
+        }
+    }
+}
+
+struct Request {
+    n: u64,
+    kind: &'static str,
+    draft: Draft,
+    key: Option<String>,
+}
+
+impl Enqueuer {
+    fn below(&self, bound: u64) -> u64 {
+        self.random.next_u64() % bound
+    }
+
+    /// Enqueues a few tasks in one of the ways there are; answers how many.
+    async fn round(&mut self) -> usize {
+        match self.below(10) {
+            0..=3 => self.singly(1).await,
+            4..=5 => self.singly(8).await,
+            6..=7 => self.order().await,
+            _ => self.at_once(12).await,
+        }
+    }
+
+    /// Concurrent single enqueues, which share inserts.
+    async fn singly(&mut self, tasks: usize) -> usize {
+        let requests = self.requests(tasks).await;
+        let (client, log) = (&self.client, &self.log);
+        let sent = requests.into_iter().map(|request| async move {
+            let answer = client.enqueue(request.draft).await;
+            log.write(vec![answered(request.n, &answer)]).await;
+        });
+        join_all(sent).await.len()
+    }
+
+    /// One call with many tasks.
+    async fn at_once(&mut self, tasks: usize) -> usize {
+        let requests = self.requests(tasks).await;
+        let numbers: Vec<u64> = requests.iter().map(|request| request.n).collect();
+        let drafts = requests.into_iter().map(|request| request.draft);
+        let events = match self.client.enqueue_many(drafts).await {
+            Ok(answers) => {
+                let each = numbers.into_iter().zip(answers);
+                each.map(|(n, answer)| answered(n, &Ok(answer))).collect()
+            }
+            Err(error) => numbers.into_iter().map(|n| refused(n, &error)).collect(),
+        };
+        self.log.write(events).await;
+        tasks
+    }
+
+    /// One task in a transaction of the enqueuer's own.
+    async fn order(&mut self) -> usize {
+        let n = self.number();
+        let (kind, key) = ("order".to_owned(), None);
+        self.log.write(vec![Event::Intent { n, kind, key }]).await;
+        let (conn, client) = (&mut self.conn, &self.plain);
+        let answer = tokio::task::block_in_place(|| orders::place(conn, client, n));
+        let event = match answer {
+            Ok(enqueued) => answered(n, &Ok(enqueued)),
+            Err(error) => refused(n, &error),
+        };
+        self.log.write(vec![event]).await;
+        1
+    }
+
+    async fn requests(&mut self, tasks: usize) -> Vec<Request> {
+        let requests: Vec<Request> = (0..tasks).map(|_| self.request()).collect();
+        let intent = |request: &Request| Event::Intent {
+            n: request.n,
+            kind: request.kind.to_owned(),
+            key: request.key.clone(),
+        };
+        self.log.write(requests.iter().map(intent).collect()).await;
+        requests
+    }
+
+    fn number(&mut self) -> u64 {
+        self.next += 1;
+        self.next
+    }
+
+    fn request(&mut self) -> Request {
+        let n = self.number();
+        let some = |bound| self.below(bound);
+        let few = |bound| u32::try_from(self.below(bound)).unwrap_or(0);
+        let mut key = None;
+        let (kind, draft) = match some(20) {
+            0..=6 => of(&Quick { n }),
+            7 => of(&Slow {
+                n,
+                millis: 200 + some(1_000),
+            }),
+            8..=9 => of(&Slow {
+                n,
+                millis: 20 + some(60),
+            }),
+            10..=11 => of(&Flaky { n, fails: 1 + few(4) }),
+            12..=13 => of(&Parent {
+                n,
+                children: 1 + few(6),
+            }),
+            14..=15 => of(&Saver { n, steps: 4 + few(6) }),
+            16 => of(&Waiter { n }),
+            17 => of(&Leader { n }),
+            _ => {
+                let chosen = format!("key-{}", some(KEYS));
+                let options = Single::options().unique(&chosen);
+                key = Some(chosen);
+                (Single::KIND, Draft::of(&Single { n }).options(options))
+            }
+        };
+        Request { n, kind, draft, key }
+    }
+}
+
+fn of<P: TaskPayload>(payload: &P) -> (&'static str, Draft) {
+    (P::KIND, Draft::of(payload))
+}
+
+fn answered(n: u64, answer: &Result<Enqueued, Error>) -> Event {
+    match answer {
+        Ok(enqueued) => Event::Answer {
+            n,
+            id: enqueued.id.to_string(),
+            new: enqueued.is_new(),
+        },
+        Err(error) => refused(n, error),
+    }
+}
+
+fn refused(n: u64, error: &impl std::fmt::Display) -> Event {
+    Event::Refused {
+        n,
+        error: error.to_string(),
+    }
+}

@@ -1,0 +1,142 @@
+//! Power cuts: the store's file is on an ext4 image that is shut down, without its journal, under the running processes.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use retry_core::seams::{Random as _, SeededRandom};
+use retry_sqlite::SqliteStore;
+
+use crate::args::Run;
+use crate::clock::Watch;
+use crate::crew::Crew;
+use crate::report::line;
+
+/// `EXT4_IOC_SHUTDOWN` with `NOLOGFLUSH`: nothing that is not on the disk gets there any more. Says in milliseconds when.
+const PYTHON: &str = "import fcntl, os, struct, sys, time; d = os.open(sys.argv[1], os.O_RDONLY); \
+    at = time.time(); fcntl.ioctl(d, 0x8004587d, struct.pack('I', 2)); print(int(at * 1000))";
+const PERL: &str = "use Time::HiRes; open(my $d, '<', $ARGV[0]) or die $!; my $flag = pack('L', 2); \
+    my $at = Time::HiRes::time(); ioctl($d, 0x8004587d, $flag) or die $!; print(int($at * 1000));";
+
+/// How long an unmounted file system may live on.
+const FREED: Duration = Duration::from_secs(20);
+
+/// A file system of its own in a file, mounted. Dropping it unmounts it.
+#[derive(Debug)]
+pub(crate) struct Disk {
+    image: PathBuf,
+    mount: PathBuf,
+    /// The command that shuts it down, but for the mount point.
+    shutdown: Vec<&'static str>,
+}
+
+impl Disk {
+    /// Makes one, or says why it cannot be.
+    pub(crate) async fn new(folder: &Path) -> Result<Self> {
+        let disk = Self {
+            image: folder.join("disk.img"),
+            mount: folder.join("disk"),
+            shutdown: shutdown_tool()?,
+        };
+        std::fs::create_dir_all(&disk.mount)?;
+        let image = disk.image.display().to_string();
+        tool(&["truncate", "-s", "256M", &image])?;
+        tool(&["mkfs.ext4", "-q", "-F", &image])?;
+        disk.mount()?;
+        disk.cut().context("the file system cannot be shut down")?;
+        disk.remount().await?;
+        Ok(disk)
+    }
+
+    /// Where it is mounted.
+    pub(crate) fn mounted(&self) -> PathBuf {
+        self.mount.clone()
+    }
+
+    fn mount(&self) -> Result<()> {
+        let (image, mount) = (self.image.display().to_string(), self.mount.display().to_string());
+        tool(&["mount", "-t", "ext4", "-o", "loop", &image, &mount])?;
+        Ok(())
+    }
+
+    /// Cuts the power; answers when, in milliseconds.
+    fn cut(&self) -> Result<i64> {
+        let mount = self.mount.display().to_string();
+        let words: Vec<&str> = self.shutdown.iter().copied().chain([mount.as_str()]).collect();
+        tool(&words)?.trim().parse().context("the tool told no time")
+    }
+
+    /// The machine starts again.
+    async fn remount(&self) -> Result<()> {
+        tool(&["umount", &self.mount.display().to_string()])?;
+        let watch = Watch::start();
+        // Somebody else, in a name space of mounts of his own, may keep the file system alive: it would come back dead.
+        while !tool(&["losetup", "-j", &self.image.display().to_string()])?.is_empty() {
+            ensure!(
+                watch.elapsed() < FREED,
+                "the image is still in use {FREED:?} after it was unmounted"
+            );
+            watch.pause(Duration::from_millis(20)).await;
+        }
+        self.mount()
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        // Also when it is not mounted.
+        let _ = tool(&["umount", &self.mount.display().to_string()]);
+    }
+}
+
+fn shutdown_tool() -> Result<Vec<&'static str>> {
+    for (program, option, script) in [("python3", "-c", PYTHON), ("perl", "-e", PERL)] {
+        if tool(&[program, option, ""]).is_ok() {
+            return Ok(vec![program, option, script]);
+        }
+    }
+    bail!("neither python3 nor perl is there to call the ioctl")
+}
+
+/// Runs a program; answers what it said.
+fn tool(words: &[&str]) -> Result<String> {
+    let mut command = Command::new(words[0]);
+    let told = command.args(&words[1..]).stdin(Stdio::null()).output();
+    let told = told.with_context(|| format!("{} cannot be run", words[0]))?;
+    let error = String::from_utf8_lossy(&told.stderr);
+    ensure!(told.status.success(), "{}: {}", words[0], error.trim());
+    Ok(String::from_utf8_lossy(&told.stdout).into_owned())
+}
+
+/// Cuts the power again and again; each time the file must open, sound.
+pub(crate) async fn cut(crew: &mut Crew, disk: &Disk, run: &Run, random: &SeededRandom) -> Result<()> {
+    let cuts = if run.quick { 2 } else { run.cuts };
+    for number in 1..=cuts {
+        let wait = Duration::from_millis(1_500 + random.next_u64() % 2_500);
+        crew.live(wait).await?;
+        let from = disk.cut()?;
+        // They go on for a moment on a disk that answers with errors.
+        let moment = Duration::from_millis(random.next_u64() % 50);
+        crew.watch.pause(moment).await;
+        for index in 0..crew.slots.len() {
+            crew.kill(index, Some(Duration::ZERO)).await?;
+        }
+        crew.cut(from).await;
+        disk.remount().await?;
+        let sound = sound(&crew.place.file);
+        match sound.as_deref() {
+            Ok("ok") => line(&format!("cut {number}: the file opens and is sound")),
+            Ok(damage) => crew.problems.push(format!("after cut {number}: {damage}")),
+            Err(error) => crew
+                .problems
+                .push(format!("after cut {number} the file does not open: {error:#}")),
+        }
+    }
+    Ok(())
+}
+
+fn sound(file: &Path) -> Result<String> {
+    let conn = SqliteStore::open(file)?.connection()?;
+    Ok(conn.query_row("PRAGMA integrity_check", [], |row| row.get(0))?)
+}

@@ -1,0 +1,54 @@
+//! A worker process.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Result;
+use retry_core::engine::Worker;
+use retry_sqlite::SqliteStore;
+
+use crate::args::Child;
+use crate::clock::Watch;
+use crate::handlers::{self, Tools};
+use crate::log::Log;
+use crate::place::Place;
+use crate::witness::Witness;
+
+/// Short, so that a stopped worker outlives it often.
+pub(crate) const LEASE: Duration = Duration::from_secs(2);
+
+pub(crate) async fn run(child: &Child) -> Result<()> {
+    let place = Place::new(&child.folder, child.file.clone())?;
+    let name = child.name("worker");
+    let log = Log::create(&place.log(&name))?;
+    let store = Arc::new(SqliteStore::open(&child.file)?);
+    let witness = Witness {
+        store,
+        log: log.clone(),
+    };
+    let tools = Tools {
+        log,
+        tokens: place.tokens(),
+        watch: Watch::start(),
+    };
+    let worker = Worker::builder(witness)
+        .name(&name)
+        .concurrency(8)
+        .lease(LEASE)
+        .idle_poll(Duration::from_millis(100))
+        .rescue_interval(Duration::from_millis(200))
+        .purge_interval(Duration::from_secs(1))
+        .shutdown_grace(Duration::from_secs(5));
+    let running = handlers::all(worker, tools).build()?.start();
+    let ended = tokio::task::spawn_blocking(|| std::io::copy(&mut std::io::stdin(), &mut std::io::sink()));
+    ended.await??;
+    running.shutdown().await;
+    Ok(())
+}
+
+impl Child {
+    /// The name of the process, of its worker and its files.
+    pub(crate) fn name(&self, role: &str) -> String {
+        format!("{role}-{}-{}", self.slot, self.generation)
+    }
+}
