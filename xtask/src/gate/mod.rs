@@ -63,6 +63,11 @@ const STEPS: &[Step] = &[
         run: steps::test,
     },
     Step {
+        name: "sim",
+        about: "simulated histories of clients and workers on a failing store",
+        run: steps::sim,
+    },
+    Step {
         name: "examples",
         about: "each example runs and ends well",
         run: examples::run,
