@@ -113,9 +113,15 @@ pub(crate) fn writer(conn: &Connection, config: &Config) -> Outcome<()> {
     Ok(())
 }
 
-/// Makes a connection one of the user's own, as durable as the store.
+/// Makes a connection one of the user's own, at least as durable as the store: under `Normal` the store's own syncs do
+/// not wait for its commits, so it syncs them itself.
 pub(crate) fn users(conn: &Connection, config: &Config) -> Outcome<()> {
-    conn.pragma_update(None, "synchronous", config.synchronous.pragma())?;
+    if config.synchronous == Synchronous::Off {
+        conn.pragma_update(None, "synchronous", Synchronous::Off.pragma())?;
+    } else {
+        conn.pragma_update(None, "synchronous", Synchronous::Full.pragma())?;
+        conn.pragma_update(None, "fullfsync", true)?;
+    }
     conn.busy_handler(Some(wait_closely))?;
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! A seeded simulation of the engine: real clients and workers on a store that fails in every way it may.
 //!
 //! One thread, one seed: the same seed gives the same trace. Each history is chaos, then healing, then everything must
-//! end; every promise of [`invariants`] is checked at every step.
+//! end; every promise of `sim/invariants` is checked at every step.
 
 mod actors;
 mod author;

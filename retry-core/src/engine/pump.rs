@@ -88,7 +88,7 @@ impl Pump {
         let call = part.store.exchange(&edits, &claims, part.clock.now());
         let next = match part.call(call).await {
             Ok(answer) => self.answered(&indexes, &claims, answer),
-            Err(error) => self.failed(&error),
+            Err(error) => self.failed(&error, !claims.is_empty()),
         };
         runner::start_all(&part.engine);
         drop(under_way);
@@ -176,10 +176,13 @@ impl Pump {
         }
     }
 
-    fn failed(&mut self, error: &StoreError) -> Monotonic {
+    fn failed(&mut self, error: &StoreError, with_claims: bool) -> Monotonic {
         let part = Arc::clone(&self.part);
         if error.kind() == StoreErrorKind::Invalid && !self.sent.is_empty() {
-            self.refused(error);
+            // What stays in `sent` goes again alone: the claims may have been what was refused.
+            if !with_claims {
+                self.refused(error);
+            }
             return part.clock.monotonic();
         }
         part.health.failed();

@@ -1,5 +1,6 @@
 //! The rescuer: settles lost leases and due alarms, of any worker and any kind, from the record alone.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -7,6 +8,7 @@ use std::time::Duration;
 use super::drive::Step;
 use super::part::Part;
 use crate::clock::{Clock as _, Monotonic};
+use crate::id::TaskId;
 use crate::limits::{MAX_BATCH, MAX_PAGE};
 use crate::machine::{Event, Rejected};
 use crate::store::{Applied, Cause, ExpiredRequest, Page, Result, StoreErrorKind, TaskFilter};
@@ -19,15 +21,20 @@ const GRACE: Duration = Duration::from_secs(3);
 #[derive(Debug)]
 pub(super) struct Rescuer {
     part: Arc<Part>,
+    /// Unreadable tasks that were told of: they are met every round until somebody repairs them.
+    told: HashSet<TaskId>,
 }
 
 impl Rescuer {
-    pub(super) const fn new(part: Arc<Part>) -> Self {
-        Self { part }
+    pub(super) fn new(part: Arc<Part>) -> Self {
+        Self {
+            part,
+            told: HashSet::new(),
+        }
     }
 
-    async fn round(&self) -> Result<()> {
-        let part = &self.part;
+    async fn round(&mut self) -> Result<()> {
+        let part = Arc::clone(&self.part);
         part.sync_clock().await?;
         let mark = part.health.is_good_for(GRACE, part.clock.monotonic());
         let mut request = ExpiredRequest {
@@ -38,7 +45,9 @@ impl Rescuer {
         loop {
             let expired = part.call(part.store.expired(&request, part.clock.now())).await?;
             for bad in &expired.bad {
-                tracing::error!(task = %bad.id, reason = %bad.reason, "a stored task cannot be read");
+                if self.told.len() < MAX_BATCH && self.told.insert(bad.id) {
+                    tracing::error!(task = %bad.id, reason = %bad.reason, "a stored task cannot be read");
+                }
             }
             let mut edits = Vec::new();
             for (task, cause) in &expired.items {
