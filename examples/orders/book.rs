@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use rusqlite::{Connection, OptionalExtension as _, params};
+use rusqlite::{Connection, params};
 
 /// What the receiver answers for an order that is in its records.
 pub(crate) const RECEIPT: &str = "entered in the receiver's book";
@@ -58,9 +58,11 @@ impl Book {
                  WHERE excluded.version >= version
              RETURNING requests",
         )?;
-        upsert
-            .query_row(params![key, version], |row| row.get(0))
-            .optional()
+        // Read to the end: the write is committed by the step behind the row, and may fail there.
+        let mut rows = upsert.query(params![key, version])?;
+        let requests = rows.next()?.map(|row| row.get(0)).transpose()?;
+        while rows.next()?.is_some() {}
+        Ok(requests)
     }
 
     /// Takes an order in, unless a later attempt came while this one was under way. Answers whether it did.

@@ -12,13 +12,14 @@ pub(crate) struct Watcher {
 }
 
 impl Watcher {
-    /// Whether somebody else has committed since the last call. The first call only looks.
+    /// Whether somebody else may have committed since the last call. The first one says so: what was committed between the
+    /// watch and the first look cannot be told from what was there before.
     pub(crate) fn has_changed(&mut self, conn: &Connection) -> bool {
         let version = conn
             .prepare_cached("PRAGMA data_version")
             .and_then(|mut statement| statement.query_row([], |row| row.get::<_, i64>(0)));
         match version {
-            Ok(version) => self.seen.replace(version).is_some_and(|seen| seen != version),
+            Ok(version) => self.seen.replace(version) != Some(version),
             Err(error) => {
                 // The next look will tell; workers poll as well.
                 tracing::debug!(%error, "the file could not be checked for changes");

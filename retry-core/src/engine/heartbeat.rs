@@ -152,7 +152,7 @@ impl Heartbeat {
             return;
         };
         for task in stored.iter().filter(|task| !part.held.is_ours(task.id)) {
-            part.held.insert(Hold::of(task), true);
+            part.held.insert(Hold::of(task), true, false);
             part.hand_back(task);
         }
     }

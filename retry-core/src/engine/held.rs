@@ -65,6 +65,8 @@ impl Hold {
 struct Entry {
     /// Whether the store counts it for the present session.
     ours: bool,
+    /// One more lost lease would fail it.
+    last_life: bool,
     /// Present while its handler runs.
     running: Option<(Cancel, OnLeaseLost)>,
 }
@@ -92,14 +94,21 @@ pub(super) struct Held {
 
 impl Held {
     /// Notes a claimed task. An earlier hold of it was lost without our knowing.
-    pub(super) fn insert(&self, hold: Hold, ours: bool) {
+    pub(super) fn insert(&self, hold: Hold, ours: bool, last_life: bool) {
         let mut holds = lock(&self.holds);
         let first = Hold { version: 0, ..hold };
         // The very same hold comes twice when the store lost its last writes.
         holds
             .range_mut(first..=hold)
             .for_each(|(_, entry)| entry.give_up());
-        holds.insert(hold, Entry { ours, running: None });
+        holds.insert(
+            hold,
+            Entry {
+                ours,
+                last_life,
+                running: None,
+            },
+        );
     }
 
     /// Notes that its handler starts; false: it must not, somebody else has the task since it was claimed.
@@ -130,6 +139,11 @@ impl Held {
     /// Whether a task is held under the present session.
     pub(super) fn is_ours(&self, id: TaskId) -> bool {
         lock(&self.holds).range(every(id)).any(|(_, entry)| entry.ours)
+    }
+
+    /// Whether a task is held that one more lost lease would fail.
+    pub(super) fn any_on_last_life(&self) -> bool {
+        lock(&self.holds).values().any(|entry| entry.last_life)
     }
 
     /// How many are held under the present session: what the store should count as well.

@@ -138,6 +138,8 @@ pub(super) struct Part {
     idle: AtomicBool,
     /// The rescuer has done a round.
     pub(super) rescued: AtomicBool,
+    /// The last claim of suspects met some on their last life.
+    pub(super) careful: AtomicBool,
     /// The rescuer has done a round with the right to mark sessions.
     pub(super) marked: AtomicBool,
 }
@@ -168,6 +170,7 @@ impl Part {
             look_again: AtomicBool::new(false),
             idle: AtomicBool::new(false),
             rescued: AtomicBool::new(false),
+            careful: AtomicBool::new(false),
             marked: AtomicBool::new(false),
             engine,
         })
@@ -311,6 +314,17 @@ impl Part {
         UnderWay(Arc::clone(self))
     }
 
+    /// How suspects are to be claimed now.
+    pub(super) fn caution(&self) -> Caution {
+        if self.held.any_on_last_life() {
+            Caution::Wait
+        } else if self.careful.load(Ordering::Acquire) {
+            Caution::OneByOne
+        } else {
+            Caution::None
+        }
+    }
+
     /// The number of the exchange under way, or of the pause between two.
     pub(super) fn exchange_number(&self) -> u64 {
         self.exchanges.load(Ordering::SeqCst)
@@ -345,6 +359,17 @@ impl Part {
     pub(super) fn take_look_again(&self) -> bool {
         self.look_again.swap(false, Ordering::AcqRel)
     }
+}
+
+/// How suspects are to be claimed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Caution {
+    /// As many as can start, and one.
+    None,
+    /// One at a time: the last claim met tasks on their last life.
+    OneByOne,
+    /// None: one on its last life is held.
+    Wait,
 }
 
 /// An exchange under way.

@@ -1,6 +1,7 @@
 //! The pump: the one exchange in flight. It carries all outcomes that have gathered and claims for what can be run.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
@@ -161,15 +162,30 @@ impl Pump {
             tracing::error!(task = %bad.id, reason = %bad.reason, "a stored task cannot be read; it was put aside as failed");
         }
         self.sources.answered(part, index, request, &claimed, poll);
-        for task in &claimed.tasks {
-            tracing::debug!(task = %task.task.id, kind = %task.task.kind, attempt = task.task.attempt, "claimed");
-            part.held.insert(Hold::of(&task.task), same_session);
+        if request.max_suspects > 0 {
+            let careful = claimed
+                .tasks
+                .iter()
+                .any(|claimed| claimed.task.is_on_its_last_life());
+            part.careful.store(careful, Ordering::Release);
         }
-        if same_session && session.is_current(part.clock.monotonic()) {
-            part.engine.buffer.add(part, claimed.tasks);
-        } else {
-            claimed.tasks.iter().for_each(|task| part.hand_back(&task.task));
+        let may_run = same_session && session.is_current(part.clock.monotonic());
+        let mut alone = part.held.any_on_last_life();
+        let mut runnable = Vec::with_capacity(claimed.tasks.len());
+        for claimed in claimed.tasks {
+            let task = &claimed.task;
+            tracing::debug!(task = %task.id, kind = %task.kind, attempt = task.attempt, "claimed");
+            let last_life = task.is_on_its_last_life();
+            let surplus = last_life && std::mem::replace(&mut alone, true);
+            part.held
+                .insert(Hold::of(task), same_session, last_life && !surplus);
+            if may_run && !surplus {
+                runnable.push(claimed);
+            } else {
+                part.hand_back(task);
+            }
         }
+        part.engine.buffer.add(part, runnable);
         // Looked at behind the addition: a shutdown that began meanwhile may have found the buffer empty.
         if part.engine.is_stopping() {
             part.hand_back_buffer();

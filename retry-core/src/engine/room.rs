@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::part::{Engine, Part};
+use super::part::{Caution, Engine, Part};
 use crate::limits::MAX_BATCH;
 use crate::name::{Kind, Queue};
 use crate::task::Task;
@@ -43,8 +43,13 @@ impl<'e> Room<'e> {
         // A buffer that is still half full is not refilled: small claims cost as much as large ones.
         let full = only_free || waiting_on * 2 > capacity;
         let free = permits.saturating_sub(waiting);
-        // For every free permit, and one that waits.
-        let suspects = (free + 1).saturating_sub(engine.buffer.count(Task::is_suspect));
+        // For every free permit, and one that waits; one by one while some are on their last life.
+        let most = match part.caution() {
+            Caution::None => free + 1,
+            Caution::OneByOne => 1,
+            Caution::Wait => 0,
+        };
+        let suspects = most.saturating_sub(engine.buffer.count(Task::is_suspect));
         Self {
             engine,
             free,

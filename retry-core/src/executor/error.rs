@@ -105,7 +105,7 @@ impl Error for Final {
 
 impl fmt::Display for Marker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.0, f)
+        f.write_str("it is final and not retried")
     }
 }
 

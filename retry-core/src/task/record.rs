@@ -111,6 +111,14 @@ impl Task {
         self.crashes > 0
     }
 
+    /// Whether one more lost lease uses up its crash budget. A worker runs such tasks one at a time, so that the one that
+    /// kills its process does not take those beside it along.
+    #[must_use]
+    pub fn is_on_its_last_life(&self) -> bool {
+        let budget = self.settings.crash_budget;
+        self.is_suspect() && budget.is_some_and(|budget| self.crashes.saturating_add(1) >= budget)
+    }
+
     /// When it ended; none while it has not.
     #[must_use]
     pub fn finished_at(&self) -> Option<Timestamp> {

@@ -355,3 +355,39 @@ async fn the_end_of_a_backlog_shows_what_it_hid() {
     );
     world.shut_down(handle).await;
 }
+
+#[tokio::test]
+async fn tasks_on_their_last_life_run_one_at_a_time() {
+    let world = World::new();
+    let store = world.store();
+    let mut ids = Vec::new();
+    for _ in 0..9 {
+        ids.push(world.enqueue(job("a").crash_budget(2)).await);
+    }
+    let crashing = world
+        .worker_on(&store)
+        .kind("a", stuck())
+        .build()
+        .unwrap()
+        .start();
+    world.pass(SECOND).await;
+    store.all(Some(Fault::Lost));
+    drop(crashing);
+    let watcher = world.worker().kind("other", done()).build().unwrap().start();
+    world.pass(SECOND * 30).await;
+    world.shut_down(watcher).await;
+    let meter = Meter::default();
+    let slow = slow(&world, &meter, Duration::from_millis(100));
+    let handle = world.worker().kind("a", slow).build().unwrap().start();
+    let since = world.elapsed();
+    for id in ids {
+        let ended = world.until_final(id).await.task;
+        assert_eq!((ended.state, ended.attempt), (State::Succeeded, 2));
+    }
+    assert_eq!((meter.most(), meter.total()), (1, 9));
+    assert!(
+        world.elapsed() < since + SECOND * 2,
+        "without pauses between them"
+    );
+    world.shut_down(handle).await;
+}
