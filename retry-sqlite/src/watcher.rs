@@ -12,24 +12,19 @@ pub(crate) struct Watcher {
 }
 
 impl Watcher {
-    /// Whether somebody else may have committed since the last call. The first one says so: what was committed between the
-    /// watch and the first look cannot be told from what was there before.
+    /// Whether somebody else has committed since the last call. The first call only looks: it is made when the store opens,
+    /// so that nothing falls between a watch and the first look for it.
     pub(crate) fn has_changed(&mut self, conn: &Connection) -> bool {
         let version = conn
             .prepare_cached("PRAGMA data_version")
             .and_then(|mut statement| statement.query_row([], |row| row.get::<_, i64>(0)));
         match version {
-            Ok(version) => self.seen.replace(version) != Some(version),
+            Ok(version) => self.seen.replace(version).is_some_and(|seen| seen != version),
             Err(error) => {
                 // The next look will tell; workers poll as well.
                 tracing::debug!(%error, "the file could not be checked for changes");
                 false
             }
         }
-    }
-
-    /// Forgets what was seen: nobody waits any more.
-    pub(crate) const fn rest(&mut self) {
-        self.seen = None;
     }
 }

@@ -48,6 +48,7 @@ impl Writer {
     /// Runs until the store is dropped.
     pub(crate) fn run(mut self) {
         let mut waiting = VecDeque::new();
+        self.watcher.has_changed(&self.group.conn);
         loop {
             if waiting.is_empty() && !self.wait(&mut waiting) {
                 break;
@@ -127,9 +128,7 @@ impl Writer {
     }
 
     fn look(&mut self) {
-        if !self.waker.is_watched() {
-            self.watcher.rest();
-        } else if self.watcher.has_changed(&self.group.conn) {
+        if self.waker.is_watched() && self.watcher.has_changed(&self.group.conn) {
             self.waker.wake_all();
         }
     }
