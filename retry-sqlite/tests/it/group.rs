@@ -2,7 +2,10 @@
 
 use std::sync::mpsc::channel;
 
-use retry_core::store::{Inserted, StoreError, TaskStore as _, TaskStoreExt as _};
+use retry_core::id::Nonce;
+use retry_core::machine::{Event, transition};
+use retry_core::store::{Applied, Inserted, StoreError, TaskStore as _, TaskStoreExt as _};
+use retry_core::task::{Edit, ErrorText, FailedAttempt};
 
 use crate::support::{FAR, NOW, beside, count, fresh, poll_once, request, session, task, tasks};
 
@@ -118,4 +121,46 @@ async fn dropping_the_store_finishes_what_was_sent() {
     assert_eq!(files, ["tasks.db", "tasks.db-locks"], "closed cleanly");
     let conn = rusqlite::Connection::open(path).unwrap();
     assert_eq!(count(&conn, "retry_task"), 20);
+}
+
+/// What a task leaves behind must not surface in another one.
+#[tokio::test]
+async fn a_deleted_task_leaves_nothing_behind() {
+    let (_dir, store) = fresh();
+    let info = session(1);
+    store.open_session(&info, FAR, NOW).await.unwrap();
+    store.insert_one(task(1), NOW).await.unwrap();
+    let claimed = store.claim(request(&info, 1), NOW).await.unwrap().tasks;
+    let error = ErrorText::new("e");
+    let failure = FailedAttempt {
+        attempt: 1,
+        worker: None,
+        started_at: NOW,
+        ended_at: NOW,
+        error,
+    };
+    let mut task = claimed[0].task.clone();
+    for (random, event) in [(1, Event::Fail { failure }), (2, Event::Delete)] {
+        let action = transition(&task, event, NOW, 0).unwrap();
+        let (id, version, nonce) = (task.id, task.version, Nonce::from_random(random));
+        let edit = Edit {
+            id,
+            version,
+            nonce,
+            action,
+            insert: Vec::new(),
+        };
+        assert!(matches!(
+            store.apply(edit, NOW).await.unwrap(),
+            Applied::Done { .. }
+        ));
+        if let Some(detail) = store.get(id).await.unwrap() {
+            assert_eq!(detail.failures.len(), 1);
+            task = detail.task;
+        }
+    }
+    let conn = beside(&store);
+    for table in ["retry_task", "retry_body", "retry_note", "retry_failure"] {
+        assert_eq!(count(&conn, table), 0, "{table}");
+    }
 }

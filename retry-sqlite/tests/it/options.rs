@@ -74,3 +74,29 @@ async fn the_users_version_and_tables_are_left_alone() {
         .unwrap();
     assert_eq!(foreign, 1, "only the user's own");
 }
+
+#[tokio::test]
+async fn the_writer_syncs_as_the_setting_says() {
+    for (synchronous, code) in [
+        (Synchronous::Full, 2),
+        (Synchronous::Normal, 1),
+        (Synchronous::Off, 0),
+    ] {
+        let (_dir, path) = place();
+        let store = SqliteStore::builder(&path)
+            .synchronous(synchronous)
+            .build()
+            .unwrap();
+        let look =
+            |tx: &rusqlite::Savepoint<'_>| tx.query_row("PRAGMA synchronous", [], |row| row.get::<_, i64>(0));
+        let told: Result<i64, Box<dyn std::error::Error + Send + Sync>> =
+            store.transaction(move |tx| Ok(look(tx)?)).await;
+        assert_eq!(told.unwrap(), code, "{synchronous:?}");
+    }
+    let (_dir, path) = place();
+    let store = SqliteStore::open(&path).unwrap();
+    let told: Result<i64, Box<dyn std::error::Error + Send + Sync>> = store
+        .transaction(|tx| Ok(tx.query_row("PRAGMA synchronous", [], |row| row.get(0))?))
+        .await;
+    assert_eq!(told.unwrap(), 2, "full unless told otherwise");
+}

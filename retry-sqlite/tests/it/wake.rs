@@ -4,13 +4,17 @@ use std::time::Duration;
 
 use retry_core::client::Client;
 use retry_core::draft::Draft;
+use retry_core::id::Nonce;
+use retry_core::machine::{Event, transition};
 use retry_core::name::Queue;
 use retry_core::payload::Payload;
-use retry_core::store::{Enlist as _, QueueSetting, Result, TaskStore as _, TaskStoreExt as _};
-use retry_core::task::NewTask;
+use retry_core::store::{Applied, Enlist as _, QueueSetting, Result, TaskStore as _, TaskStoreExt as _};
+use retry_core::task::{Edit, NewTask};
 use retry_sqlite::SqliteStore;
 
-use crate::support::{NOW, beside, builder, fresh, hint_comes, poll_once, task, tasks};
+use crate::support::{
+    FAR, NOW, beside, builder, fresh, hint_comes, poll_once, request, session, task, tasks,
+};
 
 fn other_queue() -> Queue {
     Queue::new("other").unwrap()
@@ -51,6 +55,32 @@ async fn a_due_task_wakes_its_queue_and_no_other() {
         .await
         .unwrap();
     assert!(is_hinted(&there));
+}
+
+#[tokio::test]
+async fn a_settle_that_makes_a_task_due_wakes() {
+    let (_dir, store) = quiet();
+    let wakeups = store.watch(&[Queue::default()]);
+    store.insert_one(task(1), NOW).await.unwrap();
+    let info = session(1);
+    store.open_session(&info, FAR, NOW).await.unwrap();
+    let claimed = store.claim(request(&info, 1), NOW).await.unwrap().tasks;
+    assert!(is_hinted(&wakeups), "the insert");
+    assert!(!is_hinted(&wakeups));
+    let action = transition(&claimed[0].task, Event::Snooze { at: NOW }, NOW, 0).unwrap();
+    let (id, version, nonce) = (claimed[0].task.id, claimed[0].task.version, Nonce::from_random(1));
+    let edit = Edit {
+        id,
+        version,
+        nonce,
+        action,
+        insert: Vec::new(),
+    };
+    assert!(matches!(
+        store.apply(edit, NOW).await.unwrap(),
+        Applied::Done { .. }
+    ));
+    assert!(is_hinted(&wakeups), "the settle");
 }
 
 #[tokio::test]
