@@ -82,6 +82,14 @@ impl Call {
         }
     }
 
+    /// Whether it changes what is stored.
+    pub(super) const fn writes(&self) -> bool {
+        !matches!(
+            self,
+            Self::Get(_) | Self::List(..) | Self::Count(_) | Self::Queues | Self::Sessions | Self::Round(_)
+        )
+    }
+
     /// Makes the call.
     pub(super) async fn perform(&self, store: &dyn TaskStore, now: Timestamp) -> Result<Answer> {
         Ok(match self {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use retry_core::id::{SessionId, TaskId};
 use retry_core::store::{ClaimRequest, Exchanged, MemoryStore, TaskFilter, TaskStore};
-use retry_core::task::Action;
+use retry_core::task::{Action, TaskSummary};
 
 use super::call::{Answer, Call, list};
 use super::op::{Op, ReadSpec};
@@ -16,13 +16,19 @@ use crate::invariants::{self, Tasks};
 use crate::runner::Unpassed;
 use crate::verdict::{Failure, Verdict, equal};
 
-struct History {
-    world: World,
-    instance: Box<dyn Instance>,
-    store: Arc<dyn TaskStore>,
+/// A history that runs: the store, the model, and what was done so far.
+pub(super) struct History {
+    pub(super) world: World,
+    pub(super) instance: Box<dyn Instance>,
+    pub(super) store: Arc<dyn TaskStore>,
+    /// Another handle to the data, once one was wanted.
+    pub(super) peer: Option<Arc<dyn TaskStore>>,
     can_reopen: bool,
-    trail: Vec<String>,
-    features: Features,
+    pub(super) can_peer: bool,
+    /// What the store holds is not known to the model any more; nothing more is called.
+    pub(super) over: bool,
+    pub(super) trail: Vec<String>,
+    pub(super) features: Features,
 }
 
 /// What happened in a history, in short: changes of state, answers, causes.
@@ -33,19 +39,7 @@ pub(super) type Features = BTreeSet<String>;
 /// # Errors
 /// There is no store, or an answer differs from the model's.
 pub(super) async fn run(harness: &dyn Harness, ops: &[Op]) -> Result<Features, Unpassed> {
-    let world = World::default();
-    let instance = harness
-        .fresh(world.clock.clone())
-        .await
-        .map_err(Unpassed::Skipped)?;
-    let mut history = History {
-        store: instance.store(),
-        can_reopen: harness.capabilities().reopen,
-        world,
-        instance,
-        trail: Vec::new(),
-        features: Features::new(),
-    };
+    let mut history = History::start(harness).await?;
     for op in ops {
         history = match history.op(op).await {
             Ok(history) => history,
@@ -55,9 +49,45 @@ pub(super) async fn run(harness: &dyn Harness, ops: &[Op]) -> Result<Features, U
     history.end().await.map_err(Unpassed::from)
 }
 
+/// Every row that is stored, newest first.
+pub(super) async fn list_all(store: &dyn TaskStore) -> Verdict<Vec<TaskSummary>> {
+    let filter = everything();
+    let rows = list(store, &filter, retry_core::limits::MAX_PAGE).await;
+    rows.map_err(|error| Failure::call("list of everything", &error))
+}
+
+fn everything() -> TaskFilter {
+    TaskFilter {
+        with_output: true,
+        ..TaskFilter::default()
+    }
+}
+
 impl History {
+    /// A history on a fresh store, with nothing done yet.
+    pub(super) async fn start(harness: &dyn Harness) -> Result<Self, Unpassed> {
+        let world = World::default();
+        let fresh = harness.fresh(world.clock.clone()).await;
+        let instance = fresh.map_err(Unpassed::Skipped)?;
+        let can = harness.capabilities();
+        Ok(Self {
+            store: instance.store(),
+            peer: None,
+            can_reopen: can.reopen,
+            can_peer: can.peer,
+            over: false,
+            world,
+            instance,
+            trail: Vec::new(),
+            features: Features::new(),
+        })
+    }
+
     /// Runs an operation; on failure gives the failure with the whole trail.
-    async fn op(mut self, op: &Op) -> Verdict<Self> {
+    pub(super) async fn op(mut self, op: &Op) -> Verdict<Self> {
+        if self.over {
+            return Ok(self);
+        }
         for step in self.world.resolve(op) {
             match step {
                 Step::Pass(span) => {
@@ -79,6 +109,7 @@ impl History {
         self.trail
             .push("the store is dropped and opened again".to_owned());
         self.store = Arc::new(MemoryStore::new());
+        self.peer = None;
         self.instance = self.instance.reopen().await;
         self.store = self.instance.store();
         self
@@ -131,13 +162,8 @@ impl History {
 
     /// The store's tasks, which must equal the model's.
     async fn stored(&self) -> Verdict<Tasks> {
-        let filter = TaskFilter {
-            with_output: true,
-            ..TaskFilter::default()
-        };
-        let rows = list(&*self.store, &filter, retry_core::limits::MAX_PAGE).await;
-        let rows = rows.map_err(|error| Failure::call("list of everything", &error))?;
-        let wanted = self.world.model.list(&filter);
+        let rows = list_all(&*self.store).await?;
+        let wanted = self.world.model.list(&everything());
         equal(
             "L6",
             "everything that is stored, after the last call",
@@ -158,7 +184,10 @@ impl History {
     }
 
     /// Compares the whole content: each task whole, and every other read.
-    async fn end(mut self) -> Result<Features, Failure> {
+    pub(super) async fn end(mut self) -> Result<Features, Failure> {
+        if self.over {
+            return Ok(self.features);
+        }
         let ids: Vec<TaskId> = self.world.model.rows.keys().copied().collect();
         let mut calls: Vec<Call> = ids.into_iter().map(Call::Get).collect();
         for read in [
@@ -182,7 +211,7 @@ impl History {
         Ok(self.features)
     }
 
-    fn explained(&self, failure: Failure) -> Failure {
+    pub(super) fn explained(&self, failure: Failure) -> Failure {
         let readable = |text| self.world.names.readable(text);
         Failure {
             law: failure.law,

@@ -142,7 +142,7 @@ pub(super) struct ClaimSpec {
 
 impl ClaimSpec {
     /// Everything that is due in the first queue.
-    const fn all(session: u8) -> Self {
+    pub(super) const fn all(session: u8) -> Self {
         Self {
             session,
             queue: 0,
@@ -215,7 +215,7 @@ fn op() -> impl Strategy<Value = Op> {
     ]
 }
 
-fn new_task() -> impl Strategy<Value = NewSpec> {
+pub(super) fn new_task() -> impl Strategy<Value = NewSpec> {
     let key = (any::<u8>(), any::<bool>(), any::<u8>());
     (
         (one_of(3), one_of(2), one_of(4), any::<u8>()),
@@ -240,7 +240,7 @@ fn new_task() -> impl Strategy<Value = NewSpec> {
         )
 }
 
-fn edit() -> impl Strategy<Value = EditSpec> {
+pub(super) fn edit() -> impl Strategy<Value = EditSpec> {
     let numbers = (any::<u8>(), any::<u8>(), any::<u8>(), any::<u8>());
     let follow_ups = vec(new_task(), 0..2);
     (numbers, proptest::bool::weighted(0.04), 0..4_u8, follow_ups).prop_map(
@@ -256,7 +256,7 @@ fn edit() -> impl Strategy<Value = EditSpec> {
     )
 }
 
-fn claim() -> impl Strategy<Value = ClaimSpec> {
+pub(super) fn claim() -> impl Strategy<Value = ClaimSpec> {
     let shape = prop_oneof![
         8 => Just(Shape::Plain),
         1 => vec(any::<u8>(), 0..4).prop_map(Shape::ByIds),
@@ -278,7 +278,7 @@ fn claim() -> impl Strategy<Value = ClaimSpec> {
     )
 }
 
-fn read() -> impl Strategy<Value = ReadSpec> {
+pub(super) fn read() -> impl Strategy<Value = ReadSpec> {
     prop_oneof![
         any::<u8>().prop_map(ReadSpec::Get),
         (any::<u8>(), any::<u8>()).prop_map(|(filter, page)| ReadSpec::List(filter, page)),

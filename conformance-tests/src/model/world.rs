@@ -184,7 +184,7 @@ impl World {
             .collect()
     }
 
-    fn claim(&self, spec: &ClaimSpec) -> Option<ClaimRequest> {
+    pub(super) fn claim(&self, spec: &ClaimSpec) -> Option<ClaimRequest> {
         let session = self.session(spec.session)?;
         let kinds = ["a", "b", "c"].iter().enumerate();
         let asked = kinds.filter(|(bit, _)| spec.kinds & (1 << bit) != 0);

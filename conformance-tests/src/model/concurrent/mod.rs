@@ -1,0 +1,16 @@
+//! Concurrent histories: rounds in which several clients call at once, each checked for a sequential witness.
+//!
+//! All calls of a round are decided on what the model held before it, so that clients want the same tasks. Afterwards a
+//! search looks for an order of the calls that explains every answer and everything that is stored, in which no call comes
+//! before one that had returned before it began.
+
+mod clients;
+mod excuse;
+mod interleave;
+mod order;
+mod plan;
+mod round;
+mod witness;
+
+pub(super) use self::plan::histories;
+pub(super) use self::round::run;
