@@ -10,16 +10,20 @@
 //! `RETRY_CONFORMANCE_CASES` sets how many histories a run checks, `RETRY_CONFORMANCE_SEED` which: the same seed gives the
 //! same histories.
 
+mod batches;
 mod call;
 mod compare;
 mod concurrent;
+mod damage;
 mod explore;
 mod features;
 mod history;
 mod op;
 mod reads;
 mod reference;
+mod some;
 mod spec;
+mod unknown;
 mod workers;
 mod world;
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use retry_core::id::Nonce;
-use retry_core::store::{Result, StoreError, StoreErrorKind, TaskStore};
+use retry_core::store::{Applied, Inserted, Result, StoreError, StoreErrorKind, TaskStore};
 use retry_core::task::{Action, ClaimedTask, Edit};
 use retry_core::time::Timestamp;
 
@@ -38,6 +38,20 @@ impl Record {
     /// Whether neither call had returned when the other began.
     pub(super) const fn overlaps(&self, other: &Self) -> bool {
         self.called < other.returned && other.called < self.returned
+    }
+
+    /// Whether its answer says that nothing was written.
+    pub(super) fn has_no_effect(&self) -> bool {
+        let inserted = |answer: &Inserted| matches!(answer, Inserted::Repeated | Inserted::Duplicate { .. });
+        let applied = |answer: &Applied| !matches!(answer, Applied::Done { .. });
+        match &self.answer {
+            Ok(Answer::Inserted(answers)) => answers.iter().all(inserted),
+            Ok(Answer::Exchanged(answer)) => {
+                let claimed = answer.claimed.iter().any(|claimed| !claimed.tasks.is_empty());
+                answer.applied.iter().all(applied) && !claimed
+            }
+            _ => !self.call.writes(),
+        }
     }
 
     /// The call with its place in time and its answer.

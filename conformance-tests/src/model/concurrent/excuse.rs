@@ -20,9 +20,19 @@ pub(super) struct Excuse {
     pub(super) queues: BTreeSet<Queue>,
     /// Whether any of them writes.
     pub(super) writes: bool,
+    /// Every task is excused.
+    everything: bool,
 }
 
 impl Excuse {
+    /// The excuse for everything: something else than calls gets in the way.
+    pub(super) fn everything() -> Self {
+        Self {
+            everything: true,
+            ..Self::default()
+        }
+    }
+
     /// The excuse of `record`, one of `all`. `parents` are those of the tasks that were there before the round.
     pub(super) fn of(record: &Record, all: &[Record], parents: &BTreeMap<TaskId, TaskId>) -> Self {
         let mut excuse = Self::default();
@@ -80,7 +90,7 @@ impl Excuse {
 
     /// Whether an overlapping call touches this task.
     pub(super) fn touches(&self, id: TaskId) -> bool {
-        self.tasks.contains(&id)
+        self.everything || self.tasks.contains(&id)
     }
 
     /// Whether a claim may leave out this task.

@@ -6,14 +6,13 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use retry_core::store::TaskStore;
-use retry_core::task::TaskDetail;
+use retry_core::store::{StoreError, TaskStore};
 use retry_core::time::Timestamp;
 
 use super::clients::{Client, Planned, Record};
 use super::interleave::{draw, in_turns, on_threads};
 use super::plan::{Act, Part, Round};
-use super::witness::{Found, Search};
+use super::witness::{Found, Search, Stored};
 use crate::harness::Harness;
 use crate::model::call::Call;
 use crate::model::history::{Features, History};
@@ -150,8 +149,7 @@ impl History {
         plan
     }
 
-    /// Every task with everything that is kept about it, by id.
-    async fn everything(&self) -> Verdict<Vec<TaskDetail>> {
+    async fn everything(&self) -> Verdict<Stored> {
         let rows = history::list_all(&*self.store).await?;
         let mut details = Vec::new();
         for row in rows.into_iter().rev() {
@@ -159,7 +157,12 @@ impl History {
             let found = found.map_err(|error| Failure::call("a get after concurrent calls", &error))?;
             details.extend(found);
         }
-        Ok(details)
+        let failed = |error: StoreError| Failure::call("a read after concurrent calls", &error);
+        Ok(Stored {
+            details,
+            queues: self.store.queues().await.map_err(failed)?,
+            sessions: self.store.sessions().await.map_err(failed)?,
+        })
     }
 }
 

@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use retry_core::id::TaskId;
 use retry_core::name::Queue;
-use retry_core::store::{Applied, Inserted, Renewed};
+use retry_core::store::{Applied, Inserted, QueueInfo, Renewed, Session};
 use retry_core::task::TaskDetail;
+use retry_core::time::Timestamp;
 
 use super::clients::Record;
 use super::excuse::Excuse;
@@ -28,19 +29,26 @@ pub(super) enum Found {
     Unknown,
 }
 
+/// Everything that is stored after the last call.
+pub(super) struct Stored {
+    /// By id.
+    pub(super) details: Vec<TaskDetail>,
+    pub(super) queues: Vec<QueueInfo>,
+    pub(super) sessions: Vec<Session>,
+}
+
 /// The search. Calls are bits of a mask, by their place in `records`.
 pub(super) struct Search<'a> {
     records: &'a [Record],
     excuses: Vec<Excuse>,
-    /// Everything that is stored after the last call.
-    stored: &'a [TaskDetail],
+    stored: &'a Stored,
     seen: HashMap<u64, Vec<Reference>>,
     examined: usize,
     best: (Vec<usize>, Vec<Failure>),
 }
 
 impl<'a> Search<'a> {
-    pub(super) fn new(records: &'a [Record], before: &Reference, stored: &'a [TaskDetail]) -> Self {
+    pub(super) fn new(records: &'a [Record], before: &Reference, stored: &'a Stored) -> Self {
         let parents: BTreeMap<TaskId, TaskId> = before
             .tasks()
             .filter_map(|task| task.parent.map(|parent| (task.id, parent)))
@@ -90,8 +98,8 @@ impl<'a> Search<'a> {
         for index in self.may_be_next(done) {
             let mut next = model.clone();
             match self.make(index, &mut next) {
-                // A call that changes nothing may as well be made now: every order with it later is right too.
-                Ok(()) if next == *model => {
+                // What changes nothing, wherever it stands, may as well stand here: every order with it later is right too.
+                Ok(()) if self.records[index].has_no_effect() => {
                     nexts = vec![(index, next)];
                     break;
                 }
@@ -147,7 +155,7 @@ impl<'a> Search<'a> {
             let toggled: BTreeSet<Queue> = chosen.map(|(_, queue)| (*queue).clone()).collect();
             let mut tried = model.clone();
             toggle(&mut tried, &toggled);
-            match beside_others(record, given, excuse, &mut tried) {
+            match beside_others(&record.call, given, excuse, &mut tried, record.now) {
                 Ok(()) => {
                     toggle(&mut tried, &toggled);
                     *model = tried;
@@ -162,11 +170,21 @@ impl<'a> Search<'a> {
 
     fn fits_what_is_stored(&self, model: &Reference) -> Verdict {
         let details: Vec<&TaskDetail> = model.rows.values().map(|row| &row.detail).collect();
-        let stored: Vec<&TaskDetail> = self.stored.iter().collect();
+        let stored: Vec<&TaskDetail> = self.stored.details.iter().collect();
         for (stored, wanted) in stored.iter().zip(&details) {
             equal("L6", "a task after concurrent calls", stored, wanted)?;
         }
-        equal("L1", "how many tasks are stored", stored.len(), details.len())
+        equal("L1", "how many tasks are stored", stored.len(), details.len())?;
+        // Neither depends on the time.
+        let mut now = model.clone();
+        for (call, given) in [
+            (Call::Queues, Answer::Queues(self.stored.queues.clone())),
+            (Call::Sessions, Answer::Sessions(self.stored.sessions.clone())),
+        ] {
+            let wanted = now.answer(&call, Timestamp::EPOCH);
+            compare::allowed(&call, given, wanted, &now, Timestamp::EPOCH)?;
+        }
+        Ok(())
     }
 }
 
@@ -179,9 +197,14 @@ fn toggle(model: &mut Reference, queues: &BTreeSet<Queue>) {
 }
 
 /// Compares an answer, with the excuses of a call that others overlap.
-fn beside_others(record: &Record, given: &Answer, excuse: &Excuse, model: &mut Reference) -> Verdict {
-    let now = record.now;
-    match (&record.call, given) {
+pub(super) fn beside_others(
+    call: &Call,
+    given: &Answer,
+    excuse: &Excuse,
+    model: &mut Reference,
+    now: Timestamp,
+) -> Verdict {
+    match (call, given) {
         (Call::Insert(tasks), Answer::Inserted(given)) => {
             let wanted: Vec<Inserted> = tasks.iter().map(|task| model.insert(task, now)).collect();
             equal(
