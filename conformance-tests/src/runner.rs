@@ -14,7 +14,7 @@ use tokio::runtime::{Builder, Runtime};
 use crate::cases::{CASES, Case, Needs};
 use crate::fixture::Fixture;
 use crate::harness::{Capabilities, Harness, Skip};
-use crate::model;
+use crate::model::{self, Sort};
 use crate::verdict::Failure;
 
 /// How long a case may take before it counts as hung. No case waits for time, so this is far more than any needs.
@@ -49,12 +49,15 @@ pub fn run_all<H: Harness>(harnesses: impl IntoIterator<Item = H>) -> ExitCode {
 #[must_use]
 pub fn trials(harness: Arc<dyn Harness>) -> Vec<Trial> {
     let mut trials: Vec<Trial> = CASES.iter().map(|case| trial(&harness, case)).collect();
-    let name = format!("{}::model::histories", harness.name());
-    trials.push(Trial::ignorable_test(name, move || {
-        let limit = HANG_LIMIT + Duration::from_millis(500) * model::histories(harness.capabilities());
-        let model = Arc::clone(&harness);
-        completion(&*harness, within(limit, move || model::check(&model)))
-    }));
+    for sort in [Sort::Sequential, Sort::Concurrent] {
+        let harness = Arc::clone(&harness);
+        let name = format!("{}::{}", harness.name(), sort.name());
+        trials.push(Trial::ignorable_test(name, move || {
+            let limit = HANG_LIMIT + Duration::from_millis(500) * sort.histories(harness.capabilities());
+            let model = Arc::clone(&harness);
+            completion(&*harness, within(limit, move || model::check(&model, sort)))
+        }));
+    }
     trials
 }
 
