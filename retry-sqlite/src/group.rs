@@ -12,7 +12,7 @@ use retry_core::store::{StoreError, StoreErrorKind};
 use rusqlite::Connection;
 
 use crate::effects::Effects;
-use crate::error::{During, Failure, classify};
+use crate::error::{During, Failure, classify, is_constraint};
 use crate::job::{Desk, Job};
 use crate::memo::Memo;
 use crate::turn::Turn;
@@ -33,6 +33,8 @@ pub(crate) struct Group {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) turn: Turn,
     pub(crate) memo: Memo,
+    /// So many of the next writes get a group of their own, because their commit together was refused.
+    pub(crate) singly: usize,
 }
 
 /// How a group ended.
@@ -75,13 +77,14 @@ impl Group {
             answered: Vec::new(),
             failure: None,
         };
-        if let Err(error) = self.turn.begin(&self.conn) {
+        if let Err(error) = self.turn.begin(&self.conn, &*self.clock) {
             ended.failure = Some(classify(error, During::Call, &self.path));
             ended.answered.extend(jobs.drain(..));
             return ended;
         }
         let began = self.clock.monotonic();
-        let alone = jobs.len() == 1;
+        let alone = jobs.len() == 1 || self.singly > 0;
+        self.singly = self.singly.saturating_sub(1);
         while let Some(mut job) = jobs.pop_front() {
             if job.is_abandoned() {
                 continue;
@@ -97,20 +100,37 @@ impl Group {
                     return ended;
                 }
             }
-            if self.clock.monotonic().saturating_since(began) >= MAX_TIME {
+            if alone || self.clock.monotonic().saturating_since(began) >= MAX_TIME {
                 break;
             }
         }
         match self.conn.execute_batch("COMMIT") {
             Ok(()) => ended.committed = true,
             Err(error) => {
-                ended.failure = Some(classify(error, During::Commit, &self.path));
                 ended.effects = Effects::default();
                 self.memo.forget_lanes();
                 self.roll_back();
+                let refused = is_constraint(&error);
+                ended.failure = Some(classify(error, During::Commit, &self.path));
+                if refused && ended.answered.len() > 1 {
+                    self.run_apart(&mut ended, jobs);
+                }
             }
         }
         ended
+    }
+
+    /// A deferred constraint, which is checked by the commit alone, refused the writes of a group: one of them breaks it, and
+    /// which one shows when each has a commit of its own. Users' transactions cannot be run again; theirs are such
+    /// constraints, so they get the failure.
+    fn run_apart(&mut self, ended: &mut Ended, jobs: &mut VecDeque<Box<dyn Job>>) {
+        let answered = std::mem::take(&mut ended.answered);
+        let (repeatable, lasting): (Vec<_>, Vec<_>) = answered.into_iter().partition(|job| job.can_repeat());
+        self.singly = repeatable.len();
+        for job in repeatable.into_iter().rev() {
+            jobs.push_front(job);
+        }
+        ended.answered = lasting;
     }
 
     fn run_one(&mut self, job: &mut dyn Job, alone: bool, effects: &mut Effects) -> Left {

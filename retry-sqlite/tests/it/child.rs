@@ -4,7 +4,7 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
-use crate::{crash, errors, processes};
+use crate::{commit, crash, errors, processes};
 
 const ROLE: &str = "RETRY_SQLITE_CHILD";
 const FILE: &str = "RETRY_SQLITE_FILE";
@@ -92,6 +92,7 @@ fn the_child() {
             "drain" => processes::drain(&file).await,
             "race" => processes::open_many(&file),
             "open" => errors::open_and_tell(&file).await,
+            "grow" => commit::grow_and_tell(&file).await,
             "fill" => errors::fill_and_tell(&file).await,
             other => panic!("there is no role {other}"),
         }

@@ -1,6 +1,7 @@
 //! What is special to SQLite: files, locks, processes, transactions, wake-ups.
 
 mod child;
+mod commit;
 mod crash;
 mod errors;
 mod group;
