@@ -239,3 +239,74 @@ pub(crate) fn panicked(panic: &(dyn std::any::Any + Send)) -> StoreError {
         format!("the write panicked and was rolled back: {text}"),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use retry_core::clock::ManualClock;
+
+    use super::*;
+
+    /// Writes a row; its caller may go away meanwhile.
+    struct Probe {
+        row: i64,
+        leaves: bool,
+        gone: AtomicBool,
+    }
+
+    impl Job for Probe {
+        fn bytes(&self) -> usize {
+            0
+        }
+
+        fn is_abandoned(&self) -> bool {
+            self.gone.load(Ordering::Relaxed)
+        }
+
+        fn run(&mut self, desk: Desk<'_>) -> bool {
+            let insert = desk.conn.execute("INSERT INTO mine VALUES (?1)", [self.row]);
+            self.gone.store(self.leaves, Ordering::Relaxed);
+            insert.is_ok()
+        }
+
+        fn can_repeat(&self) -> bool {
+            true
+        }
+
+        fn refuse(&mut self, _: StoreError) {}
+
+        fn reply(self: Box<Self>, _: Result<(), &Failure>) {}
+    }
+
+    fn rows_after(probes: &[(i64, bool)]) -> Vec<i64> {
+        let conn = Connection::open_in_memory().unwrap();
+        conn.execute_batch("CREATE TABLE mine (n INTEGER)").unwrap();
+        let mut group = Group {
+            conn,
+            path: PathBuf::from("mine.db"),
+            clock: Arc::new(ManualClock::new()),
+            turn: Turn::new(None, Duration::ZERO),
+            memo: Memo::default(),
+            singly: 0,
+        };
+        let probe = |&(row, leaves): &(i64, bool)| -> Box<dyn Job> {
+            let gone = AtomicBool::new(false);
+            Box::new(Probe { row, leaves, gone })
+        };
+        let mut jobs: VecDeque<_> = probes.iter().map(probe).collect();
+        while !jobs.is_empty() {
+            group.run(&mut jobs).reply();
+        }
+        let mut rows = group.conn.prepare("SELECT n FROM mine ORDER BY n").unwrap();
+        let rows = rows.query_map([], |row| row.get(0)).unwrap();
+        rows.collect::<rusqlite::Result<_>>().unwrap()
+    }
+
+    /// A claim that nobody hears of would be held until its session ends.
+    #[test]
+    fn a_write_whose_caller_left_during_it_is_undone() {
+        assert_eq!(rows_after(&[(1, true)]), [0_i64; 0]);
+        assert_eq!(rows_after(&[(1, false), (2, true), (3, false)]), [1, 3]);
+    }
+}

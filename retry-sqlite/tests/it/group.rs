@@ -186,3 +186,54 @@ async fn a_read_waits_for_the_writes_of_dropped_calls() {
         "what was seen is what stays"
     );
 }
+
+/// The first of many waiting writes is not answered only when the last is done.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_has_bounds() {
+    const BOUND: u64 = 256;
+    let (_dir, store) = fresh();
+    let (release, work) = busy(&store);
+    let new: Vec<_> = (0..2 * BOUND + 1).map(|n| [task(n)]).collect();
+    let mut calls: Vec<_> = new.iter().map(|new| store.insert(new, NOW)).collect();
+    for call in &mut calls {
+        assert!(poll_once(call.as_mut()).is_none());
+    }
+    let before = store.commits();
+    drop(release);
+    work.await.unwrap();
+    for call in calls {
+        call.await.unwrap();
+    }
+    // The busy one, and the others in three groups.
+    assert_eq!(store.commits() - before, 4);
+}
+
+/// What comes behind a slow write is the next group's, so that its neighbours are answered first.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_write_ends_its_group() {
+    let (_dir, path) = crate::support::place();
+    let clock = retry_core::clock::ManualClock::new();
+    let store = retry_sqlite::SqliteStore::builder(&path)
+        .clock(std::sync::Arc::new(clock.clone()))
+        .build()
+        .unwrap();
+    let (release, work) = busy(&store);
+    let (first, last) = ([task(1)], [task(2)]);
+    let slow = store.transaction(move |_| {
+        clock.advance(std::time::Duration::from_millis(50));
+        Ok::<_, retry_core::store::StoreError>(())
+    });
+    let before = store.commits();
+    let (first, slow, last, ()) = tokio::join!(
+        biased;
+        store.insert(&first, NOW),
+        slow,
+        store.insert(&last, NOW),
+        async {
+            drop(release);
+            work.await.unwrap();
+        }
+    );
+    assert!(first.is_ok() && slow.is_ok() && last.is_ok());
+    assert_eq!(store.commits() - before, 3);
+}

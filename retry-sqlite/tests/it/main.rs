@@ -6,6 +6,7 @@ mod crash;
 mod errors;
 mod group;
 mod in_tx;
+mod laws;
 mod numbers;
 mod options;
 mod processes;

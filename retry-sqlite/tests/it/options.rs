@@ -102,7 +102,7 @@ fn the_file_is_for_its_owner_only() {
 #[tokio::test]
 async fn the_users_version_and_tables_are_left_alone() {
     let (_dir, path) = place();
-    let conn = rusqlite::Connection::open(&path).unwrap();
+    let conn = Connection::open(&path).unwrap();
     conn.execute_batch("CREATE TABLE mine (n INTEGER); PRAGMA user_version = 42")
         .unwrap();
     drop(conn);
@@ -140,6 +140,15 @@ async fn the_writer_syncs_as_the_setting_says() {
         let told: Result<i64, Box<dyn std::error::Error + Send + Sync>> =
             store.transaction(move |tx| Ok(look(tx)?)).await;
         assert_eq!(told.unwrap(), code, "{synchronous:?}");
+    }
+    for (synchronous, code) in [(Synchronous::Normal, 2), (Synchronous::Off, 0)] {
+        let (_dir, path) = place();
+        let store = builder(&path).synchronous(synchronous).build().unwrap();
+        let conn = store.connection().unwrap();
+        let told: i64 = conn
+            .pragma_query_value(None, "synchronous", |row| row.get(0))
+            .unwrap();
+        assert_eq!(told, code, "a user's own connection beside {synchronous:?}");
     }
     let (_dir, path) = place();
     let store = SqliteStore::open(&path).unwrap();
@@ -205,4 +214,19 @@ fn the_log_is_on_the_disk_when_the_setting_says_so() {
         child.go_on();
         assert!(child.says().is_none());
     }
+}
+
+/// A file from elsewhere must not make the program run what its schema names.
+#[tokio::test]
+async fn the_schema_of_a_file_is_not_trusted() {
+    let (_dir, store) = fresh();
+    let told: Result<i64, Box<dyn std::error::Error + Send + Sync>> = store
+        .transaction(|tx| Ok(tx.query_row("PRAGMA trusted_schema", [], |row| row.get(0))?))
+        .await;
+    assert_eq!(told.unwrap(), 0);
+    let conn = store.connection().unwrap();
+    let told: i64 = conn
+        .pragma_query_value(None, "trusted_schema", |row| row.get(0))
+        .unwrap();
+    assert_eq!(told, 0);
 }

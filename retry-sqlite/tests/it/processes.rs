@@ -120,6 +120,31 @@ async fn a_store_that_is_closed_and_opened_again_finds_its_sessions_dead() {
     assert_eq!(expired.items[0].1, Cause::SessionDead);
 }
 
+/// A session goes on in a store that was opened again, if it renews before anybody marks it; then it is held again.
+#[tokio::test]
+async fn a_session_that_goes_on_after_a_reopening_holds_its_lock_again() {
+    let (_dir, path) = place();
+    let store = builder(&path).build().unwrap();
+    store.open_session(&session(1), FAR, NOW).await.unwrap();
+    store.insert(&tasks(1..2), NOW).await.unwrap();
+    store.claim(request(&session(1), 1), NOW).await.unwrap();
+    let peer = builder(&path).build().unwrap();
+    drop(store);
+    let store = builder(&path).build().unwrap();
+    let renewed = store.renew(session(1).id, FAR, NOW).await.unwrap();
+    assert!(matches!(renewed, Renewed::Live { held: 1, .. }));
+    let look = ExpiredRequest {
+        mark: true,
+        after: None,
+        limit: 10,
+    };
+    let expired = peer.expired(&look, NOW).await.unwrap();
+    assert!(expired.items.is_empty(), "it lives: {expired:?}");
+    drop(store);
+    let expired = peer.expired(&look, NOW).await.unwrap();
+    assert_eq!(expired.items[0].1, Cause::SessionDead);
+}
+
 #[tokio::test]
 async fn lock_files_go_with_their_sessions() {
     let (_dir, store) = fresh();

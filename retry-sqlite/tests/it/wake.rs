@@ -6,10 +6,10 @@ use retry_core::client::Client;
 use retry_core::draft::Draft;
 use retry_core::id::TaskId;
 use retry_core::machine::Event;
-use retry_core::name::Queue;
+use retry_core::name::{Queue, UniqueKey};
 use retry_core::payload::Payload;
 use retry_core::store::{Applied, Enlist as _, QueueSetting, Result, TaskStore as _, TaskStoreExt as _};
-use retry_core::task::{Edit, NewTask, State};
+use retry_core::task::{Edit, KeyScope, NewTask, OnDuplicate, State, Unique};
 
 use crate::support::{
     FAR, NOW, beside, builder, decided, fresh, hint_comes, is_hinted, quiet, request, session, success, task,
@@ -186,4 +186,64 @@ async fn a_transaction_elsewhere_hints_at_nothing_before_its_commit() {
         .await
         .unwrap();
     assert!(!is_hinted(&wakeups), "nor is one kept for the next commit");
+}
+
+/// A task that is due before a worker looks again by itself is worth a hint.
+#[tokio::test]
+async fn a_task_due_in_a_moment_wakes() {
+    let (_dir, store) = quiet();
+    let wakeups = store.watch(&[Queue::default()]);
+    let due_in = |n, millis| NewTask {
+        run_at: NOW.saturating_add(Duration::from_millis(millis)),
+        ..task(n)
+    };
+    store.insert_one(due_in(1, 2_001), NOW).await.unwrap();
+    assert!(!is_hinted(&wakeups));
+    store.insert_one(due_in(2, 2_000), NOW).await.unwrap();
+    assert!(is_hinted(&wakeups));
+}
+
+#[tokio::test]
+async fn a_pending_task_that_becomes_due_by_an_edit_or_a_replacement_wakes() {
+    let (_dir, store) = quiet();
+    let wakeups = store.watch(&[Queue::default()]);
+    let keyed = |n, hours| NewTask {
+        run_at: NOW.saturating_add(Duration::from_hours(hours)),
+        unique: Some(Unique {
+            key: UniqueKey::new("k").unwrap(),
+            scope: KeyScope::Active,
+            on_duplicate: OnDuplicate::Replace {
+                payload: false,
+                run_at: true,
+            },
+        }),
+        ..task(n)
+    };
+    store.insert_one(keyed(1, 1), NOW).await.unwrap();
+    assert!(!is_hinted(&wakeups));
+    store.insert_one(keyed(2, 0), NOW).await.unwrap();
+    assert!(is_hinted(&wakeups), "replaced");
+    let pending = store.get(crate::support::task_id(1)).await.unwrap().unwrap();
+    let cancel = decided(&pending.task, Event::Cancel, 1);
+    store.apply(cancel, NOW).await.unwrap();
+    assert!(!is_hinted(&wakeups), "it has ended");
+    let ended = store.get(crate::support::task_id(1)).await.unwrap().unwrap();
+    let rerun = Event::Rerun {
+        at: NOW,
+        from_start: false,
+    };
+    store.apply(decided(&ended.task, rerun, 2), NOW).await.unwrap();
+    assert!(is_hinted(&wakeups), "rerun");
+}
+
+/// What was committed between the opening and the first watch is looked for.
+#[tokio::test]
+async fn a_commit_of_others_before_the_first_watch_wakes() {
+    let (_dir, store) = fresh();
+    // An answer means that the writer has begun.
+    store.migrate().await.unwrap();
+    let peer = builder(store.path()).build().unwrap();
+    peer.insert_one(task(1), NOW).await.unwrap();
+    let wakeups = store.watch(&[Queue::default()]);
+    assert!(hint_comes(wakeups));
 }
