@@ -117,6 +117,8 @@ mod tests {
 
     const SOON: Duration = Duration::from_millis(1);
     const NEVER: Duration = Duration::from_secs(3_600);
+    /// How long a test waits for what must happen.
+    const PATIENCE: Duration = Duration::from_secs(30);
 
     /// A syncer that tells of each sync, of which the first `fail` fail.
     fn telling(every: Duration, mut fail: u32) -> (Syncer, Receiver<()>) {
@@ -136,9 +138,9 @@ mod tests {
     fn a_commit_is_synced_and_again_only_after_the_next() {
         let (syncer, syncs) = telling(SOON, 0);
         syncer.committed();
-        syncs.recv().unwrap();
+        syncs.recv_timeout(PATIENCE).unwrap();
         syncer.committed();
-        syncs.recv().unwrap();
+        syncs.recv_timeout(PATIENCE).unwrap();
         drop(syncer);
         assert_eq!(syncs.iter().count(), 0, "nothing was left to sync");
     }
@@ -148,7 +150,7 @@ mod tests {
         let (syncer, syncs) = telling(SOON, 2);
         syncer.committed();
         for _ in 0..3 {
-            syncs.recv().unwrap();
+            syncs.recv_timeout(PATIENCE).unwrap();
         }
         drop(syncer);
     }

@@ -8,7 +8,6 @@ use retry_core::payload::Payload;
 use retry_core::store::{Certainty, StoreError, StoreErrorKind, TaskStore as _, TaskStoreExt as _};
 use retry_core::task::NewTask;
 use retry_core::time::Timestamp;
-use retry_sqlite::SqliteStore;
 
 use crate::child::{Process, command, say};
 use crate::support::{
@@ -220,9 +219,9 @@ async fn a_call_that_fails_half_way_leaves_nothing() {
 }
 
 /// A hint of a write that was undone would be the only one, and the workers would look in vain.
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn a_call_that_fails_hints_at_nothing() {
-    let (_dir, store): (_, SqliteStore) = quiet();
+    let (_dir, store) = quiet();
     beside(&store)
         .execute_batch(
             "CREATE TRIGGER refuse BEFORE INSERT ON retry_task WHEN new.run_at = 1700000000077
@@ -230,15 +229,26 @@ async fn a_call_that_fails_hints_at_nothing() {
         )
         .unwrap();
     let wakeups = watch(&store).await;
-    store
-        .insert(&[task(1), refused(2, "work")], NOW)
-        .await
-        .unwrap_err();
-    assert!(!is_hinted(&wakeups));
-    let other = NewTask {
+    let half = [task(1), refused(2, "work")];
+    let elsewhere = |n| NewTask {
         queue: Queue::new("other").unwrap(),
-        ..task(3)
+        ..task(n)
     };
-    store.insert_one(other, NOW).await.unwrap();
+    store.insert(&half, NOW).await.unwrap_err();
+    assert!(!is_hinted(&wakeups), "alone");
+    store.insert_one(elsewhere(3), NOW).await.unwrap();
     assert!(!is_hinted(&wakeups), "nor does the next commit");
+    let (release, work) = busy(&store);
+    let neighbour = [elsewhere(4)];
+    let (half, neighbour, ()) = tokio::join!(
+        biased;
+        store.insert(&half, NOW),
+        store.insert(&neighbour, NOW),
+        async {
+            drop(release);
+            work.await.unwrap();
+        }
+    );
+    assert!(half.is_err() && neighbour.is_ok());
+    assert!(!is_hinted(&wakeups), "beside a neighbour");
 }
