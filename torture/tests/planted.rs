@@ -370,7 +370,7 @@ const IN_THE_LOGS: &[Lie] = &[
 fn every_planted_violation_is_found() {
     let run = tempfile::tempdir().unwrap();
     // Long enough that every kind of task is there.
-    let (good, told) = torture(&["--minutes", "0.04", "--seed", "5", "--keep"], run.path());
+    let (good, told) = torture(&["--minutes", "0.07", "--seed", "5", "--keep"], run.path());
     assert!(good, "{told}");
     let (good, told) = torture(&["audit"], Files::of(run.path()).0.path());
     assert!(good && told.contains("no violation"), "{told}");

@@ -49,6 +49,15 @@ pub(super) fn docs(root: &Path) -> Result<Done, String> {
     Ok(Done::Passed)
 }
 
+pub(super) fn torture(root: &Path) -> Result<Done, String> {
+    crate::torture::quick(root)?;
+    Ok(Done::Passed)
+}
+
+pub(super) fn power(root: &Path) -> Result<Done, String> {
+    Ok(crate::torture::power_cuts(root)?.map_or(Done::Passed, Done::Skipped))
+}
+
 /// Histories that the gate lives; the seeds are always the same.
 const HISTORIES: &str = "20000";
 
