@@ -6,7 +6,7 @@ use std::time::Duration;
 use std::{env, fs, process};
 
 use super::{Done, Gate};
-use crate::process::{cargo, run as run_command, run_within};
+use crate::process::{cargo, programs, run as run_command, run_within};
 
 /// An example the gate runs.
 pub(crate) struct Example {
@@ -27,7 +27,7 @@ pub(super) fn run(gate: &Gate<'_>) -> Result<Done, String> {
     // The whole workspace, as the tests were built: one example alone would choose other features for the
     // dependencies and compile them again.
     run_command(cargo(gate.root, "build --locked --workspace --examples"))?;
-    let programs = programs()?;
+    let programs = programs()?.join("examples");
     for example in EXAMPLES {
         let folder = Scratch::new(example.name)?;
         let mut command = Command::new(programs.join(example.name));
@@ -35,13 +35,6 @@ pub(super) fn run(gate: &Gate<'_>) -> Result<Done, String> {
         run_within(command, example.limit)?;
     }
     Ok(Done::Passed)
-}
-
-/// Where cargo puts the examples: beside this very program.
-fn programs() -> Result<PathBuf, String> {
-    let own = env::current_exe().map_err(|error| format!("cannot find this program: {error}"))?;
-    let folder = own.parent().ok_or("this program is in no folder")?;
-    Ok(folder.join("examples"))
 }
 
 /// An empty folder that is removed again, whatever happened in it.

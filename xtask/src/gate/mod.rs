@@ -96,6 +96,16 @@ const STEPS: &[Step] = &[
         run: steps::sim,
     },
     Step {
+        name: "torture",
+        about: "processes on one store are killed and stopped, and nothing is lost",
+        run: steps::torture,
+    },
+    Step {
+        name: "power",
+        about: "the store's disk loses its power, and nothing is lost",
+        run: steps::power,
+    },
+    Step {
         name: "examples",
         about: "each example runs and ends well",
         run: examples::run,

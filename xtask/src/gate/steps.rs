@@ -48,6 +48,15 @@ pub(super) fn docs(gate: &Gate<'_>) -> Result<Done, String> {
     Ok(Done::Passed)
 }
 
+pub(super) fn torture(gate: &Gate<'_>) -> Result<Done, String> {
+    crate::torture::quick(gate.root)?;
+    Ok(Done::Passed)
+}
+
+pub(super) fn power(root: &Path) -> Result<Done, String> {
+    Ok(crate::torture::power_cuts(gate.root)?.map_or(Done::Passed, Done::Skipped))
+}
+
 /// Histories that the gate lives; the seeds are always the same.
 const HISTORIES: &str = "20000";
 
