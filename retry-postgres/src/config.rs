@@ -214,7 +214,7 @@ impl PostgresBuilder {
             options
                 .statement_cache_capacity(STATEMENTS)
                 .options(settings)
-                .options([("default_transaction_isolation", "read\\ committed")])
+                .options([("default_transaction_isolation", "read committed")])
         };
         Ok(Config {
             schema,
