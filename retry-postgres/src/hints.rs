@@ -2,6 +2,7 @@
 //! polling remains the truth.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicI32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -33,6 +34,20 @@ pub(crate) struct Notifier {
 struct State {
     queues: Mutex<Queues>,
     changed: Notify,
+    voice: Arc<Voice>,
+}
+
+/// The server's process behind the notifier's connection: this program was woken without its hints, and need not be
+/// woken again.
+#[derive(Debug, Default)]
+pub(crate) struct Voice {
+    process: AtomicI32,
+}
+
+impl Voice {
+    fn is_ours(&self, process: u32) -> bool {
+        i32::try_from(process).is_ok_and(|process| process == self.process.load(Ordering::Acquire))
+    }
 }
 
 #[derive(Debug, Default)]
@@ -77,6 +92,11 @@ impl Notifier {
         Self { state, task }
     }
 
+    /// Who is speaking.
+    pub(crate) fn voice(&self) -> Arc<Voice> {
+        Arc::clone(&self.state.voice)
+    }
+
     /// Tells of queues soon: at once, unless they were told of a moment ago.
     pub(crate) fn tell<'q>(&self, queues: impl IntoIterator<Item = &'q Queue>) {
         self.state.queues().pending.extend(queues.into_iter().cloned());
@@ -99,7 +119,7 @@ async fn tell(state: Arc<State>, connector: Connector, queries: Arc<Queries>, ch
             continue;
         }
         if conn.is_none() {
-            conn = connector.open(&queries).await.ok();
+            conn = connect(&connector, &queries, &state.voice).await;
         }
         let told = match &mut conn {
             Some(open) => send(open, &queries, &channel, &queues).await,
@@ -116,6 +136,15 @@ async fn tell(state: Arc<State>, connector: Connector, queries: Arc<Queries>, ch
             state.rested(&queues);
         });
     }
+}
+
+async fn connect(connector: &Connector, queries: &Queries, voice: &Voice) -> Option<PgConnection> {
+    let mut conn = connector.open(queries).await.ok()?;
+    let process = sqlx::query_scalar(queries.backend.clone()).persistent(false);
+    voice
+        .process
+        .store(process.fetch_one(&mut conn).await.ok()?, Ordering::Release);
+    Some(conn)
 }
 
 async fn send(conn: &mut PgConnection, queries: &Queries, channel: &str, queues: &[Queue]) -> bool {
@@ -135,16 +164,24 @@ pub(crate) struct Listener {
 }
 
 impl Listener {
-    pub(crate) fn start(connector: &Connector, channel: String, waker: Arc<Waker>) -> Self {
+    pub(crate) fn start(
+        connector: &Connector,
+        channel: String,
+        waker: Arc<Waker>,
+        ours: Option<Arc<Voice>>,
+    ) -> Self {
         let options = connector.options();
         let task = tokio::spawn(async move {
             // The driver's listener wants a pool; this one never has more than the listener's own connection.
             let pool = PgPoolOptions::new().max_connections(1).connect_lazy_with(options);
+            let ours = ours.unwrap_or_default();
             loop {
                 if let Ok(listener) = PgListener::connect_with(&pool).await {
-                    listen(listener, &channel, &waker).await;
+                    listen(listener, &channel, &waker, &ours).await;
                 }
                 wait::pause(RECONNECT).await;
+                // What was told of meanwhile is lost.
+                waker.wake_all();
             }
         });
         Self { task }
@@ -158,14 +195,13 @@ impl Drop for Listener {
 }
 
 /// Wakes watchers until the connection fails.
-async fn listen(mut listener: PgListener, channel: &str, waker: &Waker) {
+async fn listen(mut listener: PgListener, channel: &str, waker: &Waker, ours: &Voice) {
     if listener.listen(channel).await.is_err() {
         return;
     }
-    // What was told of before this is lost.
-    waker.wake_all();
     loop {
         match listener.try_recv().await {
+            Ok(Some(hint)) if ours.is_ours(hint.process_id()) => {}
             Ok(Some(hint)) => {
                 if let Ok(queue) = Queue::new(hint.payload()) {
                     waker.wake(&queue);

@@ -50,6 +50,7 @@ macro_rules! statements {
 }
 
 statements! {
+    backend = include_str!("../sql/backend.sql"),
     bad_write = include_str!("../sql/bad_write.sql"),
     body_write = include_str!("../sql/body_write.sql"),
     claim_heads = include_str!("../sql/claim_heads.sql"),

@@ -300,7 +300,9 @@ impl TaskStore for PostgresStore {
             let mut listener = inner.listener.lock().unwrap_or_else(PoisonError::into_inner);
             if listener.is_none() && tokio::runtime::Handle::try_current().is_ok() {
                 let channel = inner.config.schema.channel();
-                *listener = Some(Listener::start(&inner.connector, channel, Arc::clone(&inner.waker)));
+                let ours = inner.notifier.as_ref().map(Notifier::voice);
+                let waker = Arc::clone(&inner.waker);
+                *listener = Some(Listener::start(&inner.connector, channel, waker, ours));
             }
         }
         inner.waker.watch(queues)
