@@ -1,5 +1,6 @@
 //! Turns the cases into tests with names, filters, an honest *ignored* state and a limit for hangs.
 
+use std::collections::BTreeSet;
 use std::panic::resume_unwind;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use tokio::runtime::{Builder, Runtime};
 use crate::cases::{CASES, Case, Needs};
 use crate::fixture::Fixture;
 use crate::harness::{Capabilities, Harness, Skip};
-use crate::model;
+use crate::model::{self, Sort};
 use crate::verdict::Failure;
 
 /// How long a case may take before it counts as hung. No case waits for time, so this is far more than any needs.
@@ -21,20 +22,42 @@ const HANG_LIMIT: Duration = Duration::from_secs(120);
 
 /// Runs the suite on a store as the whole of a test program's `main`.
 pub fn run(harness: impl Harness) -> ExitCode {
+    run_all([harness])
+}
+
+/// Runs the suite on several stores as the whole of a test program's `main`: one harness per server, say.
+///
+/// Each harness's [`name`](Harness::name) begins the names of its tests and is what `RETRY_REQUIRE` lists.
+///
+/// # Panics
+/// Two harnesses have the same name, or there is none: a store whose server is missing has a harness that
+/// [skips](Skip), so that nothing passes because nothing ran.
+pub fn run_all<H: Harness>(harnesses: impl IntoIterator<Item = H>) -> ExitCode {
     let arguments = Arguments::from_args();
-    libtest_mimic::run(&arguments, trials(Arc::new(harness))).exit_code()
+    let mut names = BTreeSet::new();
+    let mut all = Vec::new();
+    for harness in harnesses {
+        let name = harness.name().to_owned();
+        assert!(names.insert(name.clone()), "two harnesses are named {name:?}");
+        all.extend(trials(Arc::new(harness)));
+    }
+    assert!(!names.is_empty(), "there is no harness to run the suite on");
+    libtest_mimic::run(&arguments, all).exit_code()
 }
 
 /// The suite as tests, for a program that adds its own.
 #[must_use]
 pub fn trials(harness: Arc<dyn Harness>) -> Vec<Trial> {
     let mut trials: Vec<Trial> = CASES.iter().map(|case| trial(&harness, case)).collect();
-    let name = format!("{}::model::histories", harness.name());
-    trials.push(Trial::ignorable_test(name, move || {
-        let limit = HANG_LIMIT + Duration::from_millis(500) * model::histories(harness.capabilities());
-        let model = Arc::clone(&harness);
-        completion(&*harness, within(limit, move || model::check(&model)))
-    }));
+    for sort in [Sort::Sequential, Sort::Concurrent] {
+        let harness = Arc::clone(&harness);
+        let name = format!("{}::{}", harness.name(), sort.name());
+        trials.push(Trial::ignorable_test(name, move || {
+            let limit = HANG_LIMIT + Duration::from_millis(500) * sort.histories(harness.capabilities());
+            let model = Arc::clone(&harness);
+            completion(&*harness, within(limit, move || model::check(&model, sort)))
+        }));
+    }
     trials
 }
 

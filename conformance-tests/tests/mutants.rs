@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use conformance_tests::Harness;
 use conformance_tests::cases::Case;
-use conformance_tests::model;
+use conformance_tests::model::{self, Sort};
 use conformance_tests::mutants::{MUTANTS, Mutant, MutantHarness, RIGHT};
 use conformance_tests::runner::{Unpassed, run_case};
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -50,7 +50,7 @@ fn by_case(mutant: &'static Mutant) -> Result<(), Failed> {
 }
 
 fn by_model(mutant: &'static Mutant) -> Result<(), Failed> {
-    match model::check_seed(&harness(mutant), 0, HISTORIES) {
+    match model::check_seed(&harness(mutant), Sort::Sequential, 0, HISTORIES) {
         Err(Unpassed::Failed(_)) => Ok(()),
         other => Err(Failed::from(format!(
             "the broken store passed {HISTORIES} histories: {other:?}"
@@ -60,7 +60,7 @@ fn by_model(mutant: &'static Mutant) -> Result<(), Failed> {
 
 /// What happens in the histories of one seed is the same every time, and differs from that of another seed.
 fn repeat() -> Result<(), Failed> {
-    let reached = |seed| match model::check_seed(&harness(&RIGHT), seed, 60) {
+    let reached = |seed| match model::check_seed(&harness(&RIGHT), Sort::Sequential, seed, 60) {
         Ok(reached) => Ok(reached),
         Err(unpassed) => Err(Failed::from(format!("{unpassed:?}"))),
     };
@@ -75,7 +75,7 @@ fn repeat() -> Result<(), Failed> {
 
 /// A generator that never does a thing tests nothing of it.
 fn reach() -> Result<(), Failed> {
-    let reached = match model::check_seed(&harness(&RIGHT), 0, HISTORIES) {
+    let reached = match model::check_seed(&harness(&RIGHT), Sort::Sequential, 0, HISTORIES) {
         Ok(reached) => reached,
         Err(unpassed) => return Err(Failed::from(format!("{unpassed:?}"))),
     };

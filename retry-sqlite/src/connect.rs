@@ -1,16 +1,19 @@
 //! Opening the file: its path, its rights, and the settings of every connection.
 
+use std::cell::Cell;
 use std::fs::OpenOptions;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use retry_core::clock::{Clock, Monotonic, SystemClock};
 use retry_core::store::{StoreError, StoreErrorKind};
 use rusqlite::{Connection, OpenFlags};
 
 use crate::config::{Config, Synchronous};
 use crate::error::Outcome;
-use crate::turn;
+use crate::patience::pause;
+use crate::turn::STEP;
 
 /// Statements that a connection keeps prepared; more than the store has, so that users' own fit as well.
 const STATEMENTS: usize = 128;
@@ -126,11 +129,22 @@ pub(crate) fn users(conn: &Connection, config: &Config) -> Outcome<()> {
     Ok(())
 }
 
-/// Looks for the lock every half millisecond, for about five seconds. SQLite's own wait sleeps up to 100 ms between two
-/// looks, which beside a busy writer hardly ever finds the lock free.
+/// How long a connection of the user's own waits for the write lock.
+const USERS_WAIT: Duration = Duration::from_secs(5);
+
+/// Looks for the lock every half millisecond. SQLite's own wait sleeps up to 100 ms between two looks, which beside a busy
+/// writer hardly ever finds the lock free. SQLite takes no closure: the thread remembers since when it waits.
 fn wait_closely(looks: i32) -> bool {
-    turn::pause();
-    looks < 10_000
+    thread_local! {
+        static SINCE: Cell<Monotonic> = const { Cell::new(Monotonic::NEVER) };
+        static CLOCK: SystemClock = SystemClock::new();
+    }
+    let now = CLOCK.with(Clock::monotonic);
+    if looks == 0 {
+        SINCE.set(now);
+    }
+    pause(STEP);
+    now.saturating_since(SINCE.get()) < USERS_WAIT
 }
 
 /// Makes a connection a reader.

@@ -12,7 +12,7 @@ use retry_core::store::{StoreError, StoreErrorKind};
 use rusqlite::Connection;
 
 use crate::effects::Effects;
-use crate::error::{During, Failure, classify};
+use crate::error::{During, Failure, classify, is_constraint};
 use crate::job::{Desk, Job};
 use crate::memo::Memo;
 use crate::turn::Turn;
@@ -33,6 +33,8 @@ pub(crate) struct Group {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) turn: Turn,
     pub(crate) memo: Memo,
+    /// So many of the next writes get a group of their own, because their commit together was refused.
+    pub(crate) singly: usize,
 }
 
 /// How a group ended.
@@ -75,13 +77,14 @@ impl Group {
             answered: Vec::new(),
             failure: None,
         };
-        if let Err(error) = self.turn.begin(&self.conn) {
+        if let Err(error) = self.turn.begin(&self.conn, &*self.clock) {
             ended.failure = Some(classify(error, During::Call, &self.path));
             ended.answered.extend(jobs.drain(..));
             return ended;
         }
         let began = self.clock.monotonic();
-        let alone = jobs.len() == 1;
+        let alone = jobs.len() == 1 || self.singly > 0;
+        self.singly = self.singly.saturating_sub(1);
         while let Some(mut job) = jobs.pop_front() {
             if job.is_abandoned() {
                 continue;
@@ -97,20 +100,37 @@ impl Group {
                     return ended;
                 }
             }
-            if self.clock.monotonic().saturating_since(began) >= MAX_TIME {
+            if alone || self.clock.monotonic().saturating_since(began) >= MAX_TIME {
                 break;
             }
         }
         match self.conn.execute_batch("COMMIT") {
             Ok(()) => ended.committed = true,
             Err(error) => {
-                ended.failure = Some(classify(error, During::Commit, &self.path));
                 ended.effects = Effects::default();
                 self.memo.forget_lanes();
                 self.roll_back();
+                let refused = is_constraint(&error);
+                ended.failure = Some(classify(error, During::Commit, &self.path));
+                if refused && ended.answered.len() > 1 {
+                    self.run_apart(&mut ended, jobs);
+                }
             }
         }
         ended
+    }
+
+    /// A deferred constraint, which is checked by the commit alone, refused the writes of a group: one of them breaks it, and
+    /// which one shows when each has a commit of its own. Users' transactions cannot be run again; theirs are such
+    /// constraints, so they get the failure.
+    fn run_apart(&mut self, ended: &mut Ended, jobs: &mut VecDeque<Box<dyn Job>>) {
+        let answered = std::mem::take(&mut ended.answered);
+        let (repeatable, lasting): (Vec<_>, Vec<_>) = answered.into_iter().partition(|job| job.can_repeat());
+        self.singly = repeatable.len();
+        for job in repeatable.into_iter().rev() {
+            jobs.push_front(job);
+        }
+        ended.answered = lasting;
     }
 
     fn run_one(&mut self, job: &mut dyn Job, alone: bool, effects: &mut Effects) -> Left {
@@ -218,4 +238,75 @@ pub(crate) fn panicked(panic: &(dyn std::any::Any + Send)) -> StoreError {
         StoreErrorKind::Other,
         format!("the write panicked and was rolled back: {text}"),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use retry_core::clock::ManualClock;
+
+    use super::*;
+
+    /// Writes a row; its caller may go away meanwhile.
+    struct Probe {
+        row: i64,
+        leaves: bool,
+        gone: AtomicBool,
+    }
+
+    impl Job for Probe {
+        fn bytes(&self) -> usize {
+            0
+        }
+
+        fn is_abandoned(&self) -> bool {
+            self.gone.load(Ordering::Relaxed)
+        }
+
+        fn run(&mut self, desk: Desk<'_>) -> bool {
+            let insert = desk.conn.execute("INSERT INTO mine VALUES (?1)", [self.row]);
+            self.gone.store(self.leaves, Ordering::Relaxed);
+            insert.is_ok()
+        }
+
+        fn can_repeat(&self) -> bool {
+            true
+        }
+
+        fn refuse(&mut self, _: StoreError) {}
+
+        fn reply(self: Box<Self>, _: Result<(), &Failure>) {}
+    }
+
+    fn rows_after(probes: &[(i64, bool)]) -> Vec<i64> {
+        let conn = Connection::open_in_memory().unwrap();
+        conn.execute_batch("CREATE TABLE mine (n INTEGER)").unwrap();
+        let mut group = Group {
+            conn,
+            path: PathBuf::from("mine.db"),
+            clock: Arc::new(ManualClock::new()),
+            turn: Turn::new(None, Duration::ZERO),
+            memo: Memo::default(),
+            singly: 0,
+        };
+        let probe = |&(row, leaves): &(i64, bool)| -> Box<dyn Job> {
+            let gone = AtomicBool::new(false);
+            Box::new(Probe { row, leaves, gone })
+        };
+        let mut jobs: VecDeque<_> = probes.iter().map(probe).collect();
+        while !jobs.is_empty() {
+            group.run(&mut jobs).reply();
+        }
+        let mut rows = group.conn.prepare("SELECT n FROM mine ORDER BY n").unwrap();
+        let rows = rows.query_map([], |row| row.get(0)).unwrap();
+        rows.collect::<rusqlite::Result<_>>().unwrap()
+    }
+
+    /// A claim that nobody hears of would be held until its session ends.
+    #[test]
+    fn a_write_whose_caller_left_during_it_is_undone() {
+        assert_eq!(rows_after(&[(1, true)]), [0_i64; 0]);
+        assert_eq!(rows_after(&[(1, false), (2, true), (3, false)]), [1, 3]);
+    }
 }

@@ -23,6 +23,7 @@ use retry_core::store::Waker;
 use crate::group::{Group, MAX_BYTES, MAX_JOBS};
 use crate::job::Job;
 use crate::session_lock::SessionLocks;
+use crate::sync::Syncer;
 use crate::upkeep::Upkeep;
 use crate::watcher::Watcher;
 
@@ -40,6 +41,8 @@ pub(crate) struct Writer {
     pub(crate) locks: Arc<SessionLocks>,
     pub(crate) watcher: Watcher,
     pub(crate) upkeep: Upkeep,
+    /// Set under `Normal`. Dropped, and so synced to the end, behind the connection.
+    pub(crate) syncer: Option<Syncer>,
     pub(crate) poll_interval: Duration,
     pub(crate) commits: Arc<AtomicU64>,
 }
@@ -79,9 +82,8 @@ impl Writer {
             Ok(Message::Write(job)) => waiting.push_back(job),
             Ok(Message::Watched) => {}
             Err(RecvTimeoutError::Timeout) => {
-                let waited = timeout.unwrap_or_default();
                 self.upkeep
-                    .after_pause(&self.group.conn, &*self.group.clock, waited);
+                    .after_pause(&self.group.conn, timeout.unwrap_or_default());
             }
             Err(RecvTimeoutError::Disconnected) => return false,
         }
@@ -108,6 +110,9 @@ impl Writer {
         let committed = ended.committed;
         if committed {
             self.commits.fetch_add(1, Ordering::Relaxed);
+            if let Some(syncer) = &self.syncer {
+                syncer.committed();
+            }
         }
         for queue in &ended.effects.woken {
             self.waker.wake(queue);
@@ -119,12 +124,8 @@ impl Writer {
         if committed {
             self.group.turn.step_back();
         }
-        self.upkeep.after_group(
-            &self.group.conn,
-            &*self.group.clock,
-            committed,
-            waiting.is_empty(),
-        );
+        self.upkeep
+            .after_group(&self.group.conn, committed, waiting.is_empty());
     }
 
     fn look(&mut self) {

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use retry_core::seams::{Random as _, SeededRandom};
-use retry_sqlite::SqliteStore;
 
 use crate::args::Run;
 use crate::clock::Watch;
@@ -124,19 +123,15 @@ pub(crate) async fn cut(crew: &mut Crew, disk: &Disk, run: &Run, random: &Seeded
         }
         crew.cut(from).await;
         disk.remount().await?;
-        let sound = sound(&crew.place.file);
-        match sound.as_deref() {
-            Ok("ok") => line(&format!("cut {number}: the file opens and is sound")),
-            Ok(damage) => crew.problems.push(format!("after cut {number}: {damage}")),
+        match crew.place.subject.damage().await {
+            Ok(damage) if damage.is_empty() => line(&format!("cut {number}: the store opens and is sound")),
+            Ok(damage) => crew
+                .problems
+                .extend(damage.iter().map(|what| format!("after cut {number}: {what}"))),
             Err(error) => crew
                 .problems
-                .push(format!("after cut {number} the file does not open: {error:#}")),
+                .push(format!("after cut {number} the store does not open: {error:#}")),
         }
     }
     Ok(())
-}
-
-fn sound(file: &Path) -> Result<String> {
-    let conn = SqliteStore::open(file)?.connection()?;
-    Ok(conn.query_row("PRAGMA integrity_check", [], |row| row.get(0))?)
 }

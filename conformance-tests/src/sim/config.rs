@@ -124,11 +124,7 @@ impl Config {
             .copied()
             .filter(|_| rng.chance(share))
             .collect();
-        let mut features = drawn.minus(options.without);
-        if features.has(Feature::PowerCut) {
-            // A worker that is given the same version twice knows the later run only: the earlier must end by itself.
-            features = features.minus([Feature::Stuck].into_iter().collect());
-        }
+        let features = drawn.minus(options.without);
         let fleet = fleet(&mut root.split(FLEET), options);
         let chaos_ms = rng.pick(&[3_000, 10_000, 25_000]);
         let (scripts, tasks) = tasks(&root.split(TASKS), features, &fleet, chaos_ms);

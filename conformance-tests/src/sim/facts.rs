@@ -94,9 +94,11 @@ pub(super) struct Facts {
     pub(super) refused: BTreeSet<usize>,
     pub(super) completed: BTreeSet<(TaskId, u32, u32)>,
     pub(super) unknown_nonces: BTreeSet<u64>,
-    /// The store lost writes: promises about what was acknowledged before do not hold.
-    pub(super) power_cut: bool,
-    pub(super) stepped_back: bool,
+    /// How often the store gave each version of a task to a worker.
+    pub(super) claims: BTreeMap<(TaskId, u64), usize>,
+    /// Tasks whose versions may come twice: a power cut undid what was acknowledged about them, or they were deleted at
+    /// once on success and inserted again by a client that was not told (law 1).
+    pub(super) unfenced: BTreeSet<TaskId>,
     pub(super) cover: Coverage,
 }
 
@@ -120,8 +122,8 @@ impl Facts {
             refused: BTreeSet::new(),
             completed: BTreeSet::new(),
             unknown_nonces: BTreeSet::new(),
-            power_cut: false,
-            stepped_back: false,
+            claims: BTreeMap::new(),
+            unfenced: BTreeSet::new(),
             cover: Coverage::default(),
             config,
         }
@@ -140,6 +142,16 @@ impl Facts {
 
     pub(super) fn is_live_session(&self, id: SessionId) -> bool {
         self.sessions.get(&id).is_some_and(|session| !session.lost)
+    }
+
+    /// Whether a version of the task is given once.
+    pub(super) fn is_fenced(&self, id: TaskId) -> bool {
+        !self.unfenced.contains(&id)
+    }
+
+    /// How often this version was given to a worker.
+    pub(super) fn claims_of(&self, id: TaskId, version: u64) -> usize {
+        self.claims.get(&(id, version)).copied().unwrap_or(0)
     }
 
     /// The runs of the task under this claim.
@@ -230,6 +242,10 @@ impl Facts {
             (_, Some(row)) => {
                 if before.is_none() && self.gone.contains(&row.task.id) {
                     self.forget(row.task.id);
+                    self.unfenced.insert(row.task.id);
+                }
+                if matches!(by, By::Claim) {
+                    *self.claims.entry((row.task.id, row.task.version)).or_default() += 1;
                 }
                 let mut row = row.clone();
                 if row.task.cancel_requested && row.flagged_at.is_none() {

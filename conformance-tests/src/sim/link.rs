@@ -82,7 +82,7 @@ impl Link {
             mark,
         });
         let sent = self.shared.now();
-        let fate = self.draw(|rng| self.weather.fate(op, rng));
+        let fate = self.draw(|rng| self.weather.fate(who, op, rng));
         let mut pending = Pending {
             shared: &self.shared,
             who,

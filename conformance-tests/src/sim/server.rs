@@ -204,7 +204,9 @@ impl Server {
         let store = self.log(|| Write::Close(session));
         let holds = shared.facts(|facts| {
             let holds = |row: &&Row| row.task.session == Some(session);
-            facts.rows.values().filter(holds).count()
+            // Of what the store forgot that the worker settled, the worker knows nothing.
+            let rows = facts.rows.values().filter(|row| facts.is_fenced(row.task.id));
+            rows.filter(holds).count()
         });
         shared.tell(Fact::Closed { who, session, holds });
         done(store.close_session(session))?;

@@ -1,14 +1,19 @@
 //! What the network and the store do to calls at the moment.
 
+use std::collections::BTreeSet;
+use std::ops::Range;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use retry_core::store::Durability;
 
 use super::config::Rates;
-use super::fact::Op;
+use super::exec::HostId;
+use super::fact::{Op, Who};
 use super::features::{Feature, Features};
 use super::rng::Rng;
+use super::shared::lock;
 
 /// What becomes of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +57,8 @@ pub(super) struct Weather {
     sync_ms: u64,
     fair: AtomicBool,
     away: AtomicBool,
+    /// Hosts whose connections were cut: the next call of each fails.
+    cut_off: Mutex<BTreeSet<HostId>>,
 }
 
 impl Weather {
@@ -62,6 +69,7 @@ impl Weather {
             sync_ms,
             fair: AtomicBool::new(false),
             away: AtomicBool::new(false),
+            cut_off: Mutex::new(BTreeSet::new()),
         }
     }
 
@@ -74,6 +82,11 @@ impl Weather {
     /// The store goes away or comes back.
     pub(super) fn set_away(&self, away: bool) {
         self.away.store(away, Ordering::Relaxed);
+    }
+
+    /// The store's process ended, and with it every connection.
+    pub(super) fn cut_connections(&self, hosts: Range<HostId>) {
+        lock(&self.cut_off).extend(hosts);
     }
 
     pub(super) fn durability(&self) -> Durability {
@@ -89,7 +102,7 @@ impl Weather {
         drawn && self.features.has(Feature::Partial) && !self.fair.load(Ordering::Relaxed)
     }
 
-    pub(super) fn fate(&self, op: Op, rng: &mut Rng) -> Fate {
+    pub(super) fn fate(&self, who: Who, op: Op, rng: &mut Rng) -> Fate {
         let rates = &self.rates;
         let mut span = || {
             if rates.latency_ms == 0 {
@@ -102,6 +115,9 @@ impl Weather {
         let after = there + back;
         let later = 1 + rng.below(3_000);
         let half = rng.chance(500);
+        if lock(&self.cut_off).remove(&who.host) {
+            return Fate::Outage { after };
+        }
         if self.fair.load(Ordering::Relaxed) {
             return if after == 0 {
                 Fate::Instant

@@ -282,13 +282,13 @@ impl World {
                 self.weather.set_away(true);
                 self.plan(now + millis, Act::Return);
             }
-            Happening::PowerCut => self.shared.server.power_cut(&self.shared),
+            Happening::PowerCut => {
+                self.weather.cut_connections(0..self.parts.network);
+                self.shared.server.power_cut(&self.shared);
+            }
             Happening::ClockStep { millis } => {
                 self.shared.hit(Sometimes::ClockStep);
-                self.shared.facts(|facts| {
-                    facts.ahead_ms += (-millis).max(0);
-                    facts.stepped_back |= millis < 0;
-                });
+                self.shared.facts(|facts| facts.ahead_ms += (-millis).max(0));
                 self.shared.server.step(millis);
             }
             Happening::Operator { act, draw } => self.parties[1].operate(act, draw),

@@ -61,7 +61,8 @@ impl Buffer {
             .count()
     }
 
-    /// The first task for which there is a permit and a lease.
+    /// The first task for which there is a permit and a lease. One whose earlier attempt, lost meanwhile, still runs here
+    /// waits for its end: a worker never runs a task twice at the same time.
     pub(super) fn next(&self, permits: &Arc<Permits>) -> Option<(Arc<Part>, ClaimedTask, Permit)> {
         let mut buffer = lock(&self.0);
         if buffer.is_empty() || permits.free() == 0 {
@@ -70,6 +71,9 @@ impl Buffer {
         let found = buffer.iter().enumerate().find_map(|(index, waiting)| {
             let part = waiting.part.upgrade().filter(|part| part.lease_is_current())?;
             let task = &waiting.claimed.task;
+            if part.held.runs(task.id) {
+                return None;
+            }
             Some((index, part, permits.take(&task.queue, &task.kind)?))
         });
         let (index, part, permit) = found?;

@@ -93,22 +93,36 @@ pub(super) struct Held {
 }
 
 impl Held {
-    /// Notes a claimed task. An earlier hold of it was lost without our knowing.
-    pub(super) fn insert(&self, hold: Hold, ours: bool, last_life: bool) {
+    /// Notes a claimed task. Other holds of it were lost without our knowing.
+    ///
+    /// False: this very hold is known. The store lost its last writes and gave the same version again; what becomes of
+    /// the first claim becomes of both, and nothing new may be started.
+    #[must_use]
+    pub(super) fn insert(&self, hold: Hold, ours: bool, last_life: bool) -> bool {
         let mut holds = lock(&self.holds);
-        let first = Hold { version: 0, ..hold };
-        // The very same hold comes twice when the store lost its last writes.
-        holds
-            .range_mut(first..=hold)
-            .for_each(|(_, entry)| entry.give_up());
-        holds.insert(
-            hold,
-            Entry {
-                ours,
-                last_life,
-                running: None,
-            },
-        );
+        let others = holds
+            .range_mut(every(hold.id))
+            .filter(|(other, _)| **other != hold);
+        others.for_each(|(_, entry)| entry.give_up());
+        let known = holds.get_mut(&hold).map(|entry| entry.ours = ours).is_some();
+        if !known {
+            let running = None;
+            holds.insert(
+                hold,
+                Entry {
+                    ours,
+                    last_life,
+                    running,
+                },
+            );
+        }
+        !known
+    }
+
+    /// Whether a handler of this task runs, under whatever claim.
+    pub(super) fn runs(&self, id: TaskId) -> bool {
+        let holds = lock(&self.holds);
+        holds.range(every(id)).any(|(_, entry)| entry.running.is_some())
     }
 
     /// Notes that its handler starts; false: it must not, somebody else has the task since it was claimed.
@@ -216,5 +230,33 @@ const fn every(id: TaskId) -> std::ops::RangeInclusive<Hold> {
     Hold { id, version: 0 }..=Hold {
         id,
         version: u64::MAX,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hold(version: u64) -> Hold {
+        let id = TaskId::from_bytes([7; 16]);
+        Hold { id, version }
+    }
+
+    #[test]
+    fn a_version_given_again_is_the_claim_that_is_known() {
+        let (held, cancel) = (Held::default(), Cancel::default());
+        assert!(held.insert(hold(3), true, false));
+        assert!(held.start(hold(3), &cancel, OnLeaseLost::Cancel));
+        held.forget_session();
+        assert!(!held.insert(hold(3), true, false), "known");
+        assert_eq!((held.count(), cancel.reason()), (1, None));
+        assert!(
+            held.insert(hold(2), true, false),
+            "an older version is another claim"
+        );
+        assert_eq!(cancel.reason(), Some(CancelReason::LeaseLost));
+        assert!(held.runs(hold(2).id));
+        held.end(hold(3));
+        assert!(!held.runs(hold(2).id));
     }
 }

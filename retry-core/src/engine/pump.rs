@@ -177,9 +177,12 @@ impl Pump {
             tracing::debug!(task = %task.id, kind = %task.kind, attempt = task.attempt, "claimed");
             let last_life = task.is_on_its_last_life();
             let surplus = last_life && std::mem::replace(&mut alone, true);
-            part.held
+            let new = part
+                .held
                 .insert(Hold::of(task), same_session, last_life && !surplus);
-            if may_run && !surplus {
+            if !new {
+                tracing::warn!(task = %task.id, version = task.version, "claimed again under the same version: the store lost writes");
+            } else if may_run && !surplus {
                 runnable.push(claimed);
             } else {
                 part.hand_back(task);

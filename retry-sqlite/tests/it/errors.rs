@@ -109,6 +109,31 @@ fn a_full_disk_is_full_and_damages_nothing() {
     assert_eq!(child.says().unwrap(), "true ok");
 }
 
+/// Also when each look for the lock takes long, as on a busy machine: the clock ends the wait, not the looks.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wait_for_a_lock_ends_by_the_clock() {
+    let (_dir, path) = place();
+    let clock = retry_core::clock::ManualClock::new();
+    let store = SqliteStore::builder(&path)
+        .clock(std::sync::Arc::new(clock.clone()))
+        .busy_timeout(Duration::from_secs(3_600))
+        .build()
+        .unwrap();
+    let mut conn = beside(&store);
+    let _lock = conn
+        .transaction_with_behavior(TransactionBehavior::Immediate)
+        .unwrap();
+    let waiting = store.clone();
+    let call = tokio::spawn(async move { waiting.insert_one(task(1), NOW).await });
+    while !call.is_finished() {
+        // Whenever the wait begins, it is over an hour later.
+        clock.advance(Duration::from_secs(60));
+        tokio::task::yield_now().await;
+    }
+    let error = call.await.unwrap().unwrap_err();
+    assert_is(&error, StoreErrorKind::Busy, &["busy timeout"]);
+}
+
 #[tokio::test]
 async fn a_lock_held_too_long_is_busy() {
     let (_dir, path) = place();
@@ -167,6 +192,30 @@ fn a_read_only_file_is_read_only() {
     let said = said.unwrap();
     assert!(said.starts_with("ReadOnly Rejected "), "{said}");
     assert!(said.contains("tasks.db") && said.contains("read-only"), "{said}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_read_only_directory_is_read_only() {
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::os::unix::process::CommandExt as _;
+    let (dir, path) = place();
+    let program = dir.path().join("program");
+    fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+    for (file, mode) in [(program.as_path(), 0o555), (dir.path(), 0o555)] {
+        fs::set_permissions(file, fs::Permissions::from_mode(mode)).unwrap();
+    }
+    let mut child = command(&program, "open", &path);
+    let superuser = fs::write(dir.path().join("probe"), "").is_ok();
+    if superuser {
+        fs::remove_file(dir.path().join("probe")).unwrap();
+        child.uid(65_534).gid(65_534);
+    }
+    let said = Process::of(child).says();
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let said = said.unwrap();
+    assert!(said.starts_with("ReadOnly Rejected "), "{said}");
+    assert!(said.contains("tasks.db") && said.contains("directory"), "{said}");
 }
 
 #[test]
@@ -276,6 +325,34 @@ fn a_newer_schema_is_refused() {
     assert_is(&open_error(&path), StoreErrorKind::Schema, &words);
     let unmigrated = SqliteStore::builder(&path).migrate(false).build().unwrap_err();
     assert_is(&unmigrated.into(), StoreErrorKind::Schema, &words);
+}
+
+/// A file whose tables cannot be the store's is refused in one short sentence, and left as it is.
+#[test]
+fn a_foreign_or_damaged_schema_is_refused_shortly() {
+    for (prepare, words) in [
+        ("DELETE FROM retry_schema", "holds no version"),
+        (
+            "DROP TABLE retry_schema; CREATE TABLE retry_schema (name TEXT)",
+            "holds no version",
+        ),
+        ("DROP TABLE retry_schema", "restore a backup"),
+        ("UPDATE retry_schema SET version = 0", "no release ever wrote"),
+    ] {
+        let (_dir, store) = fresh();
+        let path = store.path().to_owned();
+        beside(&store).execute_batch(prepare).unwrap();
+        drop(store);
+        let error = open_error(&path);
+        assert_is(&error, StoreErrorKind::Schema, &["tasks.db", words]);
+        let mut text = error.to_string();
+        let mut source = std::error::Error::source(&error);
+        while let Some(cause) = source {
+            text += &cause.to_string();
+            source = cause.source();
+        }
+        assert!(text.len() < 400 && !text.contains("CREATE"), "{prepare}: {text}");
+    }
 }
 
 #[test]

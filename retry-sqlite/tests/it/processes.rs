@@ -8,7 +8,9 @@ use retry_core::task::State;
 use retry_sqlite::SqliteStore;
 
 use crate::child::{say, start, wait};
-use crate::support::{FAR, NOW, builder, fresh, number, place, request, session, success, task_id, tasks};
+use crate::support::{
+    FAR, NOW, builder, fresh, number, place, request, session, success, task, task_id, tasks,
+};
 
 const TASKS: u64 = 4_000;
 
@@ -118,6 +120,31 @@ async fn a_store_that_is_closed_and_opened_again_finds_its_sessions_dead() {
     assert_eq!(expired.items[0].1, Cause::SessionDead);
 }
 
+/// A session goes on in a store that was opened again, if it renews before anybody marks it; then it is held again.
+#[tokio::test]
+async fn a_session_that_goes_on_after_a_reopening_holds_its_lock_again() {
+    let (_dir, path) = place();
+    let store = builder(&path).build().unwrap();
+    store.open_session(&session(1), FAR, NOW).await.unwrap();
+    store.insert(&tasks(1..2), NOW).await.unwrap();
+    store.claim(request(&session(1), 1), NOW).await.unwrap();
+    let peer = builder(&path).build().unwrap();
+    drop(store);
+    let store = builder(&path).build().unwrap();
+    let renewed = store.renew(session(1).id, FAR, NOW).await.unwrap();
+    assert!(matches!(renewed, Renewed::Live { held: 1, .. }));
+    let look = ExpiredRequest {
+        mark: true,
+        after: None,
+        limit: 10,
+    };
+    let expired = peer.expired(&look, NOW).await.unwrap();
+    assert!(expired.items.is_empty(), "it lives: {expired:?}");
+    drop(store);
+    let expired = peer.expired(&look, NOW).await.unwrap();
+    assert_eq!(expired.items[0].1, Cause::SessionDead);
+}
+
 #[tokio::test]
 async fn lock_files_go_with_their_sessions() {
     let (_dir, store) = fresh();
@@ -194,4 +221,46 @@ async fn two_processes_share_the_tasks_and_see_no_error() {
     assert_eq!(distinct, (0..TASKS).collect());
     let counts = store.count(&Default::default()).await.unwrap();
     assert_eq!(counts.of(State::Succeeded), TASKS);
+}
+
+/// The child: writes without a pause until its standard input ends.
+pub(crate) async fn flood(file: &Path) {
+    let store = SqliteStore::open(file).unwrap();
+    let stop = std::thread::spawn(wait);
+    say("ready");
+    let mut first = 1_000_000;
+    while !stop.is_finished() {
+        // Many callers, so that the next group is always there.
+        let calls = (0..8).map(|call| {
+            let (store, first) = (store.clone(), first + call * 10);
+            tokio::spawn(async move { store.insert(&tasks(first..first + 10), NOW).await })
+        });
+        for call in calls.collect::<Vec<_>>() {
+            call.await.unwrap().unwrap();
+        }
+        first += 100;
+    }
+    say(store.commits());
+}
+
+/// How many commits of the other process one write may have to wait for. One or two when turns are taken; hundreds when
+/// the lock has to be found free by chance.
+const TURNS: u64 = 30;
+
+#[tokio::test]
+async fn a_process_that_writes_without_a_pause_lets_others_in() {
+    const WRITES: u64 = 40;
+    let (_dir, path) = place();
+    let store = SqliteStore::open(&path).unwrap();
+    let mut child = start("flood", &path);
+    assert_eq!(child.says().unwrap(), "ready");
+    for n in 0..WRITES {
+        store.insert_one(task(n), NOW).await.unwrap();
+    }
+    child.go_on();
+    let commits: u64 = child.says().unwrap().parse().unwrap();
+    assert!(
+        commits < TURNS * WRITES,
+        "{WRITES} writes waited for {commits} commits of the other process"
+    );
 }

@@ -12,7 +12,7 @@ pub(super) fn check(fact: &Fact<'_>, facts: &Facts) -> Result<(), String> {
     else {
         return Ok(());
     };
-    if facts.checkpoints.contains(&(*id, *version)) || facts.power_cut {
+    if facts.checkpoints.contains(&(*id, *version)) || !facts.is_fenced(*id) {
         return Ok(());
     }
     Err(format!(

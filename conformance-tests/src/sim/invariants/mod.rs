@@ -22,6 +22,7 @@ mod never_early;
 mod no_busy_loop;
 mod no_start_when_stopping;
 mod nothing_lost;
+mod one_run_at_a_time;
 mod one_run_per_version;
 mod outcome_kept;
 mod refused_is_absent;
@@ -38,8 +39,13 @@ type Check = fn(&Fact<'_>, &Facts) -> Result<(), String>;
 const TABLE: &[(&str, &str, Check)] = &[
     (
         "one_run_per_version",
-        "the version is a fencing token: no two runs share one",
+        "the version is a fencing token: a claim is run once",
         one_run_per_version::check,
+    ),
+    (
+        "one_run_at_a_time",
+        "a worker never runs a task twice at the same time",
+        one_run_at_a_time::check,
     ),
     (
         "single_execution",

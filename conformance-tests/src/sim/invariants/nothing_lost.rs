@@ -7,9 +7,7 @@ use crate::sim::facts::Facts;
 
 pub(super) fn check(fact: &Fact<'_>, facts: &Facts) -> Result<(), String> {
     match fact {
-        Fact::Enqueued { id, .. }
-            if !facts.rows.contains_key(id) && !facts.gone.contains(id) && !facts.power_cut =>
-        {
+        Fact::Enqueued { id, .. } if !facts.rows.contains_key(id) && !facts.gone.contains(id) => {
             Err(format!("{} was acknowledged and is not stored", name(*id)))
         }
         Fact::Changed {

@@ -31,7 +31,7 @@ pub(super) fn check(fact: &Fact<'_>, facts: &Facts) -> Result<(), String> {
         return Ok(());
     };
     let leaves = before.is(State::Running) && after.is_none_or(|after| !after.is(State::Running));
-    if !leaves || facts.power_cut || is_rescue(edit, before, facts) {
+    if !leaves || !facts.is_fenced(before.task.id) || is_rescue(edit, before, facts) {
         return Ok(());
     }
     let became = became(before, *after);

@@ -15,7 +15,7 @@ pub(super) fn check(fact: &Fact<'_>, facts: &Facts) -> Result<(), String> {
         return Ok(());
     };
     let leaves = before.is(State::Running) && after.is_none_or(|after| !after.is(State::Running));
-    if !leaves || is_rescue(edit, before, facts) || facts.power_cut {
+    if !leaves || is_rescue(edit, before, facts) || !facts.is_fenced(before.task.id) {
         return Ok(());
     }
     let Some(claim) = before.claim else { return Ok(()) };
