@@ -66,15 +66,29 @@ impl Rows {
             return Applied::Stale;
         }
         self.remove(hot);
-        let inserted = edit.insert.iter().map(|new| self.insert(new, Some(edit.id))).collect();
-        Applied::Done { inserted, took: Took::Primary }
+        let inserted = edit
+            .insert
+            .iter()
+            .map(|new| self.insert(new, Some(edit.id)))
+            .collect();
+        Applied::Done {
+            inserted,
+            took: Took::Primary,
+        }
     }
 
     fn remove(&mut self, hot: &Hot) {
-        self.note_key(&Hot { holds_key: false, ..hot.clone() });
+        self.note_key(&Hot {
+            holds_key: false,
+            ..hot.clone()
+        });
         if let Some(slot) = self.slots.get_mut(&hot.id) {
             let was = slot.was;
-            *slot = crate::rows::Slot { was, dirty: true, ..Default::default() };
+            *slot = crate::rows::Slot {
+                was,
+                dirty: true,
+                ..Default::default()
+            };
         }
     }
 
@@ -91,7 +105,11 @@ impl Rows {
         {
             return Applied::KeyTaken(holder);
         }
-        let Picked { target, took, inserted } = self.pick(&mut hot, change, edit);
+        let Picked {
+            target,
+            took,
+            inserted,
+        } = self.pick(&mut hot, change, edit);
         let (before, parent) = (hot.state, hot.parent);
         self.write_target(hot, target, edit);
         self.child_changed(parent, before, target.state);
@@ -101,10 +119,17 @@ impl Rows {
     /// Makes the edit's inserts and picks the first target that fits.
     fn pick<'a>(&mut self, hot: &mut Hot, change: &'a Change, edit: &Edit) -> Picked<'a> {
         if let (true, Some(target)) = (hot.cancel_requested, &change.if_cancelled) {
-            return Picked { target, took: Took::Cancelled, inserted: Vec::new() };
+            return Picked {
+                target,
+                took: Took::Cancelled,
+                inserted: Vec::new(),
+            };
         }
         if !change.to.holds_key {
-            self.note_key(&Hot { holds_key: false, ..hot.clone() });
+            self.note_key(&Hot {
+                holds_key: false,
+                ..hot.clone()
+            });
         }
         let mut inserted = Vec::with_capacity(edit.insert.len());
         for new in &edit.insert {
@@ -120,7 +145,11 @@ impl Rows {
             (_, Some(target)) if hot.children.open == 0 => (&**target, Took::NoneOpen),
             _ => (&change.to, Took::Primary),
         };
-        Picked { target, took, inserted }
+        Picked {
+            target,
+            took,
+            inserted,
+        }
     }
 
     fn write_target(&mut self, mut hot: Hot, target: &Target, edit: &Edit) {
@@ -130,7 +159,8 @@ impl Rows {
         if let Some(failure) = &target.failure {
             hot.failures = hot.failures.saturating_add(1);
             // Numbers, names and texts always serialize.
-            slot.failures.push((hot.failures, serde_json::to_string(failure).unwrap_or_default()));
+            slot.failures
+                .push((hot.failures, serde_json::to_string(failure).unwrap_or_default()));
             slot.note.set_last_error(Some(failure.error.as_str().to_owned()));
         }
         if let Some(cold) = &target.cold {

@@ -24,7 +24,10 @@ pub(crate) async fn write(
     report.version = (report.version + 1).min(MAX_VERSION);
     let BadRecord { id, version, reason } = &report;
     tracing::warn!(%id, reason, "a task that cannot be read was moved to failed");
-    let args = Args::new().with(record::stored(*version)).with(now.as_millis()).with(&id.to_bytes()[..]);
+    let args = Args::new()
+        .with(record::stored(*version))
+        .with(now.as_millis())
+        .with(&id.to_bytes()[..]);
     db.run(&db.q.bad_write, args).await?;
     if let Some(parent) = parent {
         let mut rows = load::parent(db, parent, now).await?;

@@ -10,6 +10,7 @@ use retry_core::seams::Random;
 use retry_core::store::{Result, StoreError, StoreErrorKind};
 
 use crate::db::Db;
+use crate::effects::Effects;
 use crate::error::{During, Fault, Outcome, store_error};
 use crate::pool::{Lent, Pool, within};
 use crate::store::{Inner, MySqlStore};
@@ -24,7 +25,10 @@ const FIRST_PAUSE: Duration = Duration::from_millis(2);
 const LONGEST_PAUSE: Duration = Duration::from_millis(100);
 
 /// What is done on a connection; again, if the first time was rolled back.
-pub(crate) trait Work<T>: for<'c> Fn(Db<'c>, u32) -> BoxFuture<'c, Outcome<T>> + Send + Sync + 'static {}
+pub(crate) trait Work<T>:
+    for<'c> Fn(Db<'c>, u32) -> BoxFuture<'c, Outcome<T>> + Send + Sync + 'static
+{
+}
 
 impl<T, F> Work<T> for F where F: for<'c> Fn(Db<'c>, u32) -> BoxFuture<'c, Outcome<T>> + Send + Sync + 'static {}
 
@@ -33,6 +37,18 @@ impl MySqlStore {
     pub(crate) async fn write<T: Send + 'static>(&self, work: impl Work<T>) -> Result<T> {
         let inner = Arc::clone(&self.inner);
         apart(async move { transact(&inner, work).await }).await
+    }
+
+    /// The same, and tells the workers of this process what became due: also when the caller is gone.
+    pub(crate) async fn write_and_wake<T: Send + 'static>(&self, work: impl Work<(T, Effects)>) -> Result<T> {
+        let inner = Arc::clone(&self.inner);
+        apart(async move {
+            let (value, effects) = transact(&inner, work).await?;
+            inner.told.note(effects.newest);
+            effects.woken.iter().for_each(|queue| inner.waker.wake(queue));
+            Ok(value)
+        })
+        .await
     }
 
     /// Does `work`, which writes nothing, outside of a transaction.
@@ -53,7 +69,10 @@ async fn apart<T: Send + 'static>(call: impl Future<Output = Result<T>> + Send +
     match tokio::spawn(call).await {
         Ok(result) => result,
         Err(ended) if ended.is_panic() => std::panic::resume_unwind(ended.into_panic()),
-        Err(_) => Err(StoreError::unknown(StoreErrorKind::Unavailable, "the runtime is shutting down")),
+        Err(_) => Err(StoreError::unknown(
+            StoreErrorKind::Unavailable,
+            "the runtime is shutting down",
+        )),
     }
 }
 
@@ -65,7 +84,10 @@ async fn transact<T: Send>(inner: &Inner, work: impl Work<T>) -> Result<T> {
             Err(failed) => failed,
         };
         tried += 1;
-        let stale = during == During::Call && reused && fault.is_lost_connection() && !matches!(fault, Fault::TimedOut);
+        let stale = during == During::Call
+            && reused
+            && fault.is_lost_connection()
+            && !matches!(fault, Fault::TimedOut);
         if stale {
             inner.writers.forget_idle();
         }
@@ -82,11 +104,18 @@ async fn attempt<T: Send>(
     work: &impl Work<T>,
     tried: u32,
 ) -> std::result::Result<T, (Fault, During, bool)> {
-    let mut lent = inner.writers.take().await.map_err(|fault| (fault, During::Connect, false))?;
+    let mut lent = inner
+        .writers
+        .take()
+        .await
+        .map_err(|fault| (fault, During::Connect, false))?;
     let reused = lent.reused;
     let clock = &*inner.config.clock;
     let limit = inner.config.call_timeout;
-    let db = Db { conn: &mut lent.conn, q: &inner.queries };
+    let db = Db {
+        conn: &mut lent.conn,
+        q: &inner.queries,
+    };
     match within(clock, limit, work(db, tried)).await {
         Ok(value) => {
             let commit = async { Ok(sqlx::raw_sql("COMMIT").execute(&mut lent.conn).await?) };
@@ -112,7 +141,10 @@ async fn roll_back(inner: &Inner, mut lent: Lent, fault: &Fault) {
         return;
     }
     let rollback = async { Ok(sqlx::raw_sql("ROLLBACK").execute(&mut lent.conn).await?) };
-    if within(&*inner.config.clock, inner.config.call_timeout, rollback).await.is_ok() {
+    if within(&*inner.config.clock, inner.config.call_timeout, rollback)
+        .await
+        .is_ok()
+    {
         lent.give_back();
     }
 }
@@ -122,7 +154,10 @@ async fn alone<T: Send>(inner: &Inner, pool: &Arc<Pool>, during: During, work: i
     loop {
         let lent = pool.take().await;
         let mut lent = lent.map_err(|fault| store_error(fault, During::Connect, &inner.place))?;
-        let db = Db { conn: &mut lent.conn, q: &inner.queries };
+        let db = Db {
+            conn: &mut lent.conn,
+            q: &inner.queries,
+        };
         let result = within(&*inner.config.clock, inner.config.call_timeout, work(db, tried)).await;
         let fault = match result {
             Ok(value) => {
@@ -148,7 +183,9 @@ async fn alone<T: Send>(inner: &Inner, pool: &Arc<Pool>, during: During, work: i
 
 /// Lets those in the way pass; the longer, the more often they were.
 async fn pause(inner: &Inner, tried: u32) {
-    let longest = FIRST_PAUSE.saturating_mul(1 << (tried - 1).min(16)).min(LONGEST_PAUSE);
+    let longest = FIRST_PAUSE
+        .saturating_mul(1 << (tried - 1).min(16))
+        .min(LONGEST_PAUSE);
     let micros = u64::try_from(longest.as_micros()).unwrap_or(u64::MAX).max(1);
     let pause = Duration::from_micros(inner.random.next_u64() % micros);
     let clock: &dyn Clock = &*inner.config.clock;

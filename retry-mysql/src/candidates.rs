@@ -38,7 +38,9 @@ pub(crate) struct Candidates {
 impl Candidates {
     pub(crate) fn new(q: &Queries, filter: &TaskFilter, page: &Page) -> Self {
         // One byte more than the greatest id.
-        let before = page.after.map_or_else(|| vec![0xff; 17], |after| after.to_bytes().to_vec());
+        let before = page
+            .after
+            .map_or_else(|| vec![0xff; 17], |after| after.to_bytes().to_vec());
         let source = |(sql, part): (&Sql, Part)| Source {
             sql: sql.clone(),
             part,
@@ -47,7 +49,10 @@ impl Candidates {
             at_end: false,
         };
         let chunk = (page.limit + 1).clamp(CHUNK.0, CHUNK.1);
-        Self { sources: sources(q, filter).into_iter().map(source).collect(), chunk }
+        Self {
+            sources: sources(q, filter).into_iter().map(source).collect(),
+            chunk,
+        }
     }
 
     /// The next row, newest first, with its id.
@@ -57,7 +62,10 @@ impl Candidates {
         }
         // A filter that lets few pass looks at many.
         self.chunk = CHUNK.1;
-        let newest = self.sources.iter_mut().max_by_key(|source| source.chunk.last().map(|(id, _)| *id));
+        let newest = self
+            .sources
+            .iter_mut()
+            .max_by_key(|source| source.chunk.last().map(|(id, _)| *id));
         Ok(newest.and_then(|source| source.chunk.pop()))
     }
 }
@@ -75,7 +83,10 @@ fn sources<'q>(q: &'q Queries, filter: &TaskFilter) -> Vec<(&'q Sql, Part)> {
         let mut states = filter.states.clone();
         states.sort_unstable();
         states.dedup();
-        return states.into_iter().map(|state| (&q.list_state, Part::State(state))).collect();
+        return states
+            .into_iter()
+            .map(|state| (&q.list_state, Part::State(state)))
+            .collect();
     }
     vec![(&q.list_newest, Part::All)]
 }
@@ -92,7 +103,10 @@ impl Source {
         };
         let args = args.with(self.before.clone()).with(record::length(chunk));
         let rows = db.rows(&self.sql, args).await?;
-        self.chunk = rows.into_iter().map(|row| (record::id(&row, at::ID).unwrap_or_default(), row)).collect();
+        self.chunk = rows
+            .into_iter()
+            .map(|row| (record::id(&row, at::ID).unwrap_or_default(), row))
+            .collect();
         match self.chunk.last() {
             Some((last, _)) => self.before = last.to_vec(),
             None => self.at_end = true,

@@ -53,7 +53,9 @@ pub(crate) async fn claim(
     effects: &mut Effects,
 ) -> Outcome<Claimed> {
     let mut answer = Claimed::default();
-    let args = Args::new().with(request.queue.as_str().as_bytes()).with(&request.session.to_bytes()[..]);
+    let args = Args::new()
+        .with(request.queue.as_str().as_bytes())
+        .with(&request.session.to_bytes()[..]);
     let session = db.row(&db.q.session_claims, args).await?;
     answer.session_lost = session.is_none();
     if session.is_none_or(|row| record::int(&row, 0) != Ok(0)) || request.limit == 0 {
@@ -140,12 +142,18 @@ impl Claim<'_> {
         picks: &mut Vec<Pick>,
         effects: &mut Effects,
     ) -> Outcome<()> {
-        let (kind, level, head) = (lanes.seen[lane].kind, lanes.seen[lane].level, lanes.seen[lane].head);
+        let (kind, level, head) = (
+            lanes.seen[lane].kind,
+            lanes.seen[lane].level,
+            lanes.seen[lane].head,
+        );
         let Some((priority, suspect)) = record::lane_of(level) else {
             return Ok(());
         };
         let wanted = self.left.of(kind, suspect);
-        let Some(head) = head.filter(|head| head.0 <= self.until.as_millis() && wanted > 0 && !self.is_full()) else {
+        let Some(head) =
+            head.filter(|head| head.0 <= self.until.as_millis() && wanted > 0 && !self.is_full())
+        else {
             return Ok(());
         };
         let rows = self.lock_lane(db, kind, level, head, wanted).await?;
@@ -195,22 +203,36 @@ impl Claim<'_> {
     ) -> Outcome<Option<Pick>> {
         match record::hot(row) {
             Ok(hot) => {
-                let bytes = [at::COLD, at::COLD + 1].map(|column| record::opt_int(row, column).ok().flatten());
-                self.bytes += bytes.into_iter().flatten().filter_map(|n| usize::try_from(n).ok()).sum::<usize>();
+                let bytes =
+                    [at::COLD, at::COLD + 1].map(|column| record::opt_int(row, column).ok().flatten());
+                self.bytes += bytes
+                    .into_iter()
+                    .flatten()
+                    .filter_map(|n| usize::try_from(n).ok())
+                    .sum::<usize>();
                 self.left.take(kind, suspect);
                 Ok(Some(Pick { hot, kind, suspect }))
             }
             Err(damage) => {
-                let parent = record::opt_id(row, at::PARENT).ok().flatten().map(TaskId::from_bytes);
+                let parent = record::opt_id(row, at::PARENT)
+                    .ok()
+                    .flatten()
+                    .map(TaskId::from_bytes);
                 let report = record::bad(row, &damage);
-                self.answer.bad.push(aside::write(db, report, parent, self.now, effects).await?);
+                self.answer
+                    .bad
+                    .push(aside::write(db, report, parent, self.now, effects).await?);
                 Ok(None)
             }
         }
     }
 
     fn mark(&mut self, hot: &Hot, priority: Priority, suspect: bool) {
-        let lane = Lane { kind: hot.kind.clone(), priority, suspect };
+        let lane = Lane {
+            kind: hot.kind.clone(),
+            priority,
+            suspect,
+        };
         let (run_at, id) = (hot.run_at, hot.id);
         match self.answer.marks.iter_mut().find(|mark| mark.lane == lane) {
             Some(mark) => (mark.run_at, mark.id) = (run_at, id),
@@ -229,13 +251,22 @@ impl Claim<'_> {
             .with(from.as_millis())
             .with(self.until.as_millis());
         let rows = db.rows(&db.q.claim_ids, args).await?;
-        let mut by_id: HashMap<[u8; 16], MySqlRow> =
-            rows.into_iter().map(|row| (record::id(&row, at::ID).unwrap_or_default(), row)).collect();
+        let mut by_id: HashMap<[u8; 16], MySqlRow> = rows
+            .into_iter()
+            .map(|row| (record::id(&row, at::ID).unwrap_or_default(), row))
+            .collect();
         let mut picks = Vec::new();
         for id in wanted {
-            let Some(row) = by_id.remove(&id.to_bytes()) else { continue };
+            let Some(row) = by_id.remove(&id.to_bytes()) else {
+                continue;
+            };
             let name = record::text(&row, at::KIND).unwrap_or_default();
-            let Some(kind) = self.request.kinds.iter().position(|(kind, _)| kind.as_str() == name) else {
+            let Some(kind) = self
+                .request
+                .kinds
+                .iter()
+                .position(|(kind, _)| kind.as_str() == name)
+            else {
                 continue;
             };
             let suspect = record::int(&row, at::LEVEL).is_ok_and(|level| level % 2 == 1);
@@ -253,8 +284,10 @@ impl Claim<'_> {
         }
         let list: Vec<[u8; 16]> = picks.iter().map(|pick| pick.hot.id.to_bytes()).collect();
         let bodies = db.rows(&db.q.claim_bodies, Args::new().with(ids(&list))).await?;
-        let mut bodies: HashMap<[u8; 16], MySqlRow> =
-            bodies.into_iter().map(|row| (record::id(&row, 0).unwrap_or_default(), row)).collect();
+        let mut bodies: HashMap<[u8; 16], MySqlRow> = bodies
+            .into_iter()
+            .map(|row| (record::id(&row, 0).unwrap_or_default(), row))
+            .collect();
         let mut written = Vec::with_capacity(picks.len());
         for Pick { hot, kind, suspect } in picks {
             let (id, parent, version) = (hot.id, hot.parent, hot.version);
@@ -266,8 +299,14 @@ impl Claim<'_> {
                 }
                 Err(Damage(reason)) => {
                     self.left.give_back(kind, suspect);
-                    let report = retry_core::store::BadRecord { id, version, reason: reason.to_owned() };
-                    self.answer.bad.push(aside::write(db, report, parent, self.now, effects).await?);
+                    let report = retry_core::store::BadRecord {
+                        id,
+                        version,
+                        reason: reason.to_owned(),
+                    };
+                    self.answer
+                        .bad
+                        .push(aside::write(db, report, parent, self.now, effects).await?);
                 }
             }
         }
@@ -283,8 +322,15 @@ impl Claim<'_> {
         let rows: Vec<String> = written
             .iter()
             .map(|ClaimedTask { task, .. }| {
-                let alarm = task.alarm_at.map_or_else(|| "null".to_owned(), |at| at.as_millis().to_string());
-                format!("[\"{}\",{},{},{alarm}]", hex(&task.id.to_bytes()), task.attempt, task.version)
+                let alarm = task
+                    .alarm_at
+                    .map_or_else(|| "null".to_owned(), |at| at.as_millis().to_string());
+                format!(
+                    "[\"{}\",{},{},{alarm}]",
+                    hex(&task.id.to_bytes()),
+                    task.attempt,
+                    task.version
+                )
             })
             .collect();
         let args = Args::new()

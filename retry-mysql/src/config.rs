@@ -50,7 +50,10 @@ pub(crate) struct Config {
 impl fmt::Debug for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The driver's options hold the password.
-        f.debug_struct("Config").field("place", &self.place).field("prefix", &self.tables.prefix).finish_non_exhaustive()
+        f.debug_struct("Config")
+            .field("place", &self.place)
+            .field("prefix", &self.tables.prefix)
+            .finish_non_exhaustive()
     }
 }
 
@@ -197,15 +200,21 @@ impl MySqlBuilder {
     fn check(self) -> Result<Config, ConfigError> {
         // The driver's error could repeat the address, and with it the password.
         let options = MySqlConnectOptions::from_str(&self.url).map_err(|_| ConfigError::Url)?;
-        let is_mysql = ["mysql://", "mariadb://"].iter().any(|scheme| self.url.starts_with(scheme));
+        let is_mysql = ["mysql://", "mariadb://"]
+            .iter()
+            .any(|scheme| self.url.starts_with(scheme));
         if !is_mysql {
             return Err(ConfigError::Url);
         }
         let database = options.get_database().unwrap_or_default().to_owned();
-        if !is_name(&database, 64, |c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '$')) {
+        if !is_name(&database, 64, |c| {
+            c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '$')
+        }) {
             return Err(ConfigError::Database(database));
         }
-        if !is_name(&self.prefix, 32, |c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_') {
+        if !is_name(&self.prefix, 32, |c| {
+            c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_'
+        }) {
             return Err(ConfigError::Prefix(self.prefix));
         }
         bounds("connections", self.connections, 256)?;
@@ -214,7 +223,11 @@ impl MySqlBuilder {
             ("connect_timeout", self.connect_timeout, Duration::from_millis(1)),
             ("call_timeout", self.call_timeout, Duration::from_millis(1)),
             ("lock_timeout", self.lock_timeout, Duration::from_secs(1)),
-            ("poll_interval", self.poll_interval.unwrap_or(Duration::MAX), Duration::from_millis(1)),
+            (
+                "poll_interval",
+                self.poll_interval.unwrap_or(Duration::MAX),
+                Duration::from_millis(1),
+            ),
         ];
         for (option, given, least) in timeouts {
             if given < least {
@@ -224,8 +237,15 @@ impl MySqlBuilder {
         let place = place(&options, &database);
         let options = protect(options, self.tls, self.ca.as_deref(), &self.url)?;
         Ok(Config {
-            options: options.statement_cache_capacity(STATEMENTS).timezone(None).pipes_as_concat(false).no_engine_substitution(false),
-            tables: Tables { database, prefix: self.prefix },
+            options: options
+                .statement_cache_capacity(STATEMENTS)
+                .timezone(None)
+                .pipes_as_concat(false)
+                .no_engine_substitution(false),
+            tables: Tables {
+                database,
+                prefix: self.prefix,
+            },
             place,
             clock: self.clock,
             connections: self.connections,
@@ -244,11 +264,17 @@ impl MySqlBuilder {
 const STATEMENTS: usize = 256;
 
 fn is_name(name: &str, most: usize, allowed: impl Fn(char) -> bool) -> bool {
-    (1..=most).contains(&name.len()) && name.chars().all(allowed) && !name.starts_with(|c: char| c.is_ascii_digit())
+    (1..=most).contains(&name.len())
+        && name.chars().all(allowed)
+        && !name.starts_with(|c: char| c.is_ascii_digit())
 }
 
 fn bounds(option: &'static str, given: usize, most: usize) -> Result<(), ConfigError> {
-    if (1..=most).contains(&given) { Ok(()) } else { Err(ConfigError::Size { option, given, most }) }
+    if (1..=most).contains(&given) {
+        Ok(())
+    } else {
+        Err(ConfigError::Size { option, given, most })
+    }
 }
 
 fn place(options: &MySqlConnectOptions, database: &str) -> String {
@@ -261,7 +287,9 @@ fn place(options: &MySqlConnectOptions, database: &str) -> String {
 /// Whether connections to it leave the machine.
 fn is_remote(options: &MySqlConnectOptions) -> bool {
     let host = options.get_host().trim_matches(['[', ']']);
-    let loopback = host.parse::<std::net::IpAddr>().map_or(host == "localhost", |ip| ip.is_loopback());
+    let loopback = host
+        .parse::<std::net::IpAddr>()
+        .map_or(host == "localhost", |ip| ip.is_loopback());
     options.get_socket().is_none() && !loopback
 }
 

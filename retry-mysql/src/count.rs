@@ -26,23 +26,38 @@ pub(crate) async fn count(db: &mut Db<'_>, scope: &CountScope) -> Outcome<Counts
 
 async fn exact(db: &mut Db<'_>, scope: &CountScope, counts: &mut Counts) -> Outcome<()> {
     let queue = scope.queue.as_ref().map(|queue| queue.as_str().as_bytes());
-    for row in db.rows(&db.q.count_exact, Args::new().with(queue).with(queue)).await? {
+    for row in db
+        .rows(&db.q.count_exact, Args::new().with(queue).with(queue))
+        .await?
+    {
         // Rows that cannot be read belong to no queue or state.
-        if let (Ok(queue), Ok(state), Ok(n)) = (record::queue(&row, 0), record::state(&row, 1), record::int(&row, 2)) {
-            counts.counts.insert((queue, state), Count::Exact(n.unsigned_abs()));
+        if let (Ok(queue), Ok(state), Ok(n)) = (
+            record::queue(&row, 0),
+            record::state(&row, 1),
+            record::int(&row, 2),
+        ) {
+            counts
+                .counts
+                .insert((queue, state), Count::Exact(n.unsigned_abs()));
         }
     }
     Ok(())
 }
 
-async fn within_budget(db: &mut Db<'_>, scope: &CountScope, state: State, counts: &mut Counts) -> Outcome<()> {
+async fn within_budget(
+    db: &mut Db<'_>,
+    scope: &CountScope,
+    state: State,
+    counts: &mut Counts,
+) -> Outcome<()> {
     // One row more tells whether the budget was enough.
     let limit = record::length(MAX_EXAMINED + 1);
     let (sql, args) = match (state, &scope.queue) {
         (State::Pending, None) => (&db.q.count_pending, Args::new()),
-        (State::Pending, Some(queue)) => {
-            (&db.q.count_pending_queue, Args::new().with(queue.as_str().as_bytes()))
-        }
+        (State::Pending, Some(queue)) => (
+            &db.q.count_pending_queue,
+            Args::new().with(queue.as_str().as_bytes()),
+        ),
         (State::Running, _) => (&db.q.count_running, Args::new()),
         (State::Succeeded, _) => (&db.q.count_succeeded, Args::new()),
         (State::Waiting | State::Joining | State::Failed | State::Cancelled, _) => {

@@ -33,13 +33,17 @@ impl Args {
 impl Db<'_> {
     /// Runs a statement and gives the number of rows it wrote or found to be right already.
     pub(crate) async fn run(&mut self, sql: &Sql, args: Args) -> Outcome<u64> {
-        let done = sqlx::query_with(sql.text(), args.0).execute(&mut *self.conn).await?;
+        let done = sqlx::query_with(sql.text(), args.0)
+            .execute(&mut *self.conn)
+            .await?;
         Ok(done.rows_affected())
     }
 
     /// Runs a statement and gives its rows.
     pub(crate) async fn rows(&mut self, sql: &Sql, args: Args) -> Outcome<Vec<MySqlRow>> {
-        Ok(sqlx::query_with(sql.text(), args.0).fetch_all(&mut *self.conn).await?)
+        Ok(sqlx::query_with(sql.text(), args.0)
+            .fetch_all(&mut *self.conn)
+            .await?)
     }
 
     /// Runs a statement and gives its first row.
@@ -48,7 +52,12 @@ impl Db<'_> {
     }
 
     /// Inserts `rows` in chunks; `add` adds the arguments of one row.
-    pub(crate) async fn insert<T>(&mut self, many: &Many, rows: &[T], add: impl Fn(Args, &T) -> Args) -> Outcome<()> {
+    pub(crate) async fn insert<T>(
+        &mut self,
+        many: &Many,
+        rows: &[T],
+        add: impl Fn(Args, &T) -> Args,
+    ) -> Outcome<()> {
         for (sql, chunk) in many.chunks(rows) {
             self.run(sql, chunk.iter().fold(Args::new(), &add)).await?;
         }
@@ -59,7 +68,11 @@ impl Db<'_> {
 /// Bytes as the hexadecimal digits in which lists carry them.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     const DIGITS: [u8; 16] = *b"0123456789abcdef";
-    bytes.iter().flat_map(|byte| [byte >> 4, byte & 15]).map(|digit| char::from(DIGITS[usize::from(digit)])).collect()
+    bytes
+        .iter()
+        .flat_map(|byte| [byte >> 4, byte & 15])
+        .map(|digit| char::from(DIGITS[usize::from(digit)]))
+        .collect()
 }
 
 /// The list of ids that `{ids}` takes, in the given order.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use retry_core::id::TaskId;
 use retry_core::name::Queue;
 use retry_core::time::Timestamp;
 
@@ -9,10 +10,11 @@ use retry_core::time::Timestamp;
 /// store, so that a task due a moment after its insert is not late by that pause.
 const WAKE_AHEAD: Duration = Duration::from_secs(2);
 
-/// The queues to wake.
+/// The queues to wake, and the newest task that was inserted.
 #[derive(Debug, Default)]
 pub(crate) struct Effects {
     pub(crate) woken: Vec<Queue>,
+    pub(crate) newest: Option<TaskId>,
 }
 
 impl Effects {

@@ -91,7 +91,15 @@ impl MySqlStore {
         if tasks.is_empty() {
             return Ok(Vec::new());
         }
-        let inserted = all_or_none(&mut Db { conn, q: &self.inner.queries }, tasks, now).await;
+        let inserted = all_or_none(
+            &mut Db {
+                conn,
+                q: &self.inner.queries,
+            },
+            tasks,
+            now,
+        )
+        .await;
         inserted.map_err(|fault| store_error(fault, During::Foreign, &self.inner.place))
     }
 }
@@ -102,17 +110,25 @@ async fn all_or_none(db: &mut Db<'_>, tasks: &[NewTask], now: Timestamp) -> Outc
     let mut looks = 0;
     loop {
         // A look takes locks, at REPEATABLE READ also on what is not there: only after an insert has failed.
-        let look = if looks == 0 { Look::Nothing } else { Look::Everything };
+        let look = if looks == 0 {
+            Look::Nothing
+        } else {
+            Look::Everything
+        };
         let fault = match insert(db, tasks, now, look).await {
             Ok(inserted) => {
-                sqlx::raw_sql("RELEASE SAVEPOINT retry_in_tx").execute(&mut *db.conn).await?;
+                sqlx::raw_sql("RELEASE SAVEPOINT retry_in_tx")
+                    .execute(&mut *db.conn)
+                    .await?;
                 return Ok(inserted);
             }
             Err(fault) => fault,
         };
         looks += 1;
         // After a deadlock there is no savepoint any more, and nothing to undo.
-        let undone = sqlx::raw_sql("ROLLBACK TO SAVEPOINT retry_in_tx").execute(&mut *db.conn).await;
+        let undone = sqlx::raw_sql("ROLLBACK TO SAVEPOINT retry_in_tx")
+            .execute(&mut *db.conn)
+            .await;
         if undone.is_err() || looks == LOOKS || !matches!(fault, Fault::Collision) {
             return Err(fault);
         }

@@ -28,10 +28,19 @@ impl Rows {
         let was = self.slots.remove(&new.id).and_then(|slot| slot.was);
         self.slots.insert(new.id, Slot::born(was, new, Hot::of(&task)));
         self.put(Hot::of(&task));
-        Inserted::New { leased: lease.is_some() }
+        self.effects.newest = self.effects.newest.max(Some(new.id));
+        Inserted::New {
+            leased: lease.is_some(),
+        }
     }
 
-    fn duplicate(&mut self, new: &NewTask, unique: &Unique, holder: TaskId, edited: Option<TaskId>) -> Inserted {
+    fn duplicate(
+        &mut self,
+        new: &NewTask,
+        unique: &Unique,
+        holder: TaskId,
+        edited: Option<TaskId>,
+    ) -> Inserted {
         // An unreadable holder still holds; it answers as one that is kept.
         let state = self.hot(holder).map_or(State::Failed, |hot| hot.state);
         let (OnDuplicate::Replace { payload, run_at }, State::Pending) = (unique.on_duplicate, state) else {
@@ -44,7 +53,9 @@ impl Rows {
     }
 
     fn replace(&mut self, new: &NewTask, holder: TaskId, payload: bool, run_at: bool) {
-        let Some(mut hot) = self.hot(holder).cloned() else { return };
+        let Some(mut hot) = self.hot(holder).cloned() else {
+            return;
+        };
         (hot.version, hot.updated_at) = (hot.version + 1, self.now);
         if run_at {
             hot.run_at = new.run_at.max(self.now);

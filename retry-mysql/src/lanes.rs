@@ -47,7 +47,11 @@ pub(crate) struct Lanes<'r> {
 /// The place just before another: a search behind it finds that other one.
 pub(crate) fn before((at, id): Position) -> (i64, Vec<u8>) {
     let id = u128::from_be_bytes(id);
-    (at, id.checked_sub(1).map_or_else(Vec::new, |id| id.to_be_bytes().to_vec()))
+    (
+        at,
+        id.checked_sub(1)
+            .map_or_else(Vec::new, |id| id.to_be_bytes().to_vec()),
+    )
 }
 
 impl Seen {
@@ -61,19 +65,34 @@ impl<'r> Lanes<'r> {
     /// Finds the heads of all lanes from which the claim may take.
     pub(crate) async fn peek(db: &mut Db<'_>, request: &'r ClaimRequest, left: &Left) -> Outcome<Self> {
         let asked = (0..request.kinds.len()).flat_map(|kind| (0..8).map(move |level| (kind, level)));
-        let asked: Vec<_> = asked.filter(|(kind, level)| left.of(*kind, level % 2 == 1) > 0).collect();
-        let mut lanes = Self { request, seen: Vec::new() };
+        let asked: Vec<_> = asked
+            .filter(|(kind, level)| left.of(*kind, level % 2 == 1) > 0)
+            .collect();
+        let mut lanes = Self {
+            request,
+            seen: Vec::new(),
+        };
         for (asked, head) in lanes.heads(db, &asked).await? {
-            lanes.seen.push(Seen { kind: asked.0, level: asked.1, head: Some(head), rest: Rest::Whole });
+            lanes.seen.push(Seen {
+                kind: asked.0,
+                level: asked.1,
+                head: Some(head),
+                rest: Rest::Whole,
+            });
         }
         Ok(lanes)
     }
 
     /// The first tasks of the given lanes in the request's window.
     async fn heads(&self, db: &mut Db<'_>, asked: &[(usize, i64)]) -> Outcome<Vec<((usize, i64), Position)>> {
-        let (windowed, plain): (Vec<_>, Vec<_>) =
-            asked.iter().copied().map(|lane| (lane, self.window(lane))).partition(|(_, from)| from.is_some());
-        let mut heads = self.plain_heads(db, plain.into_iter().map(|(lane, _)| lane).collect()).await?;
+        let (windowed, plain): (Vec<_>, Vec<_>) = asked
+            .iter()
+            .copied()
+            .map(|lane| (lane, self.window(lane)))
+            .partition(|(_, from)| from.is_some());
+        let mut heads = self
+            .plain_heads(db, plain.into_iter().map(|(lane, _)| lane).collect())
+            .await?;
         for (lane, from) in windowed {
             let Some((at, behind)) = from else { continue };
             let args = self.lane_args(lane).with(at).with(at).with(behind);
@@ -85,13 +104,19 @@ impl<'r> Lanes<'r> {
         Ok(heads)
     }
 
-    async fn plain_heads(&self, db: &mut Db<'_>, lanes: Vec<(usize, i64)>) -> Outcome<Vec<((usize, i64), Position)>> {
+    async fn plain_heads(
+        &self,
+        db: &mut Db<'_>,
+        lanes: Vec<(usize, i64)>,
+    ) -> Outcome<Vec<((usize, i64), Position)>> {
         if lanes.is_empty() {
             return Ok(Vec::new());
         }
         let kind = |kind: usize| hex(self.request.kinds[kind].0.as_str().as_bytes());
-        let list: Vec<String> =
-            lanes.iter().map(|(of, level)| format!("[\"{}\",{level}]", kind(*of))).collect();
+        let list: Vec<String> = lanes
+            .iter()
+            .map(|(of, level)| format!("[\"{}\",{level}]", kind(*of)))
+            .collect();
         let args = Args::new()
             .with(self.request.queue.as_str().as_bytes())
             .with(format!("[{}]", list.join(",")));
@@ -124,7 +149,9 @@ impl<'r> Lanes<'r> {
     /// The lanes of a priority, in the order of their heads.
     pub(crate) fn of_level(&self, priority: Priority) -> Vec<usize> {
         let of_level = |seen: &Seen| record::lane_of(seen.level).is_some_and(|(of, _)| of == priority);
-        let mut lanes: Vec<usize> = (0..self.seen.len()).filter(|lane| of_level(&self.seen[*lane])).collect();
+        let mut lanes: Vec<usize> = (0..self.seen.len())
+            .filter(|lane| of_level(&self.seen[*lane]))
+            .collect();
         lanes.sort_by_key(|lane| self.seen[*lane].head);
         lanes
     }
@@ -134,10 +161,22 @@ impl<'r> Lanes<'r> {
         let dry: Vec<_> = self.seen.iter().filter(|lane| lane.rest == Rest::Dry).collect();
         let dry: Vec<_> = dry.into_iter().map(|lane| (lane.kind, lane.level)).collect();
         let again = self.heads(db, &dry).await?.into_iter().map(|(_, head)| head.0);
-        let whole = self.seen.iter().filter(|lane| lane.rest == Rest::Whole).filter_map(|lane| Some(lane.head?.0));
-        let cut = self.seen.iter().filter(|lane| lane.rest == Rest::Cut).map(|_| now.as_millis());
+        let whole = self
+            .seen
+            .iter()
+            .filter(|lane| lane.rest == Rest::Whole)
+            .filter_map(|lane| Some(lane.head?.0));
+        let cut = self
+            .seen
+            .iter()
+            .filter(|lane| lane.rest == Rest::Cut)
+            .map(|_| now.as_millis());
         let until = self.request.not_after.map_or(i64::MAX, Timestamp::as_millis);
-        let first = again.chain(whole).chain(cut).filter(|run_at| *run_at <= until).min();
+        let first = again
+            .chain(whole)
+            .chain(cut)
+            .filter(|run_at| *run_at <= until)
+            .min();
         Ok(first.map(Timestamp::from_millis))
     }
 }
@@ -146,5 +185,8 @@ impl<'r> Lanes<'r> {
 fn parse(text: &str) -> Option<Position> {
     let (at, id) = text.split_at_checked(17)?;
     let id = u128::from_str_radix(id, 16).ok()?;
-    Some((at.parse::<i64>().ok()?.checked_sub(SHIFT)?, TaskId::from_bytes(id.to_be_bytes()).to_bytes()))
+    Some((
+        at.parse::<i64>().ok()?.checked_sub(SHIFT)?,
+        TaskId::from_bytes(id.to_be_bytes()).to_bytes(),
+    ))
 }

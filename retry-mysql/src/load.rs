@@ -47,14 +47,29 @@ pub(crate) async fn load(
     }
     lock(db, &mut rows, &wanted).await?;
     let parents = rows.slots.values().filter_map(|slot| slot.hot.as_ref()?.parent);
-    let parents: BTreeSet<TaskId> = parents.filter(|parent| !rows.slots.contains_key(parent)).collect();
+    let parents: BTreeSet<TaskId> = parents
+        .filter(|parent| !rows.slots.contains_key(parent))
+        .collect();
     lock(db, &mut rows, &parents).await?;
     let mut keys: BTreeSet<(Kind, UniqueKey)> = inserts()
         .filter(|_| look != Look::Nothing)
-        .filter_map(|new| new.unique.as_ref().map(|unique| (new.kind.clone(), unique.key.clone())))
+        .filter_map(|new| {
+            new.unique
+                .as_ref()
+                .map(|unique| (new.kind.clone(), unique.key.clone()))
+        })
         .collect();
     keys.extend(edits.iter().filter_map(|edit| key_to_take(&rows, edit)));
     lock_holders(db, &mut rows, &keys).await?;
+    // A task that is sent again is the same task, even if another one has its key by now.
+    let is_held = |new: &NewTask| {
+        new.unique
+            .as_ref()
+            .is_some_and(|unique| rows.holder(&new.kind, &unique.key).is_some())
+    };
+    let ids = inserts().filter(|new| is_held(new)).map(|new| new.id);
+    let ids: BTreeSet<TaskId> = ids.filter(|id| !rows.slots.contains_key(id)).collect();
+    lock(db, &mut rows, &ids).await?;
     read_settings(db, &mut rows, edits).await?;
     read_leases(db, &mut rows, tasks).await?;
     Ok(rows)
@@ -78,7 +93,11 @@ fn take(rows: &mut Rows, row: &MySqlRow) -> TaskId {
         let hot = record::hot(row).ok();
         let is_parent = hot.as_ref().is_some_and(|hot| hot.children.total > 0);
         let mut slot = Slot::stored(hot);
-        slot.settings = if is_parent { record::settings(row, at::COLD).ok() } else { None };
+        slot.settings = if is_parent {
+            record::settings(row, at::COLD).ok()
+        } else {
+            None
+        };
         rows.slots.insert(id, slot);
     }
     id
@@ -86,8 +105,12 @@ fn take(rows: &mut Rows, row: &MySqlRow) -> TaskId {
 
 /// The key that an edit takes again.
 fn key_to_take(rows: &Rows, edit: &Edit) -> Option<(Kind, UniqueKey)> {
-    let Action::Set(change) = &edit.action else { return None };
-    let hot = rows.hot(edit.id).filter(|hot| change.to.holds_key && !hot.holds_key)?;
+    let Action::Set(change) = &edit.action else {
+        return None;
+    };
+    let hot = rows
+        .hot(edit.id)
+        .filter(|hot| change.to.holds_key && !hot.holds_key)?;
     Some((hot.kind.clone(), hot.key.clone()?))
 }
 
@@ -98,7 +121,13 @@ async fn lock_holders(db: &mut Db<'_>, rows: &mut Rows, keys: &BTreeSet<(Kind, U
     let keys: Vec<_> = keys.iter().collect();
     let pairs: Vec<String> = keys
         .iter()
-        .map(|(kind, key)| format!("[\"{}\",\"{}\"]", hex(kind.as_str().as_bytes()), hex(key.as_str().as_bytes())))
+        .map(|(kind, key)| {
+            format!(
+                "[\"{}\",\"{}\"]",
+                hex(kind.as_str().as_bytes()),
+                hex(key.as_str().as_bytes())
+            )
+        })
         .collect();
     let list = format!("[{}]", pairs.join(","));
     for (kind, key) in &keys {
@@ -107,7 +136,9 @@ async fn lock_holders(db: &mut Db<'_>, rows: &mut Rows, keys: &BTreeSet<(Kind, U
     for row in db.rows(&db.q.lock_holders, Args::new().with(list)).await? {
         let id = take(rows, &row);
         // The statement numbers the keys from one.
-        let asked = record::int(&row, at::COLD + 1).ok().and_then(|n| usize::try_from(n - 1).ok());
+        let asked = record::int(&row, at::COLD + 1)
+            .ok()
+            .and_then(|n| usize::try_from(n - 1).ok());
         if let Some((kind, key)) = asked.and_then(|n| keys.get(n)) {
             rows.keys.insert((kind.clone(), key.clone()), Some(id));
         }
@@ -117,9 +148,16 @@ async fn lock_holders(db: &mut Db<'_>, rows: &mut Rows, keys: &BTreeSet<(Kind, U
 
 /// Reads the settings of rows that become parents, and of those whose limits are counted anew.
 async fn read_settings(db: &mut Db<'_>, rows: &mut Rows, edits: &[Edit]) -> Outcome<()> {
-    let needed = edits.iter().filter(|edit| needs_settings(edit)).map(|edit| edit.id);
+    let needed = edits
+        .iter()
+        .filter(|edit| needs_settings(edit))
+        .map(|edit| edit.id);
     let needed: BTreeSet<TaskId> = needed
-        .filter(|id| rows.slots.get(id).is_some_and(|slot| slot.hot.is_some() && slot.settings.is_none()))
+        .filter(|id| {
+            rows.slots
+                .get(id)
+                .is_some_and(|slot| slot.hot.is_some() && slot.settings.is_none())
+        })
         .collect();
     if needed.is_empty() {
         return Ok(());
@@ -136,9 +174,15 @@ async fn read_settings(db: &mut Db<'_>, rows: &mut Rows, edits: &[Edit]) -> Outc
 }
 
 fn needs_settings(edit: &Edit) -> bool {
-    let Action::Set(change) = &edit.action else { return false };
+    let Action::Set(change) = &edit.action else {
+        return false;
+    };
     let alternatives = [&change.if_cancelled, &change.if_completed, &change.if_none_open];
-    let mut targets = alternatives.into_iter().flatten().map(|target| &**target).chain([&change.to]);
+    let mut targets = alternatives
+        .into_iter()
+        .flatten()
+        .map(|target| &**target)
+        .chain([&change.to]);
     edit.insert.iter().any(|new| new.parent.is_some())
         || targets.any(|target| {
             let cold = target.cold.as_ref();
@@ -156,7 +200,9 @@ async fn read_leases(db: &mut Db<'_>, rows: &mut Rows, tasks: &[NewTask]) -> Out
         if rows.leases.contains_key(&at) {
             continue;
         }
-        let args = Args::new().with(new.queue.as_str().as_bytes()).with(&session.to_bytes()[..]);
+        let args = Args::new()
+            .with(new.queue.as_str().as_bytes())
+            .with(&session.to_bytes()[..]);
         let row = db.row(&db.q.session_claims, args).await?;
         let may = row.is_some_and(|row| record::int(&row, 0) == Ok(0));
         rows.leases.insert(at, may);

@@ -86,9 +86,21 @@ impl Note {
                 *column = value.map(str::to_owned);
             }
         };
-        field(bit::LAST_ERROR, &mut self.last_error, change(&cold.last_error, |error| error.as_str()));
-        field(bit::CHECKPOINT, &mut self.checkpoint, change(&cold.checkpoint, |payload| payload.as_json()));
-        field(bit::OUTPUT, &mut self.output, change(&cold.output, |payload| payload.as_json()));
+        field(
+            bit::LAST_ERROR,
+            &mut self.last_error,
+            change(&cold.last_error, |error| error.as_str()),
+        );
+        field(
+            bit::CHECKPOINT,
+            &mut self.checkpoint,
+            change(&cold.checkpoint, |payload| payload.as_json()),
+        );
+        field(
+            bit::OUTPUT,
+            &mut self.output,
+            change(&cold.output, |payload| payload.as_json()),
+        );
         match &cold.completion {
             CompletionChange::Keep => {}
             CompletionChange::Deliver(completion) => {

@@ -21,7 +21,9 @@ impl Rows {
             children.failed += u32::from(after.is_unsuccessful());
         } else {
             children.open += 1;
-            children.failed = children.failed.saturating_sub(u32::from(before.is_unsuccessful()));
+            children.failed = children
+                .failed
+                .saturating_sub(u32::from(before.is_unsuccessful()));
         }
         if hot.state == State::Joining && hot.children.open == 0 {
             let settings = self.slots.get(&hot.id).and_then(|slot| slot.settings.clone());

@@ -34,7 +34,9 @@ struct Idle {
 
 impl fmt::Debug for Pool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Pool").field("free", &self.permits.available_permits()).finish_non_exhaustive()
+        f.debug_struct("Pool")
+            .field("free", &self.permits.available_permits())
+            .finish_non_exhaustive()
     }
 }
 
@@ -56,7 +58,14 @@ impl Pool {
         wait: Duration,
     ) -> Arc<Self> {
         let permits = Arc::new(Semaphore::new(size));
-        Arc::new(Self { options, settings: Arc::from(settings), clock, permits, wait, idle: Mutex::default() })
+        Arc::new(Self {
+            options,
+            settings: Arc::from(settings),
+            clock,
+            permits,
+            wait,
+            idle: Mutex::default(),
+        })
     }
 
     /// A connection, when one is free.
@@ -70,11 +79,21 @@ impl Pool {
         while let Some(mut idle) = self.pop() {
             let pause = self.clock.monotonic().saturating_since(idle.since);
             if pause < TRUSTED || idle.conn.ping().await.is_ok() {
-                return Ok(Lent { conn: idle.conn, reused: true, pool: Arc::clone(self), _permit: permit });
+                return Ok(Lent {
+                    conn: idle.conn,
+                    reused: true,
+                    pool: Arc::clone(self),
+                    _permit: permit,
+                });
             }
         }
         let conn = self.connect().await?;
-        Ok(Lent { conn, reused: false, pool: Arc::clone(self), _permit: permit })
+        Ok(Lent {
+            conn,
+            reused: false,
+            pool: Arc::clone(self),
+            _permit: permit,
+        })
     }
 
     async fn connect(&self) -> Outcome<MySqlConnection> {
@@ -99,12 +118,19 @@ impl Lent {
     pub(crate) fn give_back(self) {
         let Self { conn, pool, .. } = self;
         let since = pool.clock.monotonic();
-        pool.idle.lock().unwrap_or_else(PoisonError::into_inner).push(Idle { conn, since });
+        pool.idle
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(Idle { conn, since });
     }
 }
 
 /// Gives a call up after `limit`.
-pub(crate) async fn within<T>(clock: &dyn Clock, limit: Duration, call: impl Future<Output = Outcome<T>>) -> Outcome<T> {
+pub(crate) async fn within<T>(
+    clock: &dyn Clock,
+    limit: Duration,
+    call: impl Future<Output = Outcome<T>>,
+) -> Outcome<T> {
     let deadline = clock.sleep_until(clock.monotonic() + limit);
     match select(std::pin::pin!(call), deadline).await {
         Either::Left((result, _)) => result,

@@ -26,11 +26,14 @@ pub(crate) async fn purge(db: &mut Db<'_>, now: Timestamp, limit: usize) -> Outc
     due.sort_unstable();
     due.truncate(limit);
     let awaiting = awaiting(db, &due).await?;
-    let (kept, mut gone): (Vec<Due>, Vec<Due>) =
-        due.into_iter().partition(|row| row.parent.is_some_and(|parent| awaiting.contains(&parent)));
+    let (kept, mut gone): (Vec<Due>, Vec<Due>) = due
+        .into_iter()
+        .partition(|row| row.parent.is_some_and(|parent| awaiting.contains(&parent)));
     if !kept.is_empty() {
         let later = now.saturating_add(PURGE_CHILD_DELAY);
-        let args = Args::new().with(ids(kept.iter().map(|row| &row.id))).with(later.as_millis());
+        let args = Args::new()
+            .with(ids(kept.iter().map(|row| &row.id)))
+            .with(later.as_millis());
         db.run(&db.q.purge_put_off, args).await?;
     }
     gone.sort_unstable_by_key(|row| row.id);
@@ -71,12 +74,17 @@ async fn awaiting(db: &mut Db<'_>, due: &[Due]) -> Outcome<BTreeSet<[u8; 16]>> {
     if parents.is_empty() {
         return Ok(parents);
     }
-    let rows = db.rows(&db.q.parent_states, Args::new().with(ids(&parents))).await?;
+    let rows = db
+        .rows(&db.q.parent_states, Args::new().with(ids(&parents)))
+        .await?;
     let states: HashMap<[u8; 16], State> = rows
         .iter()
         .filter_map(|row| Some((record::id(row, 0).ok()?, record::state(row, 1).ok()?)))
         .collect();
-    Ok(parents.into_iter().filter(|parent| states.get(parent).is_some_and(|state| !state.is_final())).collect())
+    Ok(parents
+        .into_iter()
+        .filter(|parent| states.get(parent).is_some_and(|state| !state.is_final()))
+        .collect())
 }
 
 async fn sweep_sessions(db: &mut Db<'_>) -> Outcome<()> {

@@ -63,8 +63,15 @@ pub(crate) struct Tables {
 
 impl Tables {
     fn render(&self, text: &str) -> String {
-        let code: Vec<&str> = text.lines().map(|line| line.split_once("--").map_or(line, |(code, _)| code).trim()).collect();
-        let code = code.join(" ").replace("{hot}", HOT).replace("{cold}", COLD).replace("{ids}", IDS);
+        let code: Vec<&str> = text
+            .lines()
+            .map(|line| line.split_once("--").map_or(line, |(code, _)| code).trim())
+            .collect();
+        let code = code
+            .join(" ")
+            .replace("{hot}", HOT)
+            .replace("{cold}", COLD)
+            .replace("{ids}", IDS);
         let Self { database, prefix } = self;
         code.trim().replace("retry_", &format!("`{database}`.{prefix}"))
     }
@@ -77,14 +84,22 @@ impl Tables {
         let text = self.render(text);
         let (before, rest) = text.split_once("{row ").unwrap_or((&text, ""));
         let (row, after) = rest.split_once('}').unwrap_or((rest, ""));
-        Many(SIZES.map(|size| Sql(Arc::from(format!("{before}{}{after}", vec![row; size].join(", "))))))
+        Many(SIZES.map(|size| {
+            Sql(Arc::from(format!(
+                "{before}{}{after}",
+                vec![row; size].join(", ")
+            )))
+        }))
     }
 
     /// The statements that create the schema, one after the other.
     pub(crate) fn create(&self) -> Vec<Sql> {
         let text = self.render(include_str!("../sql/create.sql"));
         let statements = text.split(';').map(str::trim);
-        statements.filter(|sql| !sql.is_empty()).map(|sql| Sql(Arc::from(sql))).collect()
+        statements
+            .filter(|sql| !sql.is_empty())
+            .map(|sql| Sql(Arc::from(sql)))
+            .collect()
     }
 }
 

@@ -11,7 +11,11 @@ use crate::error::Outcome;
 use crate::record;
 
 pub(crate) async fn set(db: &mut Db<'_>, queue: &Queue, setting: QueueSetting) -> Outcome<()> {
-    let sql = if setting == QueueSetting::Pause { &db.q.queue_pause } else { &db.q.queue_resume };
+    let sql = if setting == QueueSetting::Pause {
+        &db.q.queue_pause
+    } else {
+        &db.q.queue_resume
+    };
     db.run(sql, Args::new().with(queue.as_str().as_bytes())).await?;
     Ok(())
 }
@@ -23,7 +27,9 @@ pub(crate) async fn list(db: &mut Db<'_>) -> Outcome<Vec<QueueInfo>> {
             infos.insert(queue.clone(), QueueInfo::new(queue, true, Vec::new()));
         }
     }
-    let rows = db.rows(&db.q.lanes, Args::new().with(record::length(MAX_LANES_REPORTED))).await?;
+    let rows = db
+        .rows(&db.q.lanes, Args::new().with(record::length(MAX_LANES_REPORTED)))
+        .await?;
     for row in &rows {
         // Names that no version of the store writes are passed over.
         let (Ok(queue), Ok(kind), Some((priority, suspect)), Ok(due)) = (
@@ -34,7 +40,14 @@ pub(crate) async fn list(db: &mut Db<'_>) -> Outcome<Vec<QueueInfo>> {
         ) else {
             continue;
         };
-        info(&mut infos, queue).lanes.push((Lane { kind, priority, suspect }, due));
+        info(&mut infos, queue).lanes.push((
+            Lane {
+                kind,
+                priority,
+                suspect,
+            },
+            due,
+        ));
     }
     if let Some(last) = rows.last().filter(|_| rows.len() == MAX_LANES_REPORTED) {
         let last = record::opt_bytes(last, 0).ok().flatten().unwrap_or_default();
@@ -48,5 +61,7 @@ pub(crate) async fn list(db: &mut Db<'_>) -> Outcome<Vec<QueueInfo>> {
 }
 
 fn info(infos: &mut BTreeMap<Queue, QueueInfo>, queue: Queue) -> &mut QueueInfo {
-    infos.entry(queue.clone()).or_insert_with(|| QueueInfo::new(queue, false, Vec::new()))
+    infos
+        .entry(queue.clone())
+        .or_insert_with(|| QueueInfo::new(queue, false, Vec::new()))
 }

@@ -29,9 +29,15 @@ pub(crate) async fn get(db: &mut Db<'_>, id: TaskId) -> Outcome<Option<TaskDetai
             return Ok(None);
         };
         let known = record::count(&row, at::FAILURES).unwrap_or(0);
-        let failures = if known > 0 { db.rows(&db.q.failure_list, args()).await? } else { Vec::new() };
+        let failures = if known > 0 {
+            db.rows(&db.q.failure_list, args()).await?
+        } else {
+            Vec::new()
+        };
         if is_history_of(&failures, known) {
-            return detail(&row, &failures).map(Some).map_err(|damage| damaged(id, &damage).into());
+            return detail(&row, &failures)
+                .map(Some)
+                .map_err(|damage| damaged(id, &damage).into());
         }
     }
     let message = format!("the task {id} is written too often to be read; repeat it");
@@ -41,7 +47,9 @@ pub(crate) async fn get(db: &mut Db<'_>, id: TaskId) -> Outcome<Option<TaskDetai
 /// Whether these are the last failed attempts of a task that has `known` of them.
 fn is_history_of(failures: &[MySqlRow], known: u32) -> bool {
     let last = failures.last().map_or(Ok(0), |row| record::count(row, 0));
-    let kept = usize::try_from(known).unwrap_or(usize::MAX).min(MAX_FAILURES_KEPT);
+    let kept = usize::try_from(known)
+        .unwrap_or(usize::MAX)
+        .min(MAX_FAILURES_KEPT);
     last.is_ok_and(|last| last == known) && failures.len() == kept
 }
 
@@ -79,7 +87,9 @@ pub(crate) async fn list(db: &mut Db<'_>, filter: &TaskFilter, page: &Page) -> O
     let (mut examined, mut bytes) = (0, 0);
     loop {
         let room = page.limit - listed.tasks.len() - listed.bad.len();
-        let wanted = room.min(MAX_EXAMINED - examined).min(if is_large { LARGE } else { usize::MAX });
+        let wanted = room
+            .min(MAX_EXAMINED - examined)
+            .min(if is_large { LARGE } else { usize::MAX });
         if wanted == 0 || bytes > MAX_CALL_BYTES {
             if candidates.next(db).await?.is_none() {
                 listed.next = None;
@@ -113,12 +123,23 @@ async fn examine(
     bytes: &mut usize,
 ) -> Outcome<bool> {
     let hots: Vec<_> = batch.iter().map(|(_, row)| record::hot(row)).collect();
-    let passed: Vec<[u8; 16]> = hots.iter().flatten().filter(|hot| may_pass(hot, filter)).map(|hot| hot.id.to_bytes()).collect();
+    let passed: Vec<[u8; 16]> = hots
+        .iter()
+        .flatten()
+        .filter(|hot| may_pass(hot, filter))
+        .map(|hot| hot.id.to_bytes())
+        .collect();
     let mut records: HashMap<[u8; 16], MySqlRow> = HashMap::new();
     if !passed.is_empty() {
-        let args = Args::new().with(filter.with_output).with(filter.payload_contains.is_some()).with(ids(&passed));
+        let args = Args::new()
+            .with(filter.with_output)
+            .with(filter.payload_contains.is_some())
+            .with(ids(&passed));
         let rows = db.rows(&db.q.list_records, args).await?;
-        records.extend(rows.into_iter().map(|row| (record::id(&row, 0).unwrap_or_default(), row)));
+        records.extend(
+            rows.into_iter()
+                .map(|row| (record::id(&row, 0).unwrap_or_default(), row)),
+        );
     }
     for ((id, row), hot) in batch.iter().zip(hots) {
         if *bytes > MAX_CALL_BYTES {
@@ -127,7 +148,11 @@ async fn examine(
         listed.next = Some(TaskId::from_bytes(*id));
         let summary = match hot {
             Ok(hot) if !may_pass(&hot, filter) => continue,
-            Ok(hot) => records.get(id).map_or(Err(Damage("the body is missing")), |record| summary(hot, record, filter)),
+            Ok(hot) => records
+                .get(id)
+                .map_or(Err(Damage("the body is missing")), |record| {
+                    summary(hot, record, filter)
+                }),
             Err(damage) => Err(damage),
         };
         match summary {
@@ -157,7 +182,12 @@ fn summary(hot: Hot, row: &MySqlRow, filter: &TaskFilter) -> Read<Option<TaskSum
     }
     let via_fallback = record::opt_int(row, 6)?.unwrap_or(0) != 0;
     let output = record::opt_payload(row, 8)?;
-    Ok(Some(TaskSummary::new(detail.task, detail.last_error, output, via_fallback)))
+    Ok(Some(TaskSummary::new(
+        detail.task,
+        detail.last_error,
+        output,
+        via_fallback,
+    )))
 }
 
 /// Whether the hot row alone lets a task pass.
@@ -170,7 +200,10 @@ fn may_pass(hot: &Hot, filter: &TaskFilter) -> bool {
         && (filter.kinds.is_empty() || filter.kinds.contains(&hot.kind))
         && within(hot.run_at, filter.due_from, filter.due_before)
         && within(hot.created_at, filter.created_from, filter.created_before)
-        && filter.key.as_deref().is_none_or(|wanted| hot.key.as_ref().is_some_and(|key| key.as_str() == wanted))
+        && filter
+            .key
+            .as_deref()
+            .is_none_or(|wanted| hot.key.as_ref().is_some_and(|key| key.as_str() == wanted))
         && filter.parent.is_none_or(|wanted| hot.parent == Some(wanted))
         && filter.session.is_none_or(|wanted| hot.session == Some(wanted))
 }

@@ -78,7 +78,8 @@ pub(crate) fn length(bytes: usize) -> i64 {
 
 /// A whole number that may be absent.
 pub(crate) fn opt_int(row: &MySqlRow, column: usize) -> Read<Option<i64>> {
-    row.try_get(column).map_err(|_| Damage("a number has another type"))
+    row.try_get(column)
+        .map_err(|_| Damage("a number has another type"))
 }
 
 /// A whole number.
@@ -130,7 +131,10 @@ pub(crate) fn flag(row: &MySqlRow, column: usize) -> Read<bool> {
 }
 
 fn checked_count(number: i64) -> Read<u32> {
-    u32::try_from(number).ok().filter(|n| *n <= MAX_COUNT).ok_or(Damage("a count is out of range"))
+    u32::try_from(number)
+        .ok()
+        .filter(|n| *n <= MAX_COUNT)
+        .ok_or(Damage("a count is out of range"))
 }
 
 /// A count: attempts, crashes, steps, children.

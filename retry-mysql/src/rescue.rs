@@ -60,7 +60,9 @@ pub(crate) async fn report(
             (_, Ok(0)) => Status::Lost,
             _ => Status::Dead,
         };
-        round.sessions.insert(record::id(&row, 0).unwrap_or_default(), status);
+        round
+            .sessions
+            .insert(record::id(&row, 0).unwrap_or_default(), status);
     }
     round.held(db, request.after).await?;
     round.alarms(db, request.after).await?;
@@ -98,13 +100,26 @@ impl Round {
         self.sessions.get(&session).copied().unwrap_or(Status::Lost)
     }
 
-    async fn of_session(&mut self, db: &mut Db<'_>, session: [u8; 16], behind: &[u8], cause: Cause) -> Outcome<()> {
-        let args = Args::new().with(&session[..]).with(behind).with(record::length(self.left + 1));
+    async fn of_session(
+        &mut self,
+        db: &mut Db<'_>,
+        session: [u8; 16],
+        behind: &[u8],
+        cause: Cause,
+    ) -> Outcome<()> {
+        let args = Args::new()
+            .with(&session[..])
+            .with(behind)
+            .with(record::length(self.left + 1));
         let mut rows = db.rows(&db.q.expired_held, args).await?;
         rows.sort_by_key(|row| record::id(row, at::ID).unwrap_or_default());
         for row in &rows {
             let task = TaskId::from_bytes(record::id(row, at::ID).unwrap_or_default());
-            self.report(row, cause, ExpiredCursor::Session(SessionId::from_bytes(session), task));
+            self.report(
+                row,
+                cause,
+                ExpiredCursor::Session(SessionId::from_bytes(session), task),
+            );
             if self.is_cut() {
                 break;
             }
@@ -125,10 +140,19 @@ impl Round {
                 break;
             }
             let most = MAX_BATCH.min(self.left + 1);
-            let args = Args::new().with(self.now.as_millis()).with(from.0).with(from.0).with(from.1.clone());
-            let mut rows = db.rows(&db.q.expired_alarm, args.with(record::length(most))).await?;
+            let args = Args::new()
+                .with(self.now.as_millis())
+                .with(from.0)
+                .with(from.0)
+                .with(from.1.clone());
+            let mut rows = db
+                .rows(&db.q.expired_alarm, args.with(record::length(most)))
+                .await?;
             let place = |row: &MySqlRow| {
-                (record::int(row, at::ALARM_AT).unwrap_or(i64::MAX), record::id(row, at::ID).unwrap_or_default())
+                (
+                    record::int(row, at::ALARM_AT).unwrap_or(i64::MAX),
+                    record::id(row, at::ID).unwrap_or_default(),
+                )
             };
             rows.sort_by_key(place);
             for row in &rows {
@@ -138,7 +162,9 @@ impl Round {
                 }
             }
             examined += rows.len();
-            let Some(last) = rows.last().filter(|_| rows.len() == most) else { break };
+            let Some(last) = rows.last().filter(|_| rows.len() == most) else {
+                break;
+            };
             let (alarm, id) = place(last);
             from = (alarm, id.to_vec());
         }

@@ -73,12 +73,24 @@ pub(crate) struct Rows {
 impl Slot {
     /// A row that was read, or one that cannot be.
     pub(crate) fn stored(hot: Option<Hot>) -> Self {
-        let was = hot.as_ref().map_or(Was { noted: true, failures: 1, holds_key: true }, |hot| Was {
-            noted: hot.noted,
-            failures: hot.failures,
-            holds_key: hot.holds_key,
-        });
-        Self { unreadable: hot.is_none(), hot, was: Some(was), ..Self::default() }
+        let was = hot.as_ref().map_or(
+            Was {
+                noted: true,
+                failures: 1,
+                holds_key: true,
+            },
+            |hot| Was {
+                noted: hot.noted,
+                failures: hot.failures,
+                holds_key: hot.holds_key,
+            },
+        );
+        Self {
+            unreadable: hot.is_none(),
+            hot,
+            was: Some(was),
+            ..Self::default()
+        }
     }
 
     /// The row of a new task, in place of what was here.
@@ -133,7 +145,9 @@ impl Rows {
 
     /// Whether there is a row, readable or not.
     pub(crate) fn exists(&self, id: TaskId) -> bool {
-        self.slots.get(&id).is_some_and(|slot| slot.hot.is_some() || slot.unreadable)
+        self.slots
+            .get(&id)
+            .is_some_and(|slot| slot.hot.is_some() || slot.unreadable)
     }
 
     /// Who holds a key.

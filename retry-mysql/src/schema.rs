@@ -16,7 +16,12 @@ const LOCK_SECONDS: i64 = 60;
 /// The stored version; none when there are none of the tables, or not all of them yet.
 async fn stored_version(db: &mut Db<'_>, tables: &Tables) -> Outcome<Option<i64>> {
     let table = format!("{}schema", tables.prefix);
-    let row = db.row(&db.q.schema_exists, Args::new().with(tables.database.as_str()).with(table)).await?;
+    let row = db
+        .row(
+            &db.q.schema_exists,
+            Args::new().with(tables.database.as_str()).with(table),
+        )
+        .await?;
     if row.is_none_or(|row| record::int(&row, 0) != Ok(1)) {
         return Ok(None);
     }
@@ -44,7 +49,9 @@ pub(crate) async fn verify(db: &mut Db<'_>, tables: &Tables, place: &str) -> Out
     let args = Args::new().with(tables.database.as_str()).with(pattern);
     if let Some(row) = db.row(&db.q.schema_engines, args).await? {
         let [table, engine] = [0, 1].map(|column| record::text(&row, column).unwrap_or("?").to_owned());
-        let message = format!("{place}: the table {table} is kept by {engine}, which has no transactions; ALTER it to InnoDB");
+        let message = format!(
+            "{place}: the table {table} is kept by {engine}, which has no transactions; ALTER it to InnoDB"
+        );
         return Err(StoreError::rejected(StoreErrorKind::Schema, message).into());
     }
     Ok(())
@@ -56,10 +63,16 @@ pub(crate) async fn migrate(db: &mut Db<'_>, tables: &Tables, place: &str) -> Ou
     if stored_version(db, tables).await? == Some(VERSION) {
         return Ok(());
     }
-    let names = || Args::new().with(tables.database.as_str()).with(tables.prefix.as_str());
+    let names = || {
+        Args::new()
+            .with(tables.database.as_str())
+            .with(tables.prefix.as_str())
+    };
     let row = db.row(&db.q.lock, names().with(LOCK_SECONDS)).await?;
     if row.is_none_or(|row| record::int(&row, 0) != Ok(1)) {
-        let message = format!("{place}: another program is migrating the schema for a minute; try again when it is done");
+        let message = format!(
+            "{place}: another program is migrating the schema for a minute; try again when it is done"
+        );
         return Err(StoreError::rejected(StoreErrorKind::Busy, message).into());
     }
     let created = create(db, tables, place).await;

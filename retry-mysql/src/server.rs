@@ -46,10 +46,19 @@ impl Server {
     }
 
     fn of(variables: HashMap<String, String>) -> Self {
-        let is_maria = ["version", "version_comment"]
-            .iter()
-            .any(|name| variables.get(*name).is_some_and(|text| text.to_lowercase().contains("mariadb")));
-        Self { flavour: if is_maria { Flavour::MariaDb } else { Flavour::MySql }, variables }
+        let is_maria = ["version", "version_comment"].iter().any(|name| {
+            variables
+                .get(*name)
+                .is_some_and(|text| text.to_lowercase().contains("mariadb"))
+        });
+        Self {
+            flavour: if is_maria {
+                Flavour::MariaDb
+            } else {
+                Flavour::MySql
+            },
+            variables,
+        }
     }
 
     fn get(&self, name: &str) -> &str {
@@ -57,7 +66,10 @@ impl Server {
     }
 
     fn is_on(&self, name: &str) -> bool {
-        matches!(self.get(name).to_uppercase().as_str(), "ON" | "1" | "YES" | "SUPER")
+        matches!(
+            self.get(name).to_uppercase().as_str(),
+            "ON" | "1" | "YES" | "SUPER"
+        )
     }
 
     /// Refuses a server that cannot keep the store's promises.
@@ -69,7 +81,10 @@ impl Server {
             Flavour::MariaDb => ((10, 6), "MariaDB"),
         };
         if numbers(version) < oldest {
-            let reason = format!("{name} {version} is too old; use {}.{} or newer", oldest.0, oldest.1);
+            let reason = format!(
+                "{name} {version} is too old; use {}.{} or newer",
+                oldest.0, oldest.1
+            );
             return refuse(StoreErrorKind::Schema, reason);
         }
         for variable in ["read_only", "super_read_only", "innodb_read_only"] {
@@ -91,7 +106,9 @@ impl Server {
         match reason {
             Some(reason) if !accepts_relaxed => refuse(
                 StoreErrorKind::Invalid,
-                format!("{reason}, so a power cut takes what was answered; set it to 1, or accept that with `relaxed_durability`"),
+                format!(
+                    "{reason}, so a power cut takes what was answered; set it to 1, or accept that with `relaxed_durability`"
+                ),
             ),
             _ => Ok(durability),
         }
@@ -102,7 +119,10 @@ impl Server {
         let flush = self.get("innodb_flush_log_at_trx_commit");
         let sync = self.get("sync_binlog");
         if self.is_on("log_bin") && sync != "1" {
-            return (Durability::Periodic(RELAXED_BINLOG), Some(format!("sync_binlog is {sync}")));
+            return (
+                Durability::Periodic(RELAXED_BINLOG),
+                Some(format!("sync_binlog is {sync}")),
+            );
         }
         // MariaDB's 3 syncs at prepare and at commit: more than 1.
         match flush {
@@ -134,7 +154,9 @@ impl Server {
 fn numbers(version: &str) -> (u32, u32) {
     // Some MariaDB servers still pretend to be a 5.5 to replicas of old.
     let version = version.strip_prefix("5.5.5-").unwrap_or(version);
-    let mut parts = version.split(|c: char| !c.is_ascii_digit()).map(|part| part.parse().unwrap_or(0));
+    let mut parts = version
+        .split(|c: char| !c.is_ascii_digit())
+        .map(|part| part.parse().unwrap_or(0));
     (parts.next().unwrap_or(0), parts.next().unwrap_or(0))
 }
 
@@ -152,7 +174,13 @@ mod tests {
             ("read_only", "OFF"),
             ("max_allowed_packet", "16777216"),
         ];
-        Server::of(sound.iter().chain(changed).map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect())
+        Server::of(
+            sound
+                .iter()
+                .chain(changed)
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                .collect(),
+        )
     }
 
     fn refusal(changed: &[(&str, &str)]) -> (StoreErrorKind, String) {
@@ -162,10 +190,26 @@ mod tests {
 
     #[test]
     fn sound_servers_are_synced() {
-        for version in ["8.0.36", "8.4.0", "9.1.0-commercial", "10.6.0-MariaDB", "10.11.19-MariaDB-0+deb12u1", "11.4.2-MariaDB"] {
-            assert_eq!(server(&[("version", version)]).check(false, "x").unwrap(), Durability::Synced, "{version}");
+        for version in [
+            "8.0.36",
+            "8.4.0",
+            "9.1.0-commercial",
+            "10.6.0-MariaDB",
+            "10.11.19-MariaDB-0+deb12u1",
+            "11.4.2-MariaDB",
+        ] {
+            assert_eq!(
+                server(&[("version", version)]).check(false, "x").unwrap(),
+                Durability::Synced,
+                "{version}"
+            );
         }
-        assert_eq!(server(&[("log_bin", "OFF"), ("sync_binlog", "0")]).check(false, "x").unwrap(), Durability::Synced);
+        assert_eq!(
+            server(&[("log_bin", "OFF"), ("sync_binlog", "0")])
+                .check(false, "x")
+                .unwrap(),
+            Durability::Synced
+        );
         assert_eq!(server(&[("version", "8.0.1")]).flavour, Flavour::MySql);
         assert_eq!(server(&[("version", "10.6.1-MariaDB")]).flavour, Flavour::MariaDb);
     }
@@ -186,14 +230,23 @@ mod tests {
             let (given, text) = refusal(&[(name, value)]);
             assert_eq!(given, kind, "{name}");
             assert!(text.starts_with("db:3306/x: "), "{text}");
-            assert!(text.contains(name) || name == "version" && text.contains("too old"), "{text}");
+            assert!(
+                text.contains(name) || name == "version" && text.contains("too old"),
+                "{text}"
+            );
         }
     }
 
     #[test]
     fn relaxed_durability_is_declared() {
         let relaxed = |changed| server(changed).check(true, "x").unwrap();
-        assert_eq!(relaxed(&[("innodb_flush_log_at_trx_commit", "2")]), Durability::Periodic(RELAXED_LOG));
-        assert_eq!(relaxed(&[("sync_binlog", "100")]), Durability::Periodic(RELAXED_BINLOG));
+        assert_eq!(
+            relaxed(&[("innodb_flush_log_at_trx_commit", "2")]),
+            Durability::Periodic(RELAXED_LOG)
+        );
+        assert_eq!(
+            relaxed(&[("sync_binlog", "100")]),
+            Durability::Periodic(RELAXED_BINLOG)
+        );
     }
 }

@@ -37,13 +37,21 @@ pub(crate) async fn renew(db: &mut Db<'_>, id: SessionId, until: Timestamp) -> O
         return Ok(Renewed::Lost);
     }
     let row = db.row(&db.q.session_held, Args::new().with(&id[..])).await?;
-    let number = |column| row.as_ref().and_then(|row| record::int(row, column).ok()).unwrap_or(0).unsigned_abs();
+    let number = |column| {
+        row.as_ref()
+            .and_then(|row| record::int(row, column).ok())
+            .unwrap_or(0)
+            .unsigned_abs()
+    };
     let (held, flagged) = (number(0), number(1));
     let mut cancel = Vec::new();
     if flagged > 0 {
         let args = Args::new().with(&id[..]).with(record::length(MAX_BATCH));
         let rows = db.rows(&db.q.session_flagged, args).await?;
-        cancel.extend(rows.iter().filter_map(|row| record::id(row, 0).ok().map(TaskId::from_bytes)));
+        cancel.extend(
+            rows.iter()
+                .filter_map(|row| record::id(row, 0).ok().map(TaskId::from_bytes)),
+        );
     }
     Ok(Renewed::Live { cancel, held })
 }
@@ -51,12 +59,20 @@ pub(crate) async fn renew(db: &mut Db<'_>, id: SessionId, until: Timestamp) -> O
 pub(crate) async fn close(db: &mut Db<'_>, id: SessionId) -> Outcome<()> {
     let id = id.to_bytes();
     // Waits for a claim of this session that is under way: what it takes must not be overlooked.
-    if db.row(&db.q.session_get, Args::new().with(&id[..])).await?.is_none() {
+    if db
+        .row(&db.q.session_get, Args::new().with(&id[..]))
+        .await?
+        .is_none()
+    {
         return Ok(());
     }
     let row = db.row(&db.q.session_held, Args::new().with(&id[..])).await?;
     let holds = row.is_some_and(|row| record::int(&row, 0) != Ok(0));
-    let sql = if holds { &db.q.session_close } else { &db.q.session_delete };
+    let sql = if holds {
+        &db.q.session_close
+    } else {
+        &db.q.session_delete
+    };
     db.run(sql, Args::new().with(&id[..])).await?;
     Ok(())
 }

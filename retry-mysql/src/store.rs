@@ -8,7 +8,8 @@ use retry_core::name::Queue;
 use retry_core::seams::SystemRandom;
 use retry_core::store::{
     ClaimRequest, CountScope, Counts, Durability, Exchanged, Expired, ExpiredRequest, Inserted, Listed, Page,
-    QueueInfo, QueueSetting, Renewed, Result, Session, SessionInfo, TaskFilter, TaskStore, Waker, Wakeups, check,
+    QueueInfo, QueueSetting, Renewed, Result, Session, SessionInfo, TaskFilter, TaskStore, Waker, Wakeups,
+    check,
 };
 use retry_core::task::{Edit, NewTask, TaskDetail};
 use retry_core::time::Timestamp;
@@ -22,7 +23,7 @@ use crate::load::{Look, load};
 use crate::pool::Pool;
 use crate::queries::Queries;
 use crate::server::Server;
-use crate::watcher;
+use crate::watcher::{self, Told};
 use crate::write::write;
 use crate::{count, purge, queues, read, record, rescue, schema, sessions};
 
@@ -47,6 +48,8 @@ pub(crate) struct Inner {
     /// One connection that nothing but renewals waits for.
     pub(crate) renewer: Arc<Pool>,
     pub(crate) waker: Waker,
+    /// What the watcher need not tell of.
+    pub(crate) told: Told,
     durability: Durability,
 }
 
@@ -69,11 +72,22 @@ impl MySqlStore {
         let place = config.place.clone();
         let worded = |fault| store_error(fault, During::Connect, &place);
         let pool = |settings: String, size| {
-            Pool::new(config.options.clone(), settings, Arc::clone(&config.clock), size, config.connect_timeout)
+            Pool::new(
+                config.options.clone(),
+                settings,
+                Arc::clone(&config.clock),
+                size,
+                config.connect_timeout,
+            )
         };
         let first = pool("DO 0".to_owned(), 1);
         let mut lent = first.take().await.map_err(worded)?;
-        let server = Server::inspect(&mut Db { conn: &mut lent.conn, q: &queries }).await.map_err(worded)?;
+        let server = Server::inspect(&mut Db {
+            conn: &mut lent.conn,
+            q: &queries,
+        })
+        .await
+        .map_err(worded)?;
         let durability = server.check(config.relaxed_durability, &config.place)?;
         let settings = |autocommit| server.session(autocommit, config.call_timeout, config.lock_timeout);
         let inner = Inner {
@@ -82,12 +96,15 @@ impl MySqlStore {
             renewer: pool(settings(true), 1),
             random: SystemRandom::new(),
             waker: Waker::new(),
+            told: Told::default(),
             place: config.place.clone(),
             queries,
             durability,
             config,
         };
-        let store = Self { inner: Arc::new(inner) };
+        let store = Self {
+            inner: Arc::new(inner),
+        };
         if store.inner.config.migrate {
             store.migrate().await?;
         }
@@ -101,10 +118,6 @@ impl MySqlStore {
         watcher::start(&store.inner);
         Ok(store)
     }
-
-    fn wake(&self, effects: &Effects) {
-        effects.woken.iter().for_each(|queue| self.inner.waker.wake(queue));
-    }
 }
 
 #[async_trait]
@@ -115,7 +128,7 @@ impl TaskStore for MySqlStore {
             return Ok(Vec::new());
         }
         let tasks: Arc<[NewTask]> = Arc::from(tasks);
-        let work = self.write(move |mut db, tried| {
+        let work = self.write_and_wake(move |mut db, tried| {
             let tasks = Arc::clone(&tasks);
             Box::pin(async move {
                 let mut rows = load(&mut db, &[], &tasks, now, Look::of_try(tried)).await?;
@@ -124,9 +137,7 @@ impl TaskStore for MySqlStore {
                 Ok((inserted, rows.effects))
             })
         });
-        let (inserted, effects) = work.await?;
-        self.wake(&effects);
-        Ok(inserted)
+        work.await
     }
 
     async fn exchange(&self, edits: &[Edit], claims: &[ClaimRequest], now: Timestamp) -> Result<Exchanged> {
@@ -135,7 +146,7 @@ impl TaskStore for MySqlStore {
             return Ok(Exchanged::default());
         }
         let (edits, claims): (Arc<[Edit]>, Arc<[ClaimRequest]>) = (Arc::from(edits), Arc::from(claims));
-        let work = self.write(move |mut db, tried| {
+        let work = self.write_and_wake(move |mut db, tried| {
             let (edits, claims) = (Arc::clone(&edits), Arc::clone(&claims));
             Box::pin(async move {
                 let (mut applied, mut effects) = (Vec::new(), Effects::default());
@@ -153,9 +164,7 @@ impl TaskStore for MySqlStore {
                 Ok((Exchanged::new(applied, claimed), effects))
             })
         });
-        let (exchanged, effects) = work.await?;
-        self.wake(&effects);
-        Ok(exchanged)
+        work.await
     }
 
     async fn open_session(&self, info: &SessionInfo, until: Timestamp, _now: Timestamp) -> Result<()> {
@@ -168,15 +177,20 @@ impl TaskStore for MySqlStore {
     }
 
     async fn renew(&self, session: SessionId, until: Timestamp, _now: Timestamp) -> Result<Renewed> {
-        self.renew_with(move |mut db, _| Box::pin(async move { sessions::renew(&mut db, session, until).await })).await
+        self.renew_with(move |mut db, _| {
+            Box::pin(async move { sessions::renew(&mut db, session, until).await })
+        })
+        .await
     }
 
     async fn close_session(&self, session: SessionId) -> Result<()> {
-        self.write(move |mut db, _| Box::pin(async move { sessions::close(&mut db, session).await })).await
+        self.write(move |mut db, _| Box::pin(async move { sessions::close(&mut db, session).await }))
+            .await
     }
 
     async fn sessions(&self) -> Result<Vec<Session>> {
-        self.read(|mut db, _| Box::pin(async move { sessions::list(&mut db).await })).await
+        self.read(|mut db, _| Box::pin(async move { sessions::list(&mut db).await }))
+            .await
     }
 
     async fn expired(&self, request: &ExpiredRequest, now: Timestamp) -> Result<Expired> {
@@ -184,14 +198,19 @@ impl TaskStore for MySqlStore {
         let request = *request;
         let mut left = request.limit;
         if request.mark && left > 0 {
-            let work = self.write(move |mut db, _| Box::pin(async move { rescue::mark(&mut db, now, left).await }));
+            let work =
+                self.write(move |mut db, _| Box::pin(async move { rescue::mark(&mut db, now, left).await }));
             left -= work.await?;
         }
-        self.read(move |mut db, _| Box::pin(async move { rescue::report(&mut db, &request, left, now).await })).await
+        self.read(move |mut db, _| {
+            Box::pin(async move { rescue::report(&mut db, &request, left, now).await })
+        })
+        .await
     }
 
     async fn get(&self, id: TaskId) -> Result<Option<TaskDetail>> {
-        self.read(move |mut db, _| Box::pin(async move { read::get(&mut db, id).await })).await
+        self.read(move |mut db, _| Box::pin(async move { read::get(&mut db, id).await }))
+            .await
     }
 
     async fn list(&self, filter: &TaskFilter, page: &Page) -> Result<Listed> {
@@ -215,7 +234,8 @@ impl TaskStore for MySqlStore {
 
     async fn purge(&self, now: Timestamp, limit: usize) -> Result<u64> {
         check::purge(limit)?;
-        self.write(move |mut db, _| Box::pin(async move { purge::purge(&mut db, now, limit).await })).await
+        self.write(move |mut db, _| Box::pin(async move { purge::purge(&mut db, now, limit).await }))
+            .await
     }
 
     async fn set_queue(&self, queue: &Queue, setting: QueueSetting) -> Result<()> {
@@ -232,7 +252,8 @@ impl TaskStore for MySqlStore {
     }
 
     async fn queues(&self) -> Result<Vec<QueueInfo>> {
-        self.read(|mut db, _| Box::pin(async move { queues::list(&mut db).await })).await
+        self.read(|mut db, _| Box::pin(async move { queues::list(&mut db).await }))
+            .await
     }
 
     async fn time(&self) -> Result<Timestamp> {

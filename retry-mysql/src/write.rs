@@ -41,8 +41,16 @@ async fn delete(db: &mut Db<'_>, changed: &[(&TaskId, &Slot)]) -> Outcome<()> {
         .collect();
     let of = |chosen: Vec<[u8; 16]>| chosen;
     let all = of(removed.iter().map(|(id, _)| *id).collect());
-    let noted = of(removed.iter().filter(|(_, was)| was.noted).map(|(id, _)| *id).collect());
-    let failed = of(removed.iter().filter(|(_, was)| was.failures > 0).map(|(id, _)| *id).collect());
+    let noted = of(removed
+        .iter()
+        .filter(|(_, was)| was.noted)
+        .map(|(id, _)| *id)
+        .collect());
+    let failed = of(removed
+        .iter()
+        .filter(|(_, was)| was.failures > 0)
+        .map(|(id, _)| *id)
+        .collect());
     forget(db, &all, &noted, &failed).await
 }
 
@@ -54,7 +62,12 @@ pub(crate) async fn forget(
     failed: &[[u8; 16]],
 ) -> Outcome<()> {
     let q = db.q;
-    let parts = [(&q.delete_tasks, all), (&q.delete_bodies, all), (&q.delete_notes, noted), (&q.delete_failures, failed)];
+    let parts = [
+        (&q.delete_tasks, all),
+        (&q.delete_bodies, all),
+        (&q.delete_notes, noted),
+        (&q.delete_failures, failed),
+    ];
     for (sql, list) in parts {
         if !list.is_empty() {
             db.run(sql, Args::new().with(ids(list))).await?;
@@ -66,8 +79,12 @@ pub(crate) async fn forget(
 async fn insert(db: &mut Db<'_>, mut born: Vec<(&Slot, &Hot)>) -> Outcome<()> {
     born.sort_by(|(_, a), (_, b)| (&a.kind, &a.key, a.id).cmp(&(&b.kind, &b.key, b.id)));
     let q = db.q;
-    db.insert(&q.insert_task, &born, |args, (_, hot)| bind_task(args, hot)).await?;
-    db.insert(&q.insert_body, &born, |args, (slot, hot)| bind_body(args, slot, hot.id)).await
+    db.insert(&q.insert_task, &born, |args, (_, hot)| bind_task(args, hot))
+        .await?;
+    db.insert(&q.insert_body, &born, |args, (slot, hot)| {
+        bind_body(args, slot, hot.id)
+    })
+    .await
 }
 
 fn bind_task(args: Args, hot: &Hot) -> Args {
@@ -103,7 +120,11 @@ fn bind_task(args: Args, hot: &Hot) -> Args {
 
 fn bind_body(args: Args, slot: &Slot, id: TaskId) -> Args {
     let Some(body) = &slot.body else { return args };
-    let settings = slot.settings.as_ref().map(settings::to_text).filter(|text| text != settings::USUAL);
+    let settings = slot
+        .settings
+        .as_ref()
+        .map(settings::to_text)
+        .filter(|text| text != settings::USUAL);
     let headers = record::headers_text(&body.headers);
     let bytes = body.payload.len() + headers.as_ref().map_or(0, String::len);
     args.with(&id.to_bytes()[..])
@@ -132,7 +153,8 @@ async fn update(db: &mut Db<'_>, rows: &[&Hot]) -> Outcome<()> {
 /// One row of the list that `update_tasks` takes.
 fn push_row(list: &mut String, hot: &Hot) {
     let id = |id: Option<[u8; 16]>| id.map_or_else(|| "null".to_owned(), |id| format!("\"{}\"", hex(&id)));
-    let time = |time: Option<Timestamp>| time.map_or_else(|| "null".to_owned(), |time| time.as_millis().to_string());
+    let time =
+        |time: Option<Timestamp>| time.map_or_else(|| "null".to_owned(), |time| time.as_millis().to_string());
     // Writing to a string cannot fail.
     let _ = write!(
         list,
@@ -164,11 +186,20 @@ fn push_row(list: &mut String, hot: &Hot) {
 async fn write_notes(db: &mut Db<'_>, changed: &[(&TaskId, &Slot)]) -> Outcome<()> {
     let kept = || changed.iter().filter(|(_, slot)| slot.hot.is_some());
     let is_noted = |slot: &Slot| !slot.born && slot.was.is_some_and(|was| was.noted);
-    let notes: Vec<_> = kept().filter(|(_, slot)| slot.note.is_needed(is_noted(slot))).collect();
+    let notes: Vec<_> = kept()
+        .filter(|(_, slot)| slot.note.is_needed(is_noted(slot)))
+        .collect();
     let q = db.q;
-    db.insert(&q.write_note, &notes, |args, (id, slot)| slot.note.bind(args, id.to_bytes())).await?;
+    db.insert(&q.write_note, &notes, |args, (id, slot)| {
+        slot.note.bind(args, id.to_bytes())
+    })
+    .await?;
     let failures: Vec<([u8; 16], u32, &str)> = kept()
-        .flat_map(|(id, slot)| slot.failures.iter().map(|(number, text)| (id.to_bytes(), *number, text.as_str())))
+        .flat_map(|(id, slot)| {
+            slot.failures
+                .iter()
+                .map(|(number, text)| (id.to_bytes(), *number, text.as_str()))
+        })
         .collect();
     db.insert(&q.insert_failure, &failures, |args, (id, number, text)| {
         args.with(&id[..]).with(*number).with(text.as_bytes())
@@ -190,21 +221,30 @@ async fn write_notes(db: &mut Db<'_>, changed: &[(&TaskId, &Slot)]) -> Outcome<(
 /// New payloads, headers and settings of stored tasks: rare, so one at a time.
 async fn write_bodies(db: &mut Db<'_>, changed: &[(&TaskId, &Slot)]) -> Outcome<()> {
     let q = db.q;
-    for (id, slot) in changed.iter().filter(|(_, slot)| slot.hot.is_some() && !slot.born) {
+    for (id, slot) in changed
+        .iter()
+        .filter(|(_, slot)| slot.hot.is_some() && !slot.born)
+    {
         let id = id.to_bytes();
         if let Some(payload) = &slot.payload {
-            let args = Args::new().with(payload.as_json().as_bytes()).with(record::length(payload.len()));
+            let args = Args::new()
+                .with(payload.as_json().as_bytes())
+                .with(record::length(payload.len()));
             db.run(&q.write_payload, args.with(&id[..])).await?;
         }
         if let Some(headers) = &slot.headers {
             let text = record::headers_text(headers);
             let bytes = record::length(text.as_ref().map_or(0, String::len));
-            let args = Args::new().with(text.map(String::into_bytes)).with(bytes).with(&id[..]);
+            let args = Args::new()
+                .with(text.map(String::into_bytes))
+                .with(bytes)
+                .with(&id[..]);
             db.run(&q.write_headers, args).await?;
         }
         if let (true, Some(settings)) = (slot.resettled, &slot.settings) {
             let text = Some(settings::to_text(settings)).filter(|text| text != settings::USUAL);
-            db.run(&q.write_settings, Args::new().with(text).with(&id[..])).await?;
+            db.run(&q.write_settings, Args::new().with(text).with(&id[..]))
+                .await?;
         }
     }
     Ok(())

@@ -40,8 +40,14 @@ impl Harness for Server {
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("retry_test_{}_{count}", std::process::id());
         run(server, format!("CREATE DATABASE {name}")).await;
-        let database = Arc::new(Database { server: server.clone(), name });
-        Ok(Box::new(Fresh { store: open(&database).await, database }))
+        let database = Arc::new(Database {
+            server: server.clone(),
+            name,
+        });
+        Ok(Box::new(Fresh {
+            store: open(&database).await,
+            database,
+        }))
     }
 }
 
@@ -53,7 +59,10 @@ struct Database {
 
 impl Database {
     fn url(&self) -> String {
-        let (server, options) = self.server.split_once('?').map_or((self.server.as_str(), None), |(s, o)| (s, Some(o)));
+        let (server, options) = self
+            .server
+            .split_once('?')
+            .map_or((self.server.as_str(), None), |(s, o)| (s, Some(o)));
         let server = server.trim_end_matches('/');
         // The address may name a database already: this one takes its place.
         let end = server.find("//").map_or(0, |at| at + 2);
@@ -69,19 +78,31 @@ impl Drop for Database {
         // The runtime of the test may be shutting down, so this has one of its own.
         let removed = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            runtime.expect("a runtime").block_on(run(&server, format!("DROP DATABASE {name}")));
+            runtime
+                .expect("a runtime")
+                .block_on(run(&server, format!("DROP DATABASE {name}")));
         });
-        assert!(removed.join().is_ok() || std::thread::panicking(), "the database is removed");
+        assert!(
+            removed.join().is_ok() || std::thread::panicking(),
+            "the database is removed"
+        );
     }
 }
 
 async fn run(url: &str, sql: String) -> u64 {
     let mut conn = MySqlConnection::connect(url).await.expect("the server answers");
-    sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut conn).await.expect("the statement runs").rows_affected()
+    sqlx::raw_sql(AssertSqlSafe(sql))
+        .execute(&mut conn)
+        .await
+        .expect("the statement runs")
+        .rows_affected()
 }
 
 async fn open(database: &Database) -> MySqlStore {
-    MySqlStore::builder(&database.url()).connect().await.expect("the store connects")
+    MySqlStore::builder(&database.url())
+        .connect()
+        .await
+        .expect("the store connects")
 }
 
 struct Fresh {
@@ -98,7 +119,10 @@ impl Instance for Fresh {
     async fn reopen(self: Box<Self>) -> Box<dyn Instance> {
         let Self { store, database } = *self;
         drop(store);
-        Box::new(Self { store: open(&database).await, database })
+        Box::new(Self {
+            store: open(&database).await,
+            database,
+        })
     }
 
     async fn damage(&self, id: TaskId) {
@@ -113,17 +137,31 @@ impl Instance for Fresh {
 
 fn main() -> ExitCode {
     let urls = std::env::var("RETRY_TEST_MYSQL_URL").unwrap_or_default();
-    let urls: Vec<&str> = urls.split(',').map(str::trim).filter(|url| !url.is_empty()).collect();
+    let urls: Vec<&str> = urls
+        .split(',')
+        .map(str::trim)
+        .filter(|url| !url.is_empty())
+        .collect();
     let mut servers: Vec<Server> = urls
         .iter()
         .enumerate()
         .map(|(number, url)| {
-            let name = if number == 0 { "mysql".to_owned() } else { format!("mysql-{}", number + 1) };
-            Server { name, url: Some((*url).to_owned()) }
+            let name = if number == 0 {
+                "mysql".to_owned()
+            } else {
+                format!("mysql-{}", number + 1)
+            };
+            Server {
+                name,
+                url: Some((*url).to_owned()),
+            }
         })
         .collect();
     if servers.is_empty() {
-        servers.push(Server { name: "mysql".to_owned(), url: None });
+        servers.push(Server {
+            name: "mysql".to_owned(),
+            url: None,
+        });
     }
     conformance_tests::run_all(servers)
 }
