@@ -18,6 +18,8 @@ impl Rows {
         if let Some(unique) = &new.unique
             && let Some(holder) = self.holder(&new.kind, &unique.key)
         {
+            // A task that is sent again is the same task, even if another one has its key by now.
+            self.is_unsure |= !self.looked.contains(&new.id);
             return self.duplicate(new, unique, holder, edited);
         }
         let pending = Task::pending(new, self.now);

@@ -61,14 +61,14 @@ pub(crate) async fn load(
         .collect();
     keys.extend(edits.iter().filter_map(|edit| key_to_take(&rows, edit)));
     lock_holders(db, &mut rows, &keys).await?;
-    // A task that is sent again is the same task, even if another one has its key by now.
+    // They may be sent again: then the key does not matter.
     let is_held = |new: &NewTask| {
         new.unique
             .as_ref()
             .is_some_and(|unique| rows.holder(&new.kind, &unique.key).is_some())
     };
     let ids = inserts().filter(|new| is_held(new)).map(|new| new.id);
-    let ids: BTreeSet<TaskId> = ids.filter(|id| !rows.slots.contains_key(id)).collect();
+    let ids: BTreeSet<TaskId> = ids.filter(|id| !rows.looked.contains(id)).collect();
     lock(db, &mut rows, &ids).await?;
     read_settings(db, &mut rows, edits).await?;
     read_leases(db, &mut rows, tasks).await?;
@@ -79,6 +79,7 @@ async fn lock(db: &mut Db<'_>, rows: &mut Rows, wanted: &BTreeSet<TaskId>) -> Ou
     if wanted.is_empty() {
         return Ok(());
     }
+    rows.looked.extend(wanted);
     let list: Vec<[u8; 16]> = wanted.iter().map(|id| id.to_bytes()).collect();
     for row in db.rows(&db.q.lock_tasks, Args::new().with(ids(&list))).await? {
         take(rows, &row);

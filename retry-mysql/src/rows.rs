@@ -1,7 +1,7 @@
 //! The rows that one call has locked, in memory. Edits and inserts change them here, exactly and one after another; what
 //! changed is written at the end in a few statements.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use retry_core::headers::Headers;
 use retry_core::id::{SessionId, TaskId};
@@ -63,6 +63,10 @@ pub(crate) struct Body {
 pub(crate) struct Rows {
     pub(crate) now: Timestamp,
     pub(crate) slots: BTreeMap<TaskId, Slot>,
+    /// The ids that were looked for, whether they were found or not.
+    pub(crate) looked: HashSet<TaskId>,
+    /// An answer depends on an id that was not looked for: look closer and start anew.
+    pub(crate) is_unsure: bool,
     /// Who holds the keys that the call asks about.
     pub(crate) keys: HashMap<(Kind, UniqueKey), Option<TaskId>>,
     /// Whether tasks may be born leased.
@@ -132,6 +136,8 @@ impl Rows {
         Self {
             now,
             slots: BTreeMap::new(),
+            looked: HashSet::new(),
+            is_unsure: false,
             keys: HashMap::new(),
             leases: HashMap::new(),
             effects: Effects::default(),

@@ -6,7 +6,7 @@ use retry_core::id::{SessionId, TaskId};
 use retry_core::time::Timestamp;
 
 use crate::db::{Args, Db, hex, ids};
-use crate::error::Outcome;
+use crate::error::{Fault, Outcome};
 use crate::hot::Hot;
 use crate::record;
 use crate::rows::{Rows, Slot};
@@ -14,6 +14,9 @@ use crate::settings;
 
 /// Writes all changed rows.
 pub(crate) async fn write(db: &mut Db<'_>, rows: &Rows) -> Outcome<()> {
+    if rows.is_unsure {
+        return Err(Fault::Collision);
+    }
     let changed: Vec<(&TaskId, &Slot)> = rows.slots.iter().filter(|(_, slot)| slot.dirty).collect();
     delete(db, &changed).await?;
     let mut born: Vec<(&Slot, &Hot)> = Vec::new();
