@@ -13,4 +13,4 @@ pub mod sim;
 pub mod verdict;
 
 pub use harness::{Capabilities, Harness, Instance, Skip};
-pub use runner::{run, trials};
+pub use runner::{run, run_all, trials};

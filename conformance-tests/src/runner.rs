@@ -1,5 +1,6 @@
 //! Turns the cases into tests with names, filters, an honest *ignored* state and a limit for hangs.
 
+use std::collections::BTreeSet;
 use std::panic::resume_unwind;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -21,8 +22,27 @@ const HANG_LIMIT: Duration = Duration::from_secs(120);
 
 /// Runs the suite on a store as the whole of a test program's `main`.
 pub fn run(harness: impl Harness) -> ExitCode {
+    run_all([harness])
+}
+
+/// Runs the suite on several stores as the whole of a test program's `main`: one harness per server, say.
+///
+/// Each harness's [`name`](Harness::name) begins the names of its tests and is what `RETRY_REQUIRE` lists.
+///
+/// # Panics
+/// Two harnesses have the same name, or there is none: a store whose server is missing has a harness that
+/// [skips](Skip), so that nothing passes because nothing ran.
+pub fn run_all<H: Harness>(harnesses: impl IntoIterator<Item = H>) -> ExitCode {
     let arguments = Arguments::from_args();
-    libtest_mimic::run(&arguments, trials(Arc::new(harness))).exit_code()
+    let mut names = BTreeSet::new();
+    let mut all = Vec::new();
+    for harness in harnesses {
+        let name = harness.name().to_owned();
+        assert!(names.insert(name.clone()), "two harnesses are named {name:?}");
+        all.extend(trials(Arc::new(harness)));
+    }
+    assert!(!names.is_empty(), "there is no harness to run the suite on");
+    libtest_mimic::run(&arguments, all).exit_code()
 }
 
 /// The suite as tests, for a program that adds its own.

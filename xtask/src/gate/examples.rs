@@ -1,11 +1,11 @@
 //! The examples: each is run as a user would run it, in an empty folder and with a limit.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 use std::{env, fs, process};
 
-use super::Done;
+use super::{Done, Gate};
 use crate::process::{cargo, run as run_command, run_within};
 
 /// An example the gate runs.
@@ -23,10 +23,10 @@ pub(crate) const EXAMPLES: &[Example] = &[Example {
 }];
 
 /// The step.
-pub(super) fn run(root: &Path) -> Result<Done, String> {
+pub(super) fn run(gate: &Gate<'_>) -> Result<Done, String> {
     // The whole workspace, as the tests were built: one example alone would choose other features for the
     // dependencies and compile them again.
-    run_command(cargo(root, "build --locked --workspace --examples"))?;
+    run_command(cargo(gate.root, "build --locked --workspace --examples"))?;
     let programs = programs()?;
     for example in EXAMPLES {
         let folder = Scratch::new(example.name)?;
