@@ -1,6 +1,6 @@
 //! Texts and structures as they are kept in the blob hash: bincode behind a format byte, decode-limited.
 
-use bincode::config::{Configuration, bincode::config::Varint, Limit, standard};
+use bincode::config::{Configuration, Limit, LittleEndian, Varint, standard};
 use bincode::serde::{decode_from_slice, encode_into_std_write};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -20,7 +20,7 @@ const FORMAT: u8 = 1;
 /// Bytes that a decoder may claim: the largest body (1 MiB of payload, 16 KiB of headers, each of one byte) in memory.
 const DECODE_LIMIT: usize = 4 * 1024 * 1024;
 
-type Format = Configuration<bincode::config::LittleEndian, bincode::config::Varint, Limit<DECODE_LIMIT>>;
+type Format = Configuration<LittleEndian, Varint, Limit<DECODE_LIMIT>>;
 
 const fn format() -> Format {
     standard()

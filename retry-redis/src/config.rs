@@ -82,10 +82,11 @@ impl fmt::Debug for RedisBuilder {
 
 impl RedisBuilder {
     pub(crate) fn new(url: &str) -> Self {
+        let cluster = cluster_urls(url);
         Self {
-            urls: vec![url.to_owned()],
+            cluster: cluster.is_some(),
+            urls: cluster.unwrap_or_else(|| vec![url.to_owned()]),
             namespace: "retry".to_owned(),
-            cluster: false,
             connect_timeout: Duration::from_secs(5),
             response_timeout: Duration::from_secs(10),
             allow_no_persistence: false,
@@ -101,7 +102,8 @@ impl RedisBuilder {
         self
     }
 
-    /// Whether the URL names nodes of a Redis Cluster, from which the others are found. One store lives on one node, that of its
+    /// Whether the URL names a node of a Redis Cluster, from which the others are found; no need to say it for a URL
+    /// `redis-cluster://`. One store lives on one node, that of its
     /// namespace's slot.
     pub const fn cluster(mut self, cluster: bool) -> Self {
         self.cluster = cluster;
@@ -185,6 +187,17 @@ impl RedisBuilder {
     }
 }
 
+/// The URLs of the nodes in `redis-cluster://user:password@host:port,host:port` (`rediss-cluster` for TLS).
+fn cluster_urls(url: &str) -> Option<Vec<String>> {
+    let (scheme, rest) = url.split_once("-cluster://")?;
+    let (user, hosts) = match rest.rsplit_once('@') {
+        Some((user, hosts)) => (format!("{user}@"), hosts),
+        None => (String::new(), rest),
+    };
+    let node = |host: &str| format!("{scheme}://{user}{host}");
+    Some(hosts.split(',').map(node).collect())
+}
+
 /// An option that cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -205,7 +218,8 @@ impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Url => f.write_str(
-                "the URL is not of the form redis://user:password@host:port/database (rediss:// for TLS, unix:///path for a socket)",
+                "the URL is not of the form redis://user:password@host:port/database (rediss:// for TLS, unix:///path for a \
+                 socket, redis-cluster://host:port,host:port for a cluster)",
             ),
             Self::Namespace(name) => write!(
                 f,
@@ -350,6 +364,17 @@ mod tests {
             Some(ConfigError::Database)
         );
         assert_eq!(error(RedisBuilder::new("http://h:1")), Some(ConfigError::Url));
+    }
+
+    #[test]
+    fn a_cluster_is_named_by_its_nodes() {
+        let config = RedisBuilder::new("redis-cluster://u:p@a:1,b:2").check().unwrap();
+        assert!(config.cluster);
+        assert_eq!(config.address(), "a:1,b:2");
+        let users = config.nodes.iter().map(|node| node.redis_settings().password());
+        assert_eq!(users.collect::<Vec<_>>(), [Some("p"); 2]);
+        let config = RedisBuilder::new("rediss-cluster://a:1").check().unwrap();
+        assert_eq!(config.nodes.len(), 1);
     }
 
     #[test]
