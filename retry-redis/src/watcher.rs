@@ -57,24 +57,26 @@ struct Listener {
 
 impl Listener {
     async fn run(self) {
-        let mut wait = BACKOFF.0;
+        let (mut wait, mut missed) = (BACKOFF.0, false);
         for client in self.clients.iter().cycle() {
             let mut heard = false;
-            if let Err(error) = self.listen(client, &mut heard).await {
+            if let Err(error) = self.listen(client, missed, &mut heard).await {
                 tracing::debug!(%error, "no hints for now; workers poll");
             }
+            missed = true;
             wait = if heard { BACKOFF.0 } else { (wait * 2).min(BACKOFF.1) };
             self.clock.sleep_until(self.clock.monotonic() + wait).await;
         }
     }
 
-    /// Passes hints on until the connection ends.
-    async fn listen(&self, client: &Client, heard: &mut bool) -> RedisResult<()> {
+    /// Passes hints on until the connection ends. After an outage, in which hints were `missed`, everybody is woken once.
+    async fn listen(&self, client: &Client, missed: bool, heard: &mut bool) -> RedisResult<()> {
         let mut connection = client.get_async_pubsub().await?;
         connection.subscribe(&self.channel).await?;
         *heard = true;
-        // What was published before is lost.
-        self.waker.wake_all();
+        if missed {
+            self.waker.wake_all();
+        }
         let (mut sink, mut messages) = connection.split();
         loop {
             let ping = self.clock.sleep_until(self.clock.monotonic() + PING);
