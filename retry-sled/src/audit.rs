@@ -31,6 +31,8 @@ pub struct Audit {
     pub problems: u64,
     /// The first 100 of them, in words, without data of tasks.
     pub told: Vec<String>,
+    /// Parents that count more open children than there are, and by how many.
+    pub(crate) missing_children: Vec<(TaskId, u32)>,
 }
 
 impl Audit {
@@ -254,6 +256,10 @@ impl Auditor<'_> {
             let open = self.open.remove(&parent).unwrap_or(0);
             if open != told {
                 self.problem(|| format!("task {parent} counts {told} open children where {open} are"));
+                let missing = told.saturating_sub(open);
+                self.audit
+                    .missing_children
+                    .extend((missing > 0).then_some((parent, missing)));
             }
         }
     }

@@ -25,7 +25,8 @@ impl SledStore {
         };
         let inbox = self.inner.inbox.as_ref();
         let job = Box::new(StoreJob::new(bytes, work, reply));
-        if !inbox.is_some_and(|inbox| inbox.send(job).is_ok()) {
+        let sent = inbox.is_some_and(|inbox| inbox.send(job).is_ok());
+        if !sent {
             return Err(not_run());
         }
         let waiting = self.inner.dropped.wait();

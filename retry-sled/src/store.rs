@@ -89,6 +89,11 @@ impl SledStore {
     /// Opens the files and starts the threads.
     pub(crate) fn start(config: Config) -> std::result::Result<Self, OpenError> {
         let files = Files::open(&config.path, config.cache)?;
+        Self::start_on(config, files)
+    }
+
+    /// Starts the threads on open files.
+    pub(crate) fn start_on(config: Config, files: Files) -> std::result::Result<Self, OpenError> {
         let failed = |fault| OpenError::Store(store_error(fault, During::Call, &config.path));
         // One process has the files: whoever left a session in them is gone.
         let found = with_disk(&files, |disk| sessions::all(disk)).map_err(failed)?;
