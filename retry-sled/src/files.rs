@@ -123,6 +123,7 @@ const TRIES: u32 = 400;
 const PAUSE: Duration = Duration::from_millis(5);
 
 fn open(dir: &Path, cache: u64) -> Outcome<Disk> {
+    remove_unfinished(dir)?;
     let mut tries = 0;
     let disk = loop {
         match Disk::open(dir, cache) {
@@ -133,6 +134,21 @@ fn open(dir: &Path, cache: u64) -> Outcome<Disk> {
     };
     schema::migrate(&disk)?;
     Ok(disk)
+}
+
+/// Removes what sled was writing when its process ended or the disk was full, and what it would take for damage: a
+/// snapshot without its last name, which is only a short cut through the log, and settings without a log.
+fn remove_unfinished(dir: &Path) -> Outcome<()> {
+    for entry in std::fs::read_dir(dir)? {
+        let name = entry?.file_name();
+        let unfinished = name
+            .to_str()
+            .is_some_and(|name| name.starts_with("snap.") && name.ends_with(".generating"));
+        if unfinished || name == "conf" && !dir.join("db").try_exists()? {
+            std::fs::remove_file(dir.join(name))?;
+        }
+    }
+    Ok(())
 }
 
 /// Waits a moment, in real time, not the injected clock's: sled's threads live in it.
