@@ -1,0 +1,8 @@
+use task_retry::task;
+
+#[task]
+async fn welcome(email: &str) -> Result<(), std::io::Error> {
+    Ok(())
+}
+
+fn main() {}

@@ -1,0 +1,6 @@
+use task_retry::task;
+
+#[task]
+async fn welcome(email: String) {}
+
+fn main() {}
