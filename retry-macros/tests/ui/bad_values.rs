@@ -1,3 +1,5 @@
+//! Values that cannot be right.
+
 use task_retry::task;
 
 #[task(timeout = "30")]

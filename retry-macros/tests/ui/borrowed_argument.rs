@@ -1,3 +1,5 @@
+//! An argument that cannot be stored.
+
 use task_retry::task;
 
 #[task]

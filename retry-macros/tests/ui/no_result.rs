@@ -1,3 +1,5 @@
+//! A function that cannot fail.
+
 use task_retry::task;
 
 #[task]

@@ -1,3 +1,5 @@
+//! A function that blocks.
+
 use task_retry::task;
 
 #[task]

@@ -1,3 +1,5 @@
+//! A unique key of a field that is not there.
+
 use task_retry::task;
 
 #[task(unique = "{name}")]

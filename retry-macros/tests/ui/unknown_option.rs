@@ -1,3 +1,5 @@
+//! An option that does not exist.
+
 use task_retry::task;
 
 #[task(queues = "mail")]
