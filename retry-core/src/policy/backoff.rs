@@ -13,6 +13,7 @@ use super::PolicyError;
 /// | [`fixed`](Self::fixed) | d | 5, 5, 5 s at 5 s |
 /// | [`linear`](Self::linear) | n · interval | 20, 40, 60 s at 20 s |
 /// | [`linear_from_double`](Self::linear_from_double) | (n + 1) · interval | 40, 60, 80 s at 20 s |
+/// | [`doubling`](Self::doubling) | first · 2ⁿ⁻¹ | 1, 2, 4, 8 s at 1 s |
 /// | [`plain_exponential`](Self::plain_exponential) | first · factorⁿ⁻¹ | 1, 2, 4, 8 s at 1 s × 2 |
 /// | [`exponential`](Self::exponential) | `first`, then base · multⁿ⁻¹ | 5, 100, 1000, 10⁴, 10⁵ s at 5 s, 10 s × 10 |
 /// | [`list`](Self::list) | the nth of the list, the last one repeats | as written |
@@ -94,6 +95,12 @@ impl Backoff {
             interval_ms: whole_millis(interval),
             ahead: 1,
         })
+    }
+
+    /// Twice as long after each failure: 1, 2, 4, 8 s at 1 s.
+    #[must_use]
+    pub fn doubling(first: Duration) -> Self {
+        Self::exponential_unchecked(first, first, 2)
     }
 
     /// `first` · `factor`ⁿ⁻¹ after failure n: 1, 2, 4, 8 s at 1 s and 2.
