@@ -62,6 +62,12 @@ impl Upkeep {
         self.shorten(conn, if idle { IDLE_PAGES } else { BUSY_PAGES });
     }
 
+    /// After a commit that found the disk full: the log's own room can be used again once it is copied into the file, which
+    /// may have free pages.
+    pub(crate) fn make_room(&mut self, conn: &Connection) {
+        self.shorten(conn, 1);
+    }
+
     /// After a pause of `waited` in which nothing came.
     pub(crate) fn after_pause(&mut self, conn: &Connection, waited: Duration) {
         self.paused = self.paused.saturating_add(waited);

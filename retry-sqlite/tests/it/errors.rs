@@ -82,16 +82,38 @@ pub(crate) async fn fill_and_tell(file: &Path) {
     say(format!("{found} {sound}"));
 }
 
-/// On a real file system of 4 MiB, in a name space of its own.
+/// The child: uses the free pages of its file on a disk that has room for little more than nothing.
+pub(crate) async fn reuse_and_tell(file: &Path) {
+    let store = SqliteStore::open(file).unwrap();
+    for n in 0..60 {
+        store.insert_one(large(n), NOW).await.unwrap();
+    }
+    beside(&store)
+        .execute_batch("PRAGMA wal_checkpoint(TRUNCATE); DELETE FROM retry_body; DELETE FROM retry_task; PRAGMA wal_checkpoint(TRUNCATE)")
+        .unwrap();
+    let mut filler = fs::File::create(file.with_extension("filler")).unwrap();
+    while std::io::Write::write_all(&mut filler, &[0; 4_096]).is_ok() {}
+    let full = filler.metadata().unwrap().len();
+    filler.set_len(full - 256 * 1024).unwrap();
+    let mut kept = 0;
+    for n in 0..60 {
+        // The first try may find the log full; the second finds it short.
+        let first = store.insert_one(large(n), NOW).await;
+        kept += u32::from(first.is_ok() || store.insert_one(large(n), NOW).await.is_ok());
+    }
+    say(kept);
+}
+
+/// What the child says on a real file system of 4 MiB, in a name space of its own; nothing where none can be mounted, as in
+/// many containers.
 #[cfg(target_os = "linux")]
-#[test]
-fn a_full_disk_is_full_and_damages_nothing() {
+fn on_a_small_disk(role: &str) -> (tempfile::TempDir, Option<Process>) {
     let (dir, path) = place();
-    let child = command(&std::env::current_exe().unwrap(), "fill", &path);
+    let child = command(&std::env::current_exe().unwrap(), role, &path);
     let mut unshared = Command::new("unshare");
     unshared
         .args(["--user", "--map-root-user", "--mount", "sh", "-c"])
-        .arg("mount -t tmpfs -o size=4m tmpfs \"$0\" && exec \"$@\"")
+        .arg("mount -t tmpfs -o size=4m tmpfs \"$0\" && echo '> mounted' && exec \"$@\"")
         .arg(dir.path())
         .arg(child.get_program())
         .args(child.get_args())
@@ -99,14 +121,34 @@ fn a_full_disk_is_full_and_damages_nothing() {
         .stdin(std::process::Stdio::null())
         .stdout(std::process::Stdio::piped());
     let mut child = Process::of(unshared);
-    let Some(kept) = child.says() else {
-        // Not a server that could be installed: many containers forbid it. A full file is tested by its largest size.
+    if child.says().is_none() {
+        // Not a server that could be installed. A full file is tested by its largest size.
         eprintln!("skipped: no small file system can be mounted here");
+        return (dir, None);
+    }
+    (dir, Some(child))
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_is_full_and_damages_nothing() {
+    let (_dir, Some(mut child)) = on_a_small_disk("fill") else {
         return;
     };
+    let kept = child.says().unwrap();
     assert!(kept.parse::<u64>().unwrap() > 20, "{kept} tasks fit");
     assert_eq!(child.says().unwrap(), "Full Rejected");
     assert_eq!(child.says().unwrap(), "true ok");
+}
+
+/// The log is not in the way of what the file has room for.
+#[cfg(target_os = "linux")]
+#[test]
+fn on_a_full_disk_the_free_pages_of_the_file_are_used() {
+    let (_dir, Some(mut child)) = on_a_small_disk("reuse") else {
+        return;
+    };
+    assert_eq!(child.says().unwrap(), "60");
 }
 
 /// Also when each look for the lock takes long, as on a busy machine: the clock ends the wait, not the looks.

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::time::Duration;
 
+use retry_core::clock::{Clock as _, SystemClock};
 use retry_core::store::{Cause, ExpiredRequest, Renewed, TaskStore as _, TaskStoreExt as _};
 use retry_core::task::State;
-use retry_sqlite::SqliteStore;
+use retry_sqlite::{SqliteStore, Synchronous};
 
 use crate::child::{say, start, wait};
 use crate::support::{
@@ -228,17 +230,21 @@ pub(crate) async fn flood(file: &Path) {
     let store = SqliteStore::open(file).unwrap();
     let stop = std::thread::spawn(wait);
     say("ready");
-    let mut first = 1_000_000;
-    while !stop.is_finished() {
-        // Many callers, so that the next group is always there.
-        let calls = (0..8).map(|call| {
-            let (store, first) = (store.clone(), first + call * 10);
-            tokio::spawn(async move { store.insert(&tasks(first..first + 10), NOW).await })
-        });
-        for call in calls.collect::<Vec<_>>() {
-            call.await.unwrap().unwrap();
-        }
-        first += 100;
+    let stop = std::sync::Arc::new(stop);
+    // Callers that do not wait for each other, so that the next group is always there.
+    let calls = (1..9).map(|caller| {
+        let (store, stop) = (store.clone(), std::sync::Arc::clone(&stop));
+        tokio::spawn(async move {
+            for first in (caller * 1_000_000..).step_by(10) {
+                if stop.is_finished() {
+                    return;
+                }
+                store.insert(&tasks(first..first + 10), NOW).await.unwrap();
+            }
+        })
+    });
+    for call in calls.collect::<Vec<_>>() {
+        call.await.unwrap();
     }
     say(store.commits());
 }
@@ -263,4 +269,24 @@ async fn a_process_that_writes_without_a_pause_lets_others_in() {
         commits < TURNS * WRITES,
         "{WRITES} writes waited for {commits} commits of the other process"
     );
+}
+
+/// A process that shows that it waits is let in after a commit: the next group comes later by that much.
+#[tokio::test]
+async fn a_commit_makes_way_for_who_shows_that_it_waits() {
+    const LEAST: Duration = Duration::from_millis(5);
+    let clock = SystemClock::new();
+    for _ in 0..10 {
+        let (_dir, path) = place();
+        let store = builder(&path).synchronous(Synchronous::Off).build().unwrap();
+        let mut turn = path.as_os_str().to_owned();
+        turn.push("-locks/turn");
+        let waiting = std::fs::File::open(turn).unwrap();
+        waiting.lock().unwrap();
+        let before = clock.monotonic();
+        store.insert_one(task(1), NOW).await.unwrap();
+        store.insert_one(task(2), NOW).await.unwrap();
+        let took = clock.monotonic().saturating_since(before);
+        assert!(took >= LEAST, "{took:?}");
+    }
 }
