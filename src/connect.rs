@@ -3,7 +3,11 @@
 use std::fmt;
 
 use retry_core::client::Client;
-use retry_core::store::StoreError;
+use retry_core::store::{MemoryStore, StoreError};
+
+/// The URLs there are, for the message about another one.
+const KNOWN: &str = "`sqlite:PATH`, `sled:PATH`, `postgres://…`, `mysql://…`, `mariadb://…`, `redis://…`, `rediss://…`, \
+                     `redis-cluster://…`, `rediss-cluster://…` and `memory:`";
 
 /// Why no client could be made.
 #[derive(Debug)]
@@ -21,7 +25,7 @@ pub enum ConnectError {
     /// The scheme's store is not compiled in.
     FeatureDisabled {
         /// The scheme.
-        scheme: &'static str,
+        scheme: String,
         /// The feature that enables it.
         feature: &'static str,
     },
@@ -33,10 +37,7 @@ impl fmt::Display for ConnectError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             // The URL itself may hold a password: only its scheme is shown.
-            Self::UnknownScheme(scheme) => write!(
-                f,
-                "no store has the scheme {scheme:?}; known are `sqlite:PATH` and `memory:`"
-            ),
+            Self::UnknownScheme(scheme) => write!(f, "no store has the scheme {scheme:?}; known are {KNOWN}"),
             Self::InvalidUrl { scheme, reason } => write!(f, "a URL with `{scheme}:` {reason}"),
             Self::FeatureDisabled { scheme, feature } => {
                 write!(
@@ -58,27 +59,44 @@ impl std::error::Error for ConnectError {
     }
 }
 
-/// A client of the store that `url` names: `sqlite:PATH` (or `sqlite://PATH`) or `memory:`. The scheme may be in capital
-/// letters; the path is taken as it is, so that a `%20` in it is no blank.
+/// A client of the store that `url` names, with the store's defaults.
 ///
-/// The client has forgotten the type of its store; to enqueue inside a transaction of your own, build the client from
-/// the store itself.
+/// | URL | store | feature |
+/// |---|---|---|
+/// | `sqlite:PATH`, `sqlite://PATH` | SQLite | `sqlite` |
+/// | `sled:PATH`, `sled://PATH` | sled | `sled` |
+/// | `postgres://user:password@host:port/database` | PostgreSQL | `postgres` |
+/// | `mysql://…`, `mariadb://…` | MySQL, MariaDB | `mysql` |
+/// | `redis://…`, `rediss://…` (TLS) | Redis, Valkey | `redis` |
+/// | `redis-cluster://host:port,host:port…`, `rediss-cluster://…` | a cluster of them | `redis` |
+/// | `memory:` | a new store in memory | – |
+///
+/// The scheme may be in capital letters; a path is taken as it is, so that a `%20` in it is no blank.
+///
+/// The client has forgotten the type of its store; to enqueue inside a transaction of your own, and for the options of a
+/// store, build the client from the store itself.
 ///
 /// # Errors
 /// The scheme is unknown or not compiled in, the rest of the URL is nothing that its store takes, or the store cannot be
 /// opened. No option is passed over: what a URL cannot say is an error.
 pub async fn connect(url: &str) -> Result<Client, ConnectError> {
     let (scheme, rest) = url.split_once(':').unwrap_or((url, ""));
-    match scheme.to_ascii_lowercase().as_str() {
+    let scheme = scheme.to_ascii_lowercase();
+    let url = format!("{scheme}:{rest}");
+    match scheme.as_str() {
         "memory" => memory(rest),
-        "sqlite" => sqlite(path(rest)?),
-        _ => Err(ConnectError::UnknownScheme(scheme.to_owned())),
+        "sqlite" => sqlite(path("sqlite", rest)?),
+        "sled" => sled(path("sled", rest)?),
+        "postgres" | "postgresql" => postgres(&scheme, &url).await,
+        "mysql" | "mariadb" => mysql(&scheme, &url).await,
+        "redis" | "rediss" | "redis-cluster" | "rediss-cluster" => redis(&scheme, &url).await,
+        _ => Err(ConnectError::UnknownScheme(scheme)),
     }
 }
 
 fn memory(rest: &str) -> Result<Client, ConnectError> {
     match rest {
-        "" | "//" => Ok(Client::new(retry_core::store::MemoryStore::new()).erase()),
+        "" | "//" => Ok(Client::new(MemoryStore::new()).erase()),
         _ => Err(ConnectError::InvalidUrl {
             scheme: "memory",
             reason: "names nothing: each connection is a store of its own",
@@ -86,33 +104,62 @@ fn memory(rest: &str) -> Result<Client, ConnectError> {
     }
 }
 
-/// The path in a URL of SQLite.
-fn path(rest: &str) -> Result<&str, ConnectError> {
-    let refused = |reason| {
-        let scheme = "sqlite";
-        Err(ConnectError::InvalidUrl { scheme, reason })
-    };
+/// The path in the URL of an embedded store.
+fn path<'a>(scheme: &'static str, rest: &'a str) -> Result<&'a str, ConnectError> {
+    let refused = |reason| Err(ConnectError::InvalidUrl { scheme, reason });
     match rest.strip_prefix("//").unwrap_or(rest) {
-        "" => refused("names a file: `sqlite:PATH`"),
+        "" => refused("names a path behind it"),
         path if path.contains('?') => {
-            refused("has no options behind a `?`; set them with `SqliteStore::builder`")
+            refused("has no options behind a `?`; set them with the store's builder")
         }
         path => Ok(path),
     }
 }
 
-#[cfg(feature = "sqlite")]
-fn sqlite(path: &str) -> Result<Client, ConnectError> {
-    let store = retry_sqlite::SqliteStore::open(path).map_err(|error| ConnectError::Store(error.into()))?;
+/// What opens a store when its feature is on, and says so when it is off.
+macro_rules! opener {
+    ($feature:literal, fn $name:ident($path:ident) => $open:expr) => {
+        #[cfg(feature = $feature)]
+        fn $name($path: &str) -> Result<Client, ConnectError> {
+            opened($open)
+        }
+
+        #[cfg(not(feature = $feature))]
+        fn $name(_: &str) -> Result<Client, ConnectError> {
+            disabled($feature, $feature)
+        }
+    };
+    ($feature:literal, async fn $name:ident($url:ident) => $open:expr) => {
+        #[cfg(feature = $feature)]
+        async fn $name(_: &str, $url: &str) -> Result<Client, ConnectError> {
+            opened($open)
+        }
+
+        #[cfg(not(feature = $feature))]
+        async fn $name(scheme: &str, _: &str) -> Result<Client, ConnectError> {
+            disabled(scheme, $feature)
+        }
+    };
+}
+
+opener!("sqlite", fn sqlite(path) => retry_sqlite::SqliteStore::open(path));
+opener!("sled", fn sled(path) => retry_sled::SledStore::open(path));
+opener!("postgres", async fn postgres(url) => retry_postgres::PostgresStore::connect(url).await);
+opener!("mysql", async fn mysql(url) => retry_mysql::MySqlStore::connect(url).await);
+opener!("redis", async fn redis(url) => retry_redis::RedisStore::connect(url).await);
+
+#[allow(dead_code, reason = "not every set of features has a store")]
+fn opened<S: retry_core::store::TaskStore>(
+    store: Result<S, impl Into<StoreError>>,
+) -> Result<Client, ConnectError> {
+    let store = store.map_err(|error| ConnectError::Store(error.into()))?;
     Ok(Client::new(store).erase())
 }
 
-#[cfg(not(feature = "sqlite"))]
-fn sqlite(_: &str) -> Result<Client, ConnectError> {
-    Err(ConnectError::FeatureDisabled {
-        scheme: "sqlite",
-        feature: "sqlite",
-    })
+#[allow(dead_code, reason = "with every feature nothing is disabled")]
+fn disabled(scheme: &str, feature: &'static str) -> Result<Client, ConnectError> {
+    let scheme = scheme.to_owned();
+    Err(ConnectError::FeatureDisabled { scheme, feature })
 }
 
 #[cfg(test)]
@@ -134,8 +181,8 @@ mod tests {
         for (url, reason) in [
             ("memory:jobs", "names nothing"),
             ("memory:?shared=yes", "names nothing"),
-            ("sqlite:", "names a file"),
-            ("sqlite://", "names a file"),
+            ("sqlite:", "names a path"),
+            ("sled://", "names a path"),
             ("SQLITE:tasks.db?mode=ro", "no options"),
         ] {
             let error = connect(url).await.unwrap_err();
@@ -163,10 +210,46 @@ mod tests {
         ));
     }
 
-    #[cfg(not(feature = "sqlite"))]
+    #[cfg(feature = "sled")]
+    #[tokio::test]
+    async fn sled_takes_a_path() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("tasks");
+        assert!(connect(&format!("sled:{}", path.display())).await.is_ok());
+        assert!(path.exists());
+    }
+
     #[tokio::test]
     async fn a_store_that_is_off_names_its_feature() {
-        let error = connect("sqlite:tasks.db").await.unwrap_err();
-        assert!(error.to_string().contains("feature `sqlite`"));
+        for (url, feature, on) in [
+            ("sqlite:/nowhere/at/all.db", "sqlite", cfg!(feature = "sqlite")),
+            ("sled:/proc/nowhere", "sled", cfg!(feature = "sled")),
+            (
+                "postgresql://u:secret@127.0.0.1:1/db",
+                "postgres",
+                cfg!(feature = "postgres"),
+            ),
+            (
+                "mariadb://u:secret@127.0.0.1:1/db",
+                "mysql",
+                cfg!(feature = "mysql"),
+            ),
+            (
+                "redis-cluster://u:secret@127.0.0.1:1",
+                "redis",
+                cfg!(feature = "redis"),
+            ),
+        ] {
+            let error = connect(url).await.unwrap_err();
+            let text = error.to_string();
+            assert!(!text.contains("secret"), "{text}");
+            match error {
+                ConnectError::FeatureDisabled { .. } => {
+                    assert!(!on && text.contains(&format!("feature `{feature}`")), "{text}");
+                }
+                ConnectError::Store(_) => assert!(on, "{text}"),
+                other => panic!("{url}: {other:?}"),
+            }
+        }
     }
 }

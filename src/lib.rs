@@ -20,6 +20,18 @@ pub use retry_core::{
     seams, store, task, time,
 };
 
+/// The MySQL and MariaDB store.
+#[cfg(feature = "mysql")]
+pub use retry_mysql as mysql;
+/// The PostgreSQL store.
+#[cfg(feature = "postgres")]
+pub use retry_postgres as postgres;
+/// The Redis and Valkey store.
+#[cfg(feature = "redis")]
+pub use retry_redis as redis;
+/// The sled store.
+#[cfg(feature = "sled")]
+pub use retry_sled as sled;
 /// The SQLite store.
 #[cfg(feature = "sqlite")]
 pub use retry_sqlite as sqlite;
