@@ -13,6 +13,7 @@ pub mod exchange;
 pub mod expired;
 pub mod hints;
 pub mod insert;
+pub(crate) mod isolation;
 pub mod list;
 pub mod order;
 pub mod overlap;

@@ -283,9 +283,12 @@ impl World {
                 }
             }
             Shape::Window(from, to) => {
+                let due: Vec<Timestamp> = self.model.tasks().map(|task| task.run_at).collect();
                 let at = |span: &u8| match span {
                     255 => Timestamp::MAX,
                     254 => Timestamp::MIN,
+                    // Exactly where a task is due.
+                    128..254 if !due.is_empty() => due[usize::from(*span) % due.len()],
                     _ => self
                         .now()
                         .saturating_sub(Duration::from_secs(u64::from(*span) % 30)),

@@ -182,7 +182,7 @@ impl Fault for WritesLater {
         let plain = tasks
             .iter()
             .all(|task| task.unique.is_none() && task.leased_by.is_none());
-        let mut fresh = tasks.len() == 1;
+        let mut fresh = true;
         for task in tasks {
             fresh &= store.get(task.id).await?.is_none();
         }
