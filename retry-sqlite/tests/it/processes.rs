@@ -166,7 +166,7 @@ async fn lock_files_go_with_their_sessions() {
     assert_eq!(files().len(), 2);
     store.close_session(session(1).id).await.unwrap();
     assert_eq!(files(), [session(2).id.to_string()]);
-    let later = NOW.saturating_add(std::time::Duration::from_secs(1));
+    let later = NOW.saturating_add(Duration::from_secs(1));
     let mark = ExpiredRequest {
         mark: true,
         after: None,
