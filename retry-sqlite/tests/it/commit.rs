@@ -218,6 +218,39 @@ async fn a_call_that_fails_half_way_leaves_nothing() {
     assert_eq!(count(&beside(&store), "retry_body"), 1);
 }
 
+/// The number that a kind had in a call that was undone may be its neighbour's in the next moment.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kind_of_a_call_that_was_undone_beside_others_is_not_remembered() {
+    let (_dir, store) = fresh();
+    beside(&store)
+        .execute_batch(
+            "CREATE TRIGGER refuse BEFORE INSERT ON retry_task WHEN new.run_at = 1700000000077
+                 BEGIN SELECT RAISE(ABORT, 'no'); END",
+        )
+        .unwrap();
+    let of_kind = |n, kind: &str| NewTask {
+        kind: Kind::new(kind).unwrap(),
+        ..task(n)
+    };
+    let (release, work) = busy(&store);
+    let (undone, neighbour) = ([refused(1, "first")], [of_kind(2, "second")]);
+    let (undone, neighbour, ()) = tokio::join!(
+        biased;
+        store.insert(&undone, NOW),
+        store.insert(&neighbour, NOW),
+        async {
+            drop(release);
+            work.await.unwrap();
+        }
+    );
+    assert!(undone.is_err() && neighbour.is_ok());
+    store.insert(&[of_kind(3, "first")], NOW).await.unwrap();
+    for (n, kind) in [(2, "second"), (3, "first")] {
+        let detail = store.get(task_id(n)).await.unwrap().unwrap();
+        assert_eq!(detail.task.kind.as_str(), kind);
+    }
+}
+
 /// A hint of a write that was undone would be the only one, and the workers would look in vain.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_that_fails_hints_at_nothing() {
