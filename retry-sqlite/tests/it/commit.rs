@@ -11,8 +11,8 @@ use retry_core::time::Timestamp;
 
 use crate::child::{Process, command, say};
 use crate::support::{
-    FAR, NOW, beside, builder, busy, count, fresh, is_hinted, place, quiet, request, session, task, task_id,
-    tasks, watch,
+    FAR, NOW, beside, builder, busy, count, fresh, is_hinted, place, poll_once, quiet, request, session,
+    task, task_id, tasks, watch,
 };
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
@@ -284,4 +284,44 @@ async fn a_call_that_fails_hints_at_nothing() {
     );
     assert!(half.is_err() && neighbour.is_ok());
     assert!(!is_hinted(&wakeups), "beside a neighbour");
+}
+
+/// What was undone because of a neighbour is done again, and hinted at when that is committed, not before.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_undone_by_a_neighbour_hints_when_it_is_done_again() {
+    let (_dir, store) = quiet();
+    beside(&store)
+        .execute_batch(
+            "CREATE TABLE mine (n INTEGER);
+             CREATE TRIGGER end_all BEFORE INSERT ON mine BEGIN SELECT RAISE(ROLLBACK, 'no'); END",
+        )
+        .unwrap();
+    let wakeups = watch(&store).await;
+    let (release, work) = busy(&store);
+    let new = [task(1)];
+    let mut call = Box::pin(store.insert(&new, NOW));
+    let mut breaks = Box::pin(store.transaction(|tx| {
+        tx.execute_batch("INSERT INTO mine VALUES (1)")?;
+        Ok::<_, Error>(())
+    }));
+    let ((go_on, goes_on), (began, begun)) = (std::sync::mpsc::channel::<()>(), std::sync::mpsc::channel());
+    let mut hold = Box::pin(store.transaction(move |_| {
+        began.send(()).unwrap();
+        let _ = goes_on.recv();
+        Ok::<_, StoreError>(())
+    }));
+    assert!(poll_once(&mut call).is_none());
+    assert!(poll_once(&mut breaks).is_none());
+    assert!(poll_once(&mut hold).is_none());
+    drop(release);
+    work.await.unwrap();
+    begun.recv().unwrap();
+    // The group of the two is lost; the call is done again, its commit is still to come.
+    assert!(!is_hinted(&wakeups));
+    drop(go_on);
+    hold.await.unwrap();
+    assert!(breaks.await.is_err());
+    call.await.unwrap();
+    assert!(is_hinted(&wakeups));
+    assert!(store.get(task_id(1)).await.unwrap().is_some());
 }
