@@ -292,7 +292,7 @@ async fn a_call_undone_by_a_neighbour_hints_when_it_is_done_again() {
     let (_dir, store) = quiet();
     beside(&store)
         .execute_batch(
-            "CREATE TABLE mine (n INTEGER);
+            "CREATE TABLE mine (n INTEGER); CREATE TABLE others (n INTEGER);
              CREATE TRIGGER end_all BEFORE INSERT ON mine BEGIN SELECT RAISE(ROLLBACK, 'no'); END",
         )
         .unwrap();
@@ -300,6 +300,10 @@ async fn a_call_undone_by_a_neighbour_hints_when_it_is_done_again() {
     let (release, work) = busy(&store);
     let new = [task(1)];
     let mut call = Box::pin(store.insert(&new, NOW));
+    let mut cannot_repeat = Box::pin(store.transaction(|tx| {
+        tx.execute_batch("INSERT INTO others VALUES (1)")?;
+        Ok::<_, Error>(())
+    }));
     let mut breaks = Box::pin(store.transaction(|tx| {
         tx.execute_batch("INSERT INTO mine VALUES (1)")?;
         Ok::<_, Error>(())
@@ -311,16 +315,24 @@ async fn a_call_undone_by_a_neighbour_hints_when_it_is_done_again() {
         Ok::<_, StoreError>(())
     }));
     assert!(poll_once(&mut call).is_none());
+    assert!(poll_once(&mut cannot_repeat).is_none());
     assert!(poll_once(&mut breaks).is_none());
     assert!(poll_once(&mut hold).is_none());
     drop(release);
     work.await.unwrap();
     begun.recv().unwrap();
-    // The group of the two is lost; the call is done again, its commit is still to come.
+    // The group of the three is lost; the call is done again, its commit is still to come.
     assert!(!is_hinted(&wakeups));
     drop(go_on);
     hold.await.unwrap();
     assert!(breaks.await.is_err());
+    let error = cannot_repeat.await.unwrap_err();
+    let error: StoreError = *error.downcast().unwrap();
+    assert_eq!(
+        (error.kind(), error.certainty()),
+        (StoreErrorKind::Busy, Certainty::Rejected)
+    );
+    assert_eq!(count(&beside(&store), "others"), 0);
     call.await.unwrap();
     assert!(is_hinted(&wakeups));
     assert!(store.get(task_id(1)).await.unwrap().is_some());
