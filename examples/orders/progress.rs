@@ -105,6 +105,8 @@ impl Show {
             Self::Bar(bar) => {
                 self.update(0, counts, message);
                 bar.abandon();
+                // The bar stays, and what follows is not on its line.
+                eprintln!();
             }
             Self::Lines => self.line(counts, message),
         }

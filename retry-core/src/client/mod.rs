@@ -28,10 +28,11 @@ use crate::time::Timestamp;
 /// Enqueues and administers tasks of one store. Cloning is cheap; clones share everything.
 ///
 /// ```
-/// # use retry_core::draft::TaskPayload;
+/// # use retry_core as task_retry;
+/// # use task_retry::draft::TaskPayload;
 /// # use serde::{Deserialize, Serialize};
-/// use retry_core::client::Client;
-/// use retry_core::store::MemoryStore;
+/// use task_retry::client::Client;
+/// use task_retry::store::MemoryStore;
 /// use std::time::Duration;
 ///
 /// # #[derive(Serialize, Deserialize)]

@@ -20,7 +20,8 @@ use crate::time::Timestamp;
 /// A type that travels as a task's payload: it names the kind, and with it the handler.
 ///
 /// ```
-/// use retry_core::draft::{TaskOptions, TaskPayload};
+/// # use retry_core as task_retry;
+/// use task_retry::draft::{TaskOptions, TaskPayload};
 /// use serde::{Deserialize, Serialize};
 ///
 /// #[derive(Serialize, Deserialize)]

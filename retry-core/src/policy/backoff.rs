@@ -31,8 +31,9 @@ use super::PolicyError;
 /// - Failures count from 1, and 0 is read as 1.
 ///
 /// ```
+/// # use retry_core as task_retry;
 /// use std::time::Duration;
-/// use retry_core::policy::Backoff;
+/// use task_retry::policy::Backoff;
 ///
 /// let backoff = Backoff::linear(Duration::from_secs(20)).cap(Duration::from_secs(50));
 /// assert_eq!(backoff.delay(1), Duration::from_secs(20));
@@ -118,13 +119,14 @@ impl Backoff {
     /// climb.
     ///
     /// ```
+    /// # use retry_core as task_retry;
     /// use std::time::Duration;
-    /// use retry_core::policy::Backoff;
+    /// use task_retry::policy::Backoff;
     ///
     /// let backoff = Backoff::exponential(Duration::from_secs(5), Duration::from_secs(10), 10)?;
     /// let seconds: Vec<u64> = (1..=5).map(|failures| backoff.delay(failures).as_secs()).collect();
     /// assert_eq!(seconds, [5, 100, 1_000, 10_000, 100_000]);
-    /// # Ok::<(), retry_core::policy::PolicyError>(())
+    /// # Ok::<(), task_retry::policy::PolicyError>(())
     /// ```
     ///
     /// # Errors

@@ -346,13 +346,64 @@ async fn damaged_columns_are_reported_and_block_nothing() {
     let again = store.claim(request(&session(1), 9), NOW).await.unwrap();
     assert!(again.tasks.is_empty() && again.bad.is_empty() && again.next_due.is_none());
     let error = store.get(task_id(1)).await.unwrap_err();
-    assert_is(&error, StoreErrorKind::Corrupt, &["settings", "delete it"]);
+    assert_is(&error, StoreErrorKind::Corrupt, &["settings", "remove_damaged"]);
     let failed: i64 = conn
         .query_row("SELECT count(*) FROM retry_task WHERE state = 5", [], |row| {
             row.get(0)
         })
         .unwrap();
     assert_eq!(failed, 8);
+}
+
+#[tokio::test]
+async fn only_a_task_that_cannot_be_read_is_removed() {
+    let (_dir, store) = fresh();
+    store.insert(&tasks(1..4), NOW).await.unwrap();
+    let conn = beside(&store);
+    let number = "(SELECT number FROM retry_task WHERE id = ?1)";
+    for (n, damage) in [
+        (
+            1,
+            format!("UPDATE retry_body SET settings = '{{' WHERE number = {number}"),
+        ),
+        (2, "UPDATE retry_task SET state = 77 WHERE id = ?1".to_owned()),
+    ] {
+        conn.execute(&damage, [task_id(n).to_bytes()]).unwrap();
+        assert!(store.remove_damaged(task_id(n)).await.unwrap());
+        assert!(!store.remove_damaged(task_id(n)).await.unwrap(), "it is gone");
+    }
+    let error = store.remove_damaged(task_id(3)).await.unwrap_err();
+    assert_is(&error, StoreErrorKind::Invalid, &["can be read"]);
+    for table in ["retry_task", "retry_body"] {
+        assert_eq!(crate::support::count(&conn, table), 1, "{table}");
+    }
+}
+
+#[tokio::test]
+async fn a_parent_counts_a_removed_child_as_failed() {
+    use retry_core::machine::Event;
+    let (_dir, store) = fresh();
+    let info = session(1);
+    store.open_session(&info, crate::support::FAR, NOW).await.unwrap();
+    store.insert_one(task(1), NOW).await.unwrap();
+    let claimed = store.claim(request(&info, 1), NOW).await.unwrap().tasks;
+    let parent = claimed[0].task.id;
+    let child = retry_core::id::TaskId::child(parent, 0, 0, 0);
+    let split = retry_core::task::Edit {
+        insert: vec![NewTask {
+            id: child,
+            parent: Some(parent),
+            ..task(0)
+        }],
+        ..crate::support::decided(&claimed[0].task, Event::Split, 1)
+    };
+    store.apply(split, NOW).await.unwrap();
+    let damage =
+        "UPDATE retry_body SET settings = '{' WHERE number = (SELECT number FROM retry_task WHERE id = ?1)";
+    beside(&store).execute(damage, [child.to_bytes()]).unwrap();
+    assert!(store.remove_damaged(child).await.unwrap());
+    let children = store.get(parent).await.unwrap().unwrap().task.children;
+    assert_eq!((children.total, children.open, children.failed), (1, 0, 1));
 }
 
 #[test]

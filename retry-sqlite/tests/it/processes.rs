@@ -166,7 +166,7 @@ async fn lock_files_go_with_their_sessions() {
     assert_eq!(files().len(), 2);
     store.close_session(session(1).id).await.unwrap();
     assert_eq!(files(), [session(2).id.to_string()]);
-    let later = NOW.saturating_add(std::time::Duration::from_secs(1));
+    let later = NOW.saturating_add(Duration::from_secs(1));
     let mark = ExpiredRequest {
         mark: true,
         after: None,
@@ -175,6 +175,32 @@ async fn lock_files_go_with_their_sessions() {
     store.expired(&mark, later).await.unwrap();
     store.purge(later, 10).await.unwrap();
     assert!(files().is_empty(), "{:?}", files());
+}
+
+/// Who is told that its session is lost lets go of its lock, though the tasks are still to be settled.
+#[tokio::test]
+async fn a_lost_session_lets_its_lock_go() {
+    let (_dir, store) = fresh();
+    let peer = builder(store.path()).build().unwrap();
+    store.open_session(&session(1), NOW, NOW).await.unwrap();
+    store.insert(&tasks(1..2), NOW).await.unwrap();
+    store.claim(request(&session(1), 1), NOW).await.unwrap();
+    let mark = ExpiredRequest {
+        mark: true,
+        after: None,
+        limit: 10,
+    };
+    let later = NOW.saturating_add(Duration::from_secs(1));
+    let expired = peer.expired(&mark, later).await.unwrap();
+    assert_eq!(expired.items[0].1, Cause::SessionLost);
+    let mut lock = store.path().as_os_str().to_owned();
+    lock.push(format!("-locks/{}", session(1).id));
+    assert!(Path::new(&lock).exists());
+    assert_eq!(
+        store.renew(session(1).id, FAR, later).await.unwrap(),
+        Renewed::Lost
+    );
+    assert!(!Path::new(&lock).exists());
 }
 
 #[tokio::test]
