@@ -35,7 +35,8 @@ impl Rescuer {
 
     async fn round(&mut self) -> Result<()> {
         let part = Arc::clone(&self.part);
-        part.sync_clock().await?;
+        // Each time: leases are judged by it, and a step must be seen before others are judged by another clock than theirs.
+        part.read_clock().await?;
         let mark = part.health.is_good_for(GRACE, part.clock.monotonic());
         let mut request = ExpiredRequest {
             mark,
