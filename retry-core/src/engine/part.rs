@@ -260,15 +260,16 @@ impl Part {
 
     /// Reads the store's clock when the last reading is old.
     pub(super) async fn sync_clock(&self) -> Result<()> {
-        if self.clock.is_due() {
-            self.read_clock().await?;
-        }
-        Ok(())
+        self.sync_clock_within(SyncedClock::INTERVAL).await
     }
 
-    /// Reads the store's clock. After a large step every worker that sees it renews at once by the new time, and marks no
-    /// session before the others have had the time to see it as well and a lease to renew.
-    pub(super) async fn read_clock(&self) -> Result<()> {
+    /// Reads the store's clock when the last reading is older than `age`. After a large step every worker that sees it renews
+    /// at once by the new time, and marks no session before the others have had the time to see it as well and a lease to
+    /// renew.
+    pub(super) async fn sync_clock_within(&self, age: Duration) -> Result<()> {
+        if !self.clock.is_older_than(age) {
+            return Ok(());
+        }
         let sent = self.clock.monotonic();
         let time = self.store.time().await?;
         let (lease, received) = (self.engine.setup.config.lease, self.clock.monotonic());

@@ -51,8 +51,12 @@ pub(super) fn docs(root: &Path) -> Result<Done, String> {
 
 /// Histories that the gate lives; the seeds are always the same.
 const HISTORIES: &str = "20000";
+/// Those of them that it lives two times, to see that a seed decides its trace.
+const TWICE: &str = "1000";
 
 pub(super) fn sim(root: &Path) -> Result<Done, String> {
-    crate::sim::simulate(root, &["--seeds".to_owned(), HISTORIES.to_owned()])?;
+    let words = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
+    crate::sim::simulate(root, &words(&format!("--twice --seeds {TWICE}")))?;
+    crate::sim::simulate(root, &words(&format!("--seeds {HISTORIES}")))?;
     Ok(Done::Passed)
 }
