@@ -7,12 +7,12 @@ use futures_util::future::join_all;
 use tokio_util::sync::CancellationToken;
 
 use super::client;
-use crate::client::{Client, Enqueued, Error};
+use crate::client::{Client, Enqueued, Error, resend};
 use crate::draft::Draft;
 use crate::engine::tests::faulty::{Fault, FaultyStore, Op};
 use crate::engine::tests::harness::{SECOND, World, job, quiet};
 use crate::payload::Payload;
-use crate::store::{Certainty, CountScope, Inserted, StoreErrorKind};
+use crate::store::{Certainty, CountScope, Inserted, StoreError, StoreErrorKind};
 use crate::task::{KeyScope, OnDuplicate, State};
 
 /// Enqueues a task whose insert is under way, and the rest meanwhile; the next inserts go wrong like `next`.
@@ -320,4 +320,22 @@ async fn a_refusal_after_an_unknown_outcome_does_not_make_it_known() {
         1,
         "it was written all the same"
     );
+}
+
+#[tokio::test]
+async fn a_part_that_did_nothing_the_second_time_may_have_written_the_first() {
+    let world = World::new();
+    let lost = StoreError::unknown(StoreErrorKind::Unavailable, "no answer");
+    let mut first = Some(Err(lost));
+    let partly = vec![Inserted::New { leased: false }, Inserted::NotTried];
+    let mut answer = || first.take().unwrap_or_else(|| Ok(partly.clone()));
+    let sent = resend(&world.clock, || std::future::ready(answer()));
+    let answer = world.finish("resend", sent).await;
+    assert!(
+        matches!(&answer, Err(error) if error.certainty() == Certainty::Unknown),
+        "{answer:?}"
+    );
+    let known = vec![Inserted::NotTried];
+    let sent = resend(&world.clock, || std::future::ready(Ok(known.clone())));
+    assert_eq!(sent.await.unwrap(), known, "certainly nothing was written");
 }
