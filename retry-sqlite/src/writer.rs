@@ -129,8 +129,7 @@ impl Writer {
         if full {
             self.upkeep.make_room(&self.group.conn);
         }
-        self.upkeep
-            .after_group(&self.group.conn, committed, waiting.is_empty());
+        self.upkeep.after_group(&self.group.conn, committed);
     }
 
     fn look(&mut self) {

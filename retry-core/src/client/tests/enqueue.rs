@@ -142,6 +142,56 @@ async fn a_caller_that_goes_away_takes_nobody_along() {
     );
 }
 
+/// A future that is held and not polled, in a `select!` say, is a caller that finds no time.
+#[tokio::test]
+async fn a_caller_that_is_not_polled_holds_nobody_up() {
+    let world = World::new();
+    let (client, store) = client(&world);
+    let gate = CancellationToken::new();
+    store.plan(Op::Insert, &Fault::HoldAnswer(gate.clone()), 1);
+    let mut first = client.enqueue(job("a")).into_future();
+    assert!((&mut first).now_or_never().is_none());
+    gate.cancel();
+    for _ in 0..3 {
+        let next = world
+            .finish("the next one", client.enqueue(job("a")).into_future())
+            .await;
+        assert!(next.unwrap().is_new());
+    }
+    assert!(first.await.unwrap().is_new());
+}
+
+#[tokio::test]
+async fn callers_that_were_just_answered_join_the_next_group() {
+    let world = World::new();
+    let (client, store) = client(&world);
+    let gates = [CancellationToken::new(), CancellationToken::new()];
+    for gate in &gates {
+        store.plan(Op::Insert, &Fault::HoldAnswer(gate.clone()), 1);
+    }
+    let producers = (0..4).map(|_| {
+        let client = client.clone();
+        tokio::spawn(async move {
+            for _ in 0..2 {
+                client.enqueue(job("a")).await.unwrap();
+            }
+        })
+    });
+    let producers = join_all(producers);
+    for gate in &gates {
+        quiet().await;
+        gate.cancel();
+    }
+    for ended in world.finish("all are answered", producers).await {
+        ended.unwrap();
+    }
+    assert_eq!(
+        store.take_batches(),
+        [1, 3, 4],
+        "not one that waited, and then three"
+    );
+}
+
 /// The future that sends for all is gone: the driver panicked, or the runtime that ran it stopped.
 #[tokio::test]
 async fn a_group_that_dies_fails_its_callers_and_not_the_next() {
