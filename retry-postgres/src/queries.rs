@@ -55,6 +55,7 @@ statements! {
     body_write = include_str!("../sql/body_write.sql"),
     claim_heads = include_str!("../sql/claim_heads.sql"),
     claim_heads_after = include_str!("../sql/claim_heads_after.sql"),
+    claim_look_ids = include_str!("../sql/claim_look_ids.sql"),
     claim_take = include_str!("../sql/claim_take.sql"),
     claim_take_ids = include_str!("../sql/claim_take_ids.sql"),
     claim_write = include_str!("../sql/claim_write.sql"),
