@@ -42,8 +42,8 @@ macro_rules! statements {
             }
 
             /// All of them with their names, for tests of their plans.
-            pub(crate) fn all(&self) -> Vec<(&'static str, &str)> {
-                vec![$((stringify!($name), self.$name.as_str()),)*]
+            pub(crate) fn all(&self) -> Vec<(&'static str, String)> {
+                vec![$((stringify!($name), self.$name.as_str().to_owned()),)*]
             }
         }
     };
