@@ -198,7 +198,7 @@ fn arguments(name: &str, n: u64) -> Vec<String> {
             vec![
                 now, new, many("default"), many("work"), many("4"), many("0"), many("1"), many("0"), many("0"),
                 many("NULL"), many("NULL"), keys, many("NULL"), many("NULL"), many("4"), many("1"), many("0"),
-                many("NULL"), many("NULL"), many("null"),
+                many("NULL"), many("NULL"), many("1"),
             ]
         }
         "edit_write" => vec![
