@@ -1,6 +1,6 @@
 //! Claims (laws 3, 4, 5, 7, 14): lane by lane within each level, or by ids.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use retry_core::id::TaskId;
 use retry_core::limits::{MAX_BATCH, MAX_CALL_BYTES};
@@ -207,29 +207,47 @@ impl Claim<'_> {
             .map(|run_at| Timestamp::from_millis(run_at).max(self.now))
     }
 
+    /// Takes tasks by their ids. Only rows that can be claimed are locked, and no more than fit, so that a claim beside this
+    /// one finds the others free.
     async fn by_ids(&mut self, tx: &mut Tx<'_>, asked: &[TaskId]) -> Outcome<()> {
-        let statement = tx.query(&tx.sql.claim_take_ids).bind(ids(asked.iter().copied()));
-        let rows = tx.rows(statement).await?;
-        let sizes = note_sizes(tx, rows.iter()).await?;
-        let mut found = HashMap::with_capacity(rows.len());
-        for row in &rows {
-            found.insert(record::task_id(row, 0).map_err(altered)?, row);
-        }
+        let statement = tx.query(&tx.sql.claim_look_ids).bind(ids(asked.iter().copied()));
+        let rows = by_id(tx.rows(statement).await?)?;
+        let mut seen = HashSet::new();
+        let mut untried = asked.iter().copied().filter(|id| seen.insert(*id));
         let mut taken = Vec::new();
-        for id in asked {
-            // An id that is asked for twice is found once.
-            let Some(row) = found.remove(id) else { continue };
-            let Ok(Some(lane)) = self.asked_lane(row, *id) else {
+        loop {
+            let mut tried = Vec::new();
+            while tried.len() < self.left.all
+                && let Some(id) = untried.next()
+            {
+                let lane = rows.get(&id).map(|row| self.asked_lane(row, id));
+                tried.extend(matches!(lane, Some(Ok(Some(_)))).then_some(id));
+            }
+            if tried.is_empty() || self.is_full() {
+                break;
+            }
+            self.lock_ids(tx, tried, &mut taken).await?;
+        }
+        self.write(tx, &taken).await?;
+        Ok(())
+    }
+
+    async fn lock_ids(&mut self, tx: &mut Tx<'_>, tried: Vec<TaskId>, taken: &mut Vec<Taken>) -> Outcome<()> {
+        let statement = tx.query(&tx.sql.claim_take_ids).bind(ids(tried.iter().copied()));
+        let rows = by_id(tx.rows(statement).await?)?;
+        let sizes = note_sizes(tx, rows.values()).await?;
+        for id in tried {
+            let Some(row) = rows.get(&id) else { continue };
+            let Ok(Some(lane)) = self.asked_lane(row, id) else {
                 continue;
             };
             if self.is_full() {
                 break;
             }
-            self.bytes += size(row, *id, &sizes);
+            self.bytes += size(row, id, &sizes);
             self.left.take(lane.kind, lane.level % 2 == 1);
             taken.push(lane);
         }
-        self.write(tx, &taken).await?;
         Ok(())
     }
 
@@ -285,6 +303,14 @@ impl Claim<'_> {
         }
         Ok(has_bad)
     }
+}
+
+fn by_id(rows: Vec<PgRow>) -> Outcome<HashMap<TaskId, PgRow>> {
+    let mut found = HashMap::with_capacity(rows.len());
+    for row in rows {
+        found.insert(record::task_id(&row, at::ID).map_err(altered)?, row);
+    }
+    Ok(found)
 }
 
 fn claimed_task(row: &PgRow, memo: &mut Memo) -> Read<ClaimedTask> {

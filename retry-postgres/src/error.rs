@@ -155,14 +155,20 @@ fn by_class(code: &str) -> (StoreErrorKind, &'static str) {
 
 fn without_code(error: &sqlx::Error) -> (StoreErrorKind, &'static str) {
     use StoreErrorKind as Kind;
+    // A handshake that fails comes as data that cannot be read.
+    let is_tls = match error {
+        sqlx::Error::Io(io) => io.kind() == std::io::ErrorKind::InvalidData,
+        sqlx::Error::Tls(_) => true,
+        _ => false,
+    };
+    if is_tls {
+        let remedy = "TLS could not be set up; check the server's certificate and `sslrootcert`, or `sslmode`";
+        return (Kind::Unavailable, remedy);
+    }
     match error {
         sqlx::Error::Io(_) | sqlx::Error::Protocol(_) => (
             Kind::Unavailable,
             "the connection failed; check that the server runs and can be reached",
-        ),
-        sqlx::Error::Tls(_) => (
-            Kind::Unavailable,
-            "TLS could not be set up; check the server's certificate and `sslrootcert`, or `sslmode`",
         ),
         sqlx::Error::Configuration(_) => (Kind::Invalid, "the URL cannot be used"),
         sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) | sqlx::Error::ColumnIndexOutOfBounds { .. } => {

@@ -19,6 +19,8 @@ mod lanes;
 mod memo;
 mod note;
 mod parents;
+#[doc(hidden)]
+pub mod plans;
 mod pool;
 mod purge;
 mod queries;

@@ -14,9 +14,11 @@ const RECORD: &str = "t.id, t.queue, t.kind, t.level, t.state, t.run_at, t.attem
                       t.session, t.cancel_requested, t.alarm_at, t.purge_at, t.created_at, t.updated_at, t.unique_key, \
                       t.holds_key, t.parent, t.total, t.open, t.failed, b.settings, b.key_scope, b.wait_secret, n.reruns";
 
-/// The tables they come from.
-const FROM: &str = "{schema}.task t LEFT JOIN {schema}.body b ON b.id = t.id \
-                    LEFT JOIN {schema}.note n ON n.id = t.id AND t.noted";
+/// The tables they come from. LATERAL with LIMIT is one seek for each row and cannot become another join: planned while
+/// the tables were empty, a plain join read all of `body` for each task.
+const FROM: &str = "{schema}.task t \
+                    LEFT JOIN LATERAL (SELECT * FROM {schema}.body WHERE id = t.id LIMIT 1) b ON true \
+                    LEFT JOIN LATERAL (SELECT * FROM {schema}.note WHERE t.noted AND id = t.id LIMIT 1) n ON true";
 
 /// Puts the schema's name and the record's columns into a statement.
 fn render(text: &'static str, schema: &SchemaName) -> SqlStr {
@@ -42,8 +44,8 @@ macro_rules! statements {
             }
 
             /// All of them with their names, for tests of their plans.
-            pub(crate) fn all(&self) -> Vec<(&'static str, &str)> {
-                vec![$((stringify!($name), self.$name.as_str()),)*]
+            pub(crate) fn all(&self) -> Vec<(&'static str, String)> {
+                vec![$((stringify!($name), self.$name.as_str().to_owned()),)*]
             }
         }
     };
@@ -55,6 +57,7 @@ statements! {
     body_write = include_str!("../sql/body_write.sql"),
     claim_heads = include_str!("../sql/claim_heads.sql"),
     claim_heads_after = include_str!("../sql/claim_heads_after.sql"),
+    claim_look_ids = include_str!("../sql/claim_look_ids.sql"),
     claim_take = include_str!("../sql/claim_take.sql"),
     claim_take_ids = include_str!("../sql/claim_take_ids.sql"),
     claim_write = include_str!("../sql/claim_write.sql"),

@@ -1,4 +1,4 @@
-//! The conformance suite on a PostgreSQL server, each store in a schema of its own.
+//! The conformance suite on PostgreSQL servers, each store in a schema of its own; and through PgBouncer.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -12,18 +12,22 @@ use retry_core::store::TaskStore;
 use retry_postgres::PostgresStore;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 
-/// Where the tests' server is.
-const URL: &str = "RETRY_TEST_POSTGRES_URL";
+/// Where the servers are: several with commas between them.
+const POSTGRES: &str = "RETRY_TEST_POSTGRES_URL";
+const PGBOUNCER: &str = "RETRY_TEST_PGBOUNCER_URL";
 
 /// One server.
 struct Postgres {
+    name: String,
+    variable: &'static str,
     url: String,
+    pooler: bool,
 }
 
 #[async_trait]
 impl Harness for Postgres {
-    fn name(&self) -> &'static str {
-        "postgres"
+    fn name(&self) -> &str {
+        &self.name
     }
 
     fn capabilities(&self) -> Capabilities {
@@ -33,12 +37,14 @@ impl Harness for Postgres {
     async fn fresh(&self, _clock: ManualClock) -> Result<Box<dyn Instance>, Skip> {
         if self.url.is_empty() {
             return Err(Skip::new(format!(
-                "set {URL} to the URL of a PostgreSQL server where schemas may be created; `cargo xtask servers` starts one"
+                "set {} to the URL of a server where schemas may be created; `cargo xtask servers` starts one",
+                self.variable
             )));
         }
         let schema = Schema {
             url: self.url.clone(),
             name: fresh_schema(),
+            pooler: self.pooler,
         };
         let store = schema.open().await;
         Ok(Box::new(Fresh { store, schema }))
@@ -56,11 +62,15 @@ fn fresh_schema() -> String {
 struct Schema {
     url: String,
     name: String,
+    pooler: bool,
 }
 
 impl Schema {
     async fn open(&self) -> PostgresStore {
-        let builder = PostgresStore::builder(&self.url).schema(&self.name).max_connections(4);
+        let builder = PostgresStore::builder(&self.url)
+            .schema(&self.name)
+            .pooler(self.pooler)
+            .max_connections(4);
         builder.connect().await.expect("the store opens")
     }
 }
@@ -85,7 +95,7 @@ impl Instance for Fresh {
     }
 
     async fn damage(&self, id: TaskId) {
-        let Schema { url, name } = &self.schema;
+        let Schema { url, name, .. } = &self.schema;
         let mut conn = PgConnection::connect(url)
             .await
             .expect("a connection beside the store");
@@ -119,7 +129,24 @@ impl Drop for Schema {
     }
 }
 
+/// A harness for each URL of a variable; one that skips if there is none.
+fn harnesses(name: &str, variable: &'static str, pooler: bool) -> Vec<Postgres> {
+    let urls = std::env::var(variable).unwrap_or_default();
+    let numbered = |(place, url): (usize, &str)| Postgres {
+        name: if place == 0 {
+            name.to_owned()
+        } else {
+            format!("{name}-{}", place + 1)
+        },
+        variable,
+        url: url.trim().to_owned(),
+        pooler,
+    };
+    urls.split(',').enumerate().map(numbered).collect()
+}
+
 fn main() -> ExitCode {
-    let url = std::env::var(URL).unwrap_or_default();
-    conformance_tests::run(Postgres { url })
+    let mut all = harnesses("postgres", POSTGRES, false);
+    all.extend(harnesses("pgbouncer", PGBOUNCER, true));
+    conformance_tests::run_all(all)
 }
