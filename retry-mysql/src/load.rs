@@ -8,7 +8,8 @@ use retry_core::task::{Action, Edit, Field, NewTask};
 use retry_core::time::Timestamp;
 use sqlx::mysql::MySqlRow;
 
-use crate::db::{Args, Db, hex, ids};
+use crate::args::{Args, hex, ids};
+use crate::db::Db;
 use crate::error::Outcome;
 use crate::record::{self, at};
 use crate::rows::{Rows, Slot};
@@ -203,7 +204,7 @@ async fn read_leases(db: &mut Db<'_>, rows: &mut Rows, tasks: &[NewTask]) -> Out
         }
         let args = Args::new()
             .with(new.queue.as_str().as_bytes())
-            .with(&session.to_bytes()[..]);
+            .with(session.to_bytes());
         let row = db.row(&db.q.session_claims, args).await?;
         let may = row.is_some_and(|row| record::int(&row, 0) == Ok(0));
         rows.leases.insert(at, may);

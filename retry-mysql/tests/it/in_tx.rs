@@ -10,8 +10,8 @@ use retry_core::store::{
 };
 use retry_core::task::{KeyScope, NewTask, OnDuplicate, State, Unique};
 use retry_mysql::MySqlStore;
-use sqlx::mysql::{MySqlConnection, MySqlPoolOptions};
 use sqlx::Connection as _;
+use sqlx::mysql::{MySqlConnection, MySqlPoolOptions};
 use test_servers::Server;
 
 use crate::support::{NOW, fresh, number, run, task, task_id, tasks};
