@@ -91,7 +91,7 @@ async fn lock(db: &mut Db<'_>, rows: &mut Rows, wanted: &BTreeSet<TaskId>) -> Ou
 /// Takes a locked row in, and gives its id.
 fn take(rows: &mut Rows, row: &MySqlRow) -> TaskId {
     let id = TaskId::from_bytes(record::id(row, at::ID).unwrap_or_default());
-    if !rows.slots.contains_key(&id) {
+    rows.slots.entry(id).or_insert_with(|| {
         let hot = record::hot(row).ok();
         let is_parent = hot.as_ref().is_some_and(|hot| hot.children.total > 0);
         let mut slot = Slot::stored(hot);
@@ -100,8 +100,8 @@ fn take(rows: &mut Rows, row: &MySqlRow) -> TaskId {
         } else {
             None
         };
-        rows.slots.insert(id, slot);
-    }
+        slot
+    });
     id
 }
 

@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use retry_core::id::{SessionId, TaskId};
 use retry_core::machine::Event;
 use retry_core::name::{Queue, UniqueKey};
+use retry_core::priority::Priority;
 use retry_core::store::{
-    CountScope, ExpiredRequest, Mark, Page, QueueSetting, TaskFilter, TaskStore as _, TaskStoreExt as _,
+    CountScope, ExpiredRequest, Lane, Mark, Page, QueueSetting, TaskFilter, TaskStore as _, TaskStoreExt as _,
 };
-use retry_core::task::{KeyScope, NewTask, OnDuplicate, State, Unique};
+use retry_core::task::{Edit, KeyScope, NewTask, OnDuplicate, State, Unique};
 use retry_core::time::Timestamp;
 use retry_mysql::MySqlStore;
 use sqlx::{AssertSqlSafe, Row as _};
@@ -23,35 +25,50 @@ const SMALL: &[&str] = &["s", "p", "retry_session", "retry_paused", "retry_schem
 
 /// Every call, each with one and with many.
 async fn exercise(store: &MySqlStore, first: u64) {
-    let queue = Queue::default();
-    let unique = |n: u64| Unique {
-        key: UniqueKey::new(format!("key {n}")).unwrap(),
-        scope: KeyScope::Active,
-        on_duplicate: OnDuplicate::Keep,
-    };
-    store.insert(&tasks(first..first + 600), NOW).await.unwrap();
-    let keyed: Vec<NewTask> = (0..20)
-        .map(|n| NewTask {
-            unique: Some(unique(n)),
-            ..task(first + 1_000 + n)
-        })
-        .collect();
-    store.insert(&keyed, NOW).await.unwrap();
-    let again: Vec<NewTask> = keyed
-        .iter()
-        .map(|new| NewTask {
-            id: task_id(first + 5_000),
-            ..new.clone()
-        })
-        .collect();
-    store.insert(&again[..1], NOW).await.unwrap();
+    insert(store, first).await;
     let holder = session(store, first).await;
+    let parent = exchange(store, first, holder).await;
+    read(store, first, holder, parent).await;
+    store.close_session(holder).await.unwrap();
+    let lost = session(store, first + 1).await;
+    claimed(store, lost, 30).await;
+    let late = Timestamp::from_millis(FAR.as_millis() + 1);
+    let request = ExpiredRequest {
+        mark: true,
+        after: None,
+        limit: 10,
+    };
+    store.expired(&request, late).await.unwrap();
+    store.purge(late, 50).await.unwrap();
+}
+
+async fn insert(store: &MySqlStore, first: u64) {
+    store.insert(&tasks(first..first + 600), NOW).await.unwrap();
+    let keyed = |n: u64| NewTask {
+        unique: Some(Unique {
+            key: UniqueKey::new(format!("key {n}")).unwrap(),
+            scope: KeyScope::Active,
+            on_duplicate: OnDuplicate::Keep,
+        }),
+        ..task(first + 1_000 + n)
+    };
+    let many: Vec<NewTask> = (0..20).map(keyed).collect();
+    store.insert(&many, NOW).await.unwrap();
+    let again = NewTask {
+        id: task_id(first + 5_000),
+        ..keyed(0)
+    };
+    store.insert_one(again, NOW).await.unwrap();
+}
+
+/// Claims and settles of every shape; gives a parent.
+async fn exchange(store: &MySqlStore, first: u64, holder: SessionId) -> TaskId {
     let one = claimed(store, holder, 1).await;
     let mut window = request(holder, 50);
     window.after = vec![Mark {
-        lane: retry_core::store::Lane {
+        lane: Lane {
             kind: kind("work"),
-            priority: retry_core::priority::Priority::Normal,
+            priority: Priority::Normal,
             suspect: false,
         },
         run_at: NOW,
@@ -62,81 +79,58 @@ async fn exercise(store: &MySqlStore, first: u64) {
     ids.ids = Some((first + 100..first + 110).map(task_id).collect());
     store.claim(ids, NOW).await.unwrap();
     store.apply(success(&one[0], 1), NOW).await.unwrap();
-    let children: Vec<NewTask> = (0..9)
-        .map(|n| NewTask {
-            parent: Some(many[0].task.id),
-            ..task(first + 2_000 + n)
-        })
-        .collect();
+    let parent = many[0].task.id;
+    let child = |n: u64| NewTask {
+        parent: Some(parent),
+        ..task(first + 2_000 + n)
+    };
     let mut split = decided(&many[0], Event::Split, 2);
-    split.insert = children;
-    let mut edits = vec![split];
-    edits.extend(
-        many[1..30]
-            .iter()
-            .zip(10..)
-            .map(|(claimed, nonce)| success(claimed, nonce)),
-    );
+    split.insert = (0..9).map(child).collect();
+    let settles = many[1..30]
+        .iter()
+        .zip(10..)
+        .map(|(claimed, nonce)| success(claimed, nonce));
+    let edits: Vec<Edit> = std::iter::once(split).chain(settles).collect();
     store.exchange(&edits, &[request(holder, 20)], NOW).await.unwrap();
     store.renew(holder, FAR, NOW).await.unwrap();
-    store
-        .set_queue(&Queue::new("other").unwrap(), QueueSetting::Pause)
-        .await
-        .unwrap();
+    parent
+}
+
+async fn read(store: &MySqlStore, first: u64, holder: SessionId, parent: TaskId) {
+    let other = Queue::new("other").unwrap();
+    store.set_queue(&other, QueueSetting::Pause).await.unwrap();
     store.queues().await.unwrap();
     store.sessions().await.unwrap();
     store.get(task_id(first)).await.unwrap();
+    let any = TaskFilter::default;
     let filters = [
-        TaskFilter::default(),
+        any(),
         TaskFilter {
-            parent: Some(many[0].task.id),
-            ..TaskFilter::default()
+            parent: Some(parent),
+            ..any()
         },
         TaskFilter {
             session: Some(holder),
-            ..TaskFilter::default()
+            ..any()
         },
         TaskFilter {
             states: vec![State::Joining, State::Failed],
-            ..TaskFilter::default()
+            ..any()
         },
     ];
+    let page = Page {
+        after: Some(task_id(first + 900)),
+        limit: 100,
+    };
     for filter in filters {
-        store
-            .list(
-                &filter,
-                &Page {
-                    after: Some(task_id(first + 900)),
-                    limit: 100,
-                },
-            )
-            .await
-            .unwrap();
+        store.list(&filter, &page).await.unwrap();
     }
     store.count(&CountScope::default()).await.unwrap();
-    store
-        .count(&CountScope {
-            queue: Some(queue),
-            exact: false,
-        })
-        .await
-        .unwrap();
-    store.close_session(holder).await.unwrap();
-    let lost = session(store, first + 1).await;
-    claimed(store, lost, 30).await;
-    let late = Timestamp::from_millis(FAR.as_millis() + 1);
-    store
-        .expired(
-            &ExpiredRequest {
-                mark: true,
-                after: None,
-                limit: 10,
-            },
-            late,
-        )
-        .await
-        .unwrap();
-    store.purge(late, 50).await.unwrap();
+    let scope = CountScope {
+        queue: Some(Queue::default()),
+        exact: false,
+    };
+    store.count(&scope).await.unwrap();
 }
 
 pub(crate) async fn no_statement_scans_or_sorts(server: Arc<Server>) {
