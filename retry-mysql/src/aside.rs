@@ -6,7 +6,8 @@ use retry_core::store::BadRecord;
 use retry_core::task::State;
 use retry_core::time::Timestamp;
 
-use crate::db::{Args, Db};
+use crate::args::Args;
+use crate::db::Db;
 use crate::effects::Effects;
 use crate::error::Outcome;
 use crate::load;
@@ -27,7 +28,7 @@ pub(crate) async fn write(
     let args = Args::new()
         .with(record::stored(*version))
         .with(now.as_millis())
-        .with(&id.to_bytes()[..]);
+        .with(id.to_bytes());
     db.run(&db.q.bad_write, args).await?;
     if let Some(parent) = parent {
         let mut rows = load::parent(db, parent, now).await?;

@@ -89,7 +89,7 @@ async fn transact<T: Send>(inner: &Inner, work: impl Work<T>) -> Result<T> {
             && fault.is_lost_connection()
             && !matches!(fault, Fault::TimedOut);
         if stale {
-            inner.writers.forget_idle();
+            inner.forget_idle();
         }
         if tried >= TRIES || !(stale || fault.may_repeat()) {
             return Err(store_error(fault, during, &inner.place));
@@ -112,10 +112,7 @@ async fn attempt<T: Send>(
     let reused = lent.reused;
     let clock = &*inner.config.clock;
     let limit = inner.config.call_timeout;
-    let db = Db {
-        conn: &mut lent.conn,
-        q: &inner.queries,
-    };
+    let db = Db::own(&mut lent.conn, &inner.queries);
     match within(clock, limit, work(db, tried)).await {
         Ok(value) => {
             let commit = async { Ok(sqlx::raw_sql("COMMIT").execute(&mut lent.conn).await?) };
@@ -154,10 +151,7 @@ async fn alone<T: Send>(inner: &Inner, pool: &Arc<Pool>, during: During, work: i
     loop {
         let lent = pool.take().await;
         let mut lent = lent.map_err(|fault| store_error(fault, During::Connect, &inner.place))?;
-        let db = Db {
-            conn: &mut lent.conn,
-            q: &inner.queries,
-        };
+        let db = Db::own(&mut lent.conn, &inner.queries);
         let result = within(&*inner.config.clock, inner.config.call_timeout, work(db, tried)).await;
         let fault = match result {
             Ok(value) => {
@@ -169,7 +163,7 @@ async fn alone<T: Send>(inner: &Inner, pool: &Arc<Pool>, during: During, work: i
         tried += 1;
         let stale = during == During::Call && lent.reused && fault.is_lost_connection();
         if stale {
-            pool.forget_idle();
+            inner.forget_idle();
         }
         if !fault.is_lost_connection() {
             lent.give_back();

@@ -4,7 +4,8 @@ use retry_core::store::{Page, TaskFilter};
 use retry_core::task::State;
 use sqlx::mysql::MySqlRow;
 
-use crate::db::{Args, Db};
+use crate::args::Args;
+use crate::db::Db;
 use crate::error::Outcome;
 use crate::queries::{Queries, Sql};
 use crate::record::{self, at};
@@ -98,7 +99,7 @@ impl Source {
         }
         let args = match &self.part {
             Part::All => Args::new(),
-            Part::Id(id) => Args::new().with(&id[..]),
+            Part::Id(id) => Args::new().with(id),
             Part::State(state) => Args::new().with(state.code()),
         };
         let args = args.with(self.before.clone()).with(record::length(chunk));

@@ -11,8 +11,9 @@ use retry_core::task::ClaimedTask;
 use retry_core::time::Timestamp;
 use sqlx::mysql::MySqlRow;
 
+use crate::args::{Args, hex, ids};
 use crate::aside;
-use crate::db::{Args, Db, hex, ids};
+use crate::db::Db;
 use crate::effects::Effects;
 use crate::error::Outcome;
 use crate::hot::Hot;
@@ -55,7 +56,7 @@ pub(crate) async fn claim(
     let mut answer = Claimed::default();
     let args = Args::new()
         .with(request.queue.as_str().as_bytes())
-        .with(&request.session.to_bytes()[..]);
+        .with(request.session.to_bytes());
     let session = db.row(&db.q.session_claims, args).await?;
     answer.session_lost = session.is_none();
     if session.is_none_or(|row| record::int(&row, 0) != Ok(0)) || request.limit == 0 {
@@ -335,7 +336,7 @@ impl Claim<'_> {
             .collect();
         let args = Args::new()
             .with(format!("[{}]", rows.join(",")))
-            .with(&self.request.session.to_bytes()[..])
+            .with(self.request.session.to_bytes())
             .with(self.now.as_millis());
         db.run(&db.q.claim_write, args).await?;
         Ok(())

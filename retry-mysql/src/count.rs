@@ -7,7 +7,8 @@ use retry_core::name::Queue;
 use retry_core::store::{Count, CountScope, Counts};
 use retry_core::task::State;
 
-use crate::db::{Args, Db};
+use crate::args::Args;
+use crate::db::Db;
 use crate::error::Outcome;
 use crate::record;
 

@@ -1,49 +1,82 @@
 //! Running statements on one connection: arguments in, rows out.
 
-use sqlx::mysql::{MySqlArguments, MySqlConnection, MySqlRow};
-use sqlx::{Arguments as _, Encode, MySql, Type};
+use sqlx::mysql::{MySqlConnection, MySqlRow};
 
+use crate::args::Args;
 use crate::error::Outcome;
 use crate::queries::{Many, Queries, Sql};
+
+/// More bytes than these go to the server row by row when they are written into the text, which doubles them.
+const LARGE: usize = 4 * 1024 * 1024;
 
 /// One connection, the store's or the user's, and the statements.
 #[derive(Debug)]
 pub(crate) struct Db<'c> {
     pub(crate) conn: &'c mut MySqlConnection,
     pub(crate) q: &'c Queries,
+    how: How,
 }
 
-/// The arguments of a statement, in its order.
-#[derive(Default)]
-pub(crate) struct Args(MySqlArguments);
-
-impl Args {
-    pub(crate) fn new() -> Self {
-        Self::default()
-    }
-
-    /// Adds a value: a number, bytes, a text, or an option of one.
-    pub(crate) fn with<'q, T: Encode<'q, MySql> + Type<MySql>>(mut self, value: T) -> Self {
-        // Numbers and bytes always encode; one that is missing would be refused by the driver's count.
-        let _ = self.0.add(value);
-        self
-    }
+/// How statements are sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum How {
+    /// Prepared once for each connection, with arguments beside them.
+    Prepared,
+    /// As texts with the arguments in them. A call that is dropped while the driver prepares a statement leaves its connection
+    /// with answers that nobody reads; the driver gets over any other moment.
+    Text,
 }
 
-impl Db<'_> {
+impl<'c> Db<'c> {
+    /// A connection of the store's own, on which every call runs to its end.
+    pub(crate) const fn own(conn: &'c mut MySqlConnection, q: &'c Queries) -> Self {
+        Self {
+            conn,
+            q,
+            how: How::Prepared,
+        }
+    }
+
+    /// A connection of the user's, who may drop the call.
+    pub(crate) const fn users(conn: &'c mut MySqlConnection, q: &'c Queries) -> Self {
+        Self {
+            conn,
+            q,
+            how: How::Text,
+        }
+    }
+
     /// Runs a statement and gives the number of rows it wrote or found to be right already.
     pub(crate) async fn run(&mut self, sql: &Sql, args: Args) -> Outcome<u64> {
-        let done = sqlx::query_with(sql.text(), args.0)
-            .execute(&mut *self.conn)
-            .await?;
+        let done = match self.how {
+            How::Prepared => {
+                sqlx::query_with(sql.text(), args.bound())
+                    .execute(&mut *self.conn)
+                    .await?
+            }
+            How::Text => {
+                sqlx::raw_sql(sql.with(args.literals()))
+                    .execute(&mut *self.conn)
+                    .await?
+            }
+        };
         Ok(done.rows_affected())
     }
 
     /// Runs a statement and gives its rows.
     pub(crate) async fn rows(&mut self, sql: &Sql, args: Args) -> Outcome<Vec<MySqlRow>> {
-        Ok(sqlx::query_with(sql.text(), args.0)
-            .fetch_all(&mut *self.conn)
-            .await?)
+        Ok(match self.how {
+            How::Prepared => {
+                sqlx::query_with(sql.text(), args.bound())
+                    .fetch_all(&mut *self.conn)
+                    .await?
+            }
+            How::Text => {
+                sqlx::raw_sql(sql.with(args.literals()))
+                    .fetch_all(&mut *self.conn)
+                    .await?
+            }
+        })
     }
 
     /// Runs a statement and gives its first row.
@@ -59,30 +92,15 @@ impl Db<'_> {
         add: impl Fn(Args, &T) -> Args,
     ) -> Outcome<()> {
         for (sql, chunk) in many.chunks(rows) {
-            self.run(sql, chunk.iter().fold(Args::new(), &add)).await?;
+            let args = chunk.iter().fold(Args::new(), &add);
+            if self.how == How::Text && args.len() > LARGE {
+                for row in chunk {
+                    self.run(many.one(), add(Args::new(), row)).await?;
+                }
+            } else {
+                self.run(sql, args).await?;
+            }
         }
         Ok(())
     }
-}
-
-/// Bytes as the hexadecimal digits in which lists carry them.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    const DIGITS: [u8; 16] = *b"0123456789abcdef";
-    bytes
-        .iter()
-        .flat_map(|byte| [byte >> 4, byte & 15])
-        .map(|digit| char::from(DIGITS[usize::from(digit)]))
-        .collect()
-}
-
-/// The list of ids that `{ids}` takes, in the given order.
-pub(crate) fn ids<'i>(ids: impl IntoIterator<Item = &'i [u8; 16]>) -> String {
-    let mut list = String::from("[");
-    for id in ids {
-        list.push_str(if list.len() == 1 { "\"" } else { ",\"" });
-        list.push_str(&hex(id));
-        list.push('"');
-    }
-    list.push(']');
-    list
 }

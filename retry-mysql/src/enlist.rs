@@ -91,15 +91,7 @@ impl MySqlStore {
         if tasks.is_empty() {
             return Ok(Vec::new());
         }
-        let inserted = all_or_none(
-            &mut Db {
-                conn,
-                q: &self.inner.queries,
-            },
-            tasks,
-            now,
-        )
-        .await;
+        let inserted = all_or_none(&mut Db::users(conn, &self.inner.queries), tasks, now).await;
         inserted.map_err(|fault| store_error(fault, During::Foreign, &self.inner.place))
     }
 }

@@ -5,8 +5,9 @@ use retry_core::priority::Priority;
 use retry_core::store::ClaimRequest;
 use retry_core::time::Timestamp;
 
+use crate::args::{Args, hex};
 use crate::claim::Left;
-use crate::db::{Args, Db, hex};
+use crate::db::Db;
 use crate::error::Outcome;
 use crate::record;
 

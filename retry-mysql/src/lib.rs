@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod apply;
+mod args;
 mod aside;
 mod calls;
 mod candidates;

@@ -8,7 +8,8 @@ use retry_core::task::{Action, Edit, Field, NewTask};
 use retry_core::time::Timestamp;
 use sqlx::mysql::MySqlRow;
 
-use crate::db::{Args, Db, hex, ids};
+use crate::args::{Args, hex, ids};
+use crate::db::Db;
 use crate::error::Outcome;
 use crate::record::{self, at};
 use crate::rows::{Rows, Slot};
@@ -90,7 +91,7 @@ async fn lock(db: &mut Db<'_>, rows: &mut Rows, wanted: &BTreeSet<TaskId>) -> Ou
 /// Takes a locked row in, and gives its id.
 fn take(rows: &mut Rows, row: &MySqlRow) -> TaskId {
     let id = TaskId::from_bytes(record::id(row, at::ID).unwrap_or_default());
-    if !rows.slots.contains_key(&id) {
+    rows.slots.entry(id).or_insert_with(|| {
         let hot = record::hot(row).ok();
         let is_parent = hot.as_ref().is_some_and(|hot| hot.children.total > 0);
         let mut slot = Slot::stored(hot);
@@ -99,8 +100,8 @@ fn take(rows: &mut Rows, row: &MySqlRow) -> TaskId {
         } else {
             None
         };
-        rows.slots.insert(id, slot);
-    }
+        slot
+    });
     id
 }
 
@@ -203,7 +204,7 @@ async fn read_leases(db: &mut Db<'_>, rows: &mut Rows, tasks: &[NewTask]) -> Out
         }
         let args = Args::new()
             .with(new.queue.as_str().as_bytes())
-            .with(&session.to_bytes()[..]);
+            .with(session.to_bytes());
         let row = db.row(&db.q.session_claims, args).await?;
         let may = row.is_some_and(|row| record::int(&row, 0) == Ok(0));
         rows.leases.insert(at, may);

@@ -2,7 +2,7 @@
 
 use retry_core::task::{Cold, Completion, CompletionChange, Field};
 
-use crate::db::Args;
+use crate::args::Args;
 
 /// Which columns a write means; the statement `write_note` names them.
 mod bit {
@@ -117,16 +117,15 @@ impl Note {
 
     /// The arguments of `write_note`.
     pub(crate) fn bind(&self, args: Args, id: [u8; 16]) -> Args {
-        let bytes = |text: &Option<String>| text.as_ref().map(|text| text.as_bytes().to_vec());
-        args.with(&id[..])
+        args.with(id)
             .with(self.changed)
             .with(self.reruns)
             .with(self.via_fallback)
-            .with(bytes(&self.last_error))
-            .with(bytes(&self.checkpoint))
-            .with(bytes(&self.output))
-            .with(bytes(&self.completion))
-            .with(bytes(&self.early))
+            .with(self.last_error.as_deref())
+            .with(self.checkpoint.as_deref())
+            .with(self.output.as_deref())
+            .with(self.completion.as_deref())
+            .with(self.early.as_deref())
     }
 }
 

@@ -7,23 +7,25 @@ use std::time::Duration;
 
 use futures_util::future::{Either, select};
 use retry_core::clock::{Clock, Monotonic};
+use sqlx::Connection as _;
 use sqlx::mysql::{MySqlConnectOptions, MySqlConnection};
-use sqlx::{AssertSqlSafe, Connection as _, SqlSafeStr as _};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::error::{Fault, Outcome};
+use crate::queries::Sql;
 
 /// A connection that nobody used for so long is asked for a sign of life first: servers and firewalls close idle ones.
-const TRUSTED: Duration = Duration::from_secs(1);
+pub(crate) const TRUSTED: Duration = Duration::from_secs(1);
 
 /// Connections of one kind.
 pub(crate) struct Pool {
     options: MySqlConnectOptions,
     /// What a new connection is told: isolation, timeouts, modes.
-    settings: Arc<str>,
+    settings: Sql,
     clock: Arc<dyn Clock>,
     permits: Arc<Semaphore>,
     wait: Duration,
+    trusted: Duration,
     idle: Mutex<Vec<Idle>>,
 }
 
@@ -56,14 +58,16 @@ impl Pool {
         clock: Arc<dyn Clock>,
         size: usize,
         wait: Duration,
+        trusted: Duration,
     ) -> Arc<Self> {
         let permits = Arc::new(Semaphore::new(size));
         Arc::new(Self {
             options,
-            settings: Arc::from(settings),
+            settings: Sql::settings(&settings),
             clock,
             permits,
             wait,
+            trusted,
             idle: Mutex::default(),
         })
     }
@@ -78,7 +82,7 @@ impl Pool {
         let permit = permit.map_err(|_| Fault::TimedOut)?;
         while let Some(mut idle) = self.pop() {
             let pause = self.clock.monotonic().saturating_since(idle.since);
-            if pause < TRUSTED || idle.conn.ping().await.is_ok() {
+            if pause < self.trusted || idle.conn.ping().await.is_ok() {
                 return Ok(Lent {
                     conn: idle.conn,
                     reused: true,
@@ -98,8 +102,7 @@ impl Pool {
 
     async fn connect(&self) -> Outcome<MySqlConnection> {
         let mut conn = MySqlConnection::connect_with(&self.options).await?;
-        let settings = AssertSqlSafe(Arc::clone(&self.settings)).into_sql_str();
-        sqlx::raw_sql(settings).execute(&mut conn).await?;
+        sqlx::raw_sql(self.settings.text()).execute(&mut conn).await?;
         Ok(conn)
     }
 

@@ -6,7 +6,8 @@ use retry_core::limits::{PURGE_CHILD_DELAY, RESEND_WINDOW};
 use retry_core::task::State;
 use retry_core::time::Timestamp;
 
-use crate::db::{Args, Db, ids};
+use crate::args::{Args, ids};
+use crate::db::Db;
 use crate::error::Outcome;
 use crate::record;
 use crate::write::forget;

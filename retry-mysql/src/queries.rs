@@ -29,9 +29,20 @@ impl Sql {
         AssertSqlSafe(Arc::clone(&self.0)).into_sql_str()
     }
 
-    #[cfg(test)]
-    pub(crate) fn as_str(&self) -> &str {
-        &self.0
+    /// The statement with literals in place of its parameters.
+    pub(crate) fn with(&self, literals: impl Iterator<Item = String>) -> SqlStr {
+        let mut parts = self.0.split('?');
+        let mut text = parts.next().unwrap_or_default().to_owned();
+        for (part, literal) in parts.zip(literals) {
+            text.push_str(&literal);
+            text.push_str(part);
+        }
+        AssertSqlSafe(text).into_sql_str()
+    }
+
+    /// What connections are told when they are new: this crate's text and numbers.
+    pub(crate) fn settings(text: &str) -> Self {
+        Self(Arc::from(text))
     }
 }
 
@@ -40,6 +51,12 @@ impl Sql {
 pub(crate) struct Many([Sql; 4]);
 
 impl Many {
+    /// The statement for a single row.
+    pub(crate) const fn one(&self) -> &Sql {
+        let [.., one] = &self.0;
+        one
+    }
+
     /// Splits `rows` into chunks, each with the statement for it.
     pub(crate) fn chunks<'r, T>(&self, mut rows: &'r [T]) -> Vec<(&Sql, &'r [T])> {
         let mut chunks = Vec::new();
@@ -115,14 +132,6 @@ macro_rules! queries {
         impl Queries {
             pub(crate) fn new(tables: &Tables) -> Self {
                 Self { $($one: tables.one($one_text),)* $($many: tables.many($many_text),)* }
-            }
-
-            /// Every statement by its name, those of several sizes in each of them.
-            #[cfg(test)]
-            pub(crate) fn all(&self) -> Vec<(&'static str, &Sql)> {
-                let mut all = vec![$((stringify!($one), &self.$one),)*];
-                $(all.extend(self.$many.0.iter().map(|sql| (stringify!($many), sql)));)*
-                all
             }
         }
     };

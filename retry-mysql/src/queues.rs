@@ -6,7 +6,8 @@ use retry_core::limits::MAX_LANES_REPORTED;
 use retry_core::name::Queue;
 use retry_core::store::{Lane, QueueInfo, QueueSetting};
 
-use crate::db::{Args, Db};
+use crate::args::Args;
+use crate::db::Db;
 use crate::error::Outcome;
 use crate::record;
 

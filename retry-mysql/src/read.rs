@@ -10,8 +10,9 @@ use retry_core::task::{ClaimedTask, FailedAttempt, TaskDetail, TaskSummary};
 use retry_core::time::Timestamp;
 use sqlx::mysql::MySqlRow;
 
+use crate::args::{Args, ids};
 use crate::candidates::Candidates;
-use crate::db::{Args, Db, ids};
+use crate::db::Db;
 use crate::error::Outcome;
 use crate::hot::Hot;
 use crate::record::{self, Damage, Read, at};
@@ -24,7 +25,7 @@ const LARGE: usize = 8;
 
 pub(crate) async fn get(db: &mut Db<'_>, id: TaskId) -> Outcome<Option<TaskDetail>> {
     for _ in 0..LOOKS {
-        let args = || Args::new().with(id.to_bytes().to_vec());
+        let args = || Args::new().with(id.to_bytes());
         let Some(row) = db.row(&db.q.get, args()).await? else {
             return Ok(None);
         };

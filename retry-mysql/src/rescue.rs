@@ -8,7 +8,8 @@ use retry_core::store::{Cause, Expired, ExpiredCursor, ExpiredRequest};
 use retry_core::time::Timestamp;
 use sqlx::mysql::MySqlRow;
 
-use crate::db::{Args, Db, ids};
+use crate::args::{Args, ids};
+use crate::db::Db;
 use crate::error::Outcome;
 use crate::record::{self, at};
 
@@ -108,7 +109,7 @@ impl Round {
         cause: Cause,
     ) -> Outcome<()> {
         let args = Args::new()
-            .with(&session[..])
+            .with(session)
             .with(behind)
             .with(record::length(self.left + 1));
         let mut rows = db.rows(&db.q.expired_held, args).await?;

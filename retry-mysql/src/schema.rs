@@ -2,7 +2,8 @@
 
 use retry_core::store::{StoreError, StoreErrorKind};
 
-use crate::db::{Args, Db};
+use crate::args::Args;
+use crate::db::Db;
 use crate::error::Outcome;
 use crate::queries::Tables;
 use crate::record;

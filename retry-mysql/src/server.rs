@@ -6,7 +6,8 @@ use std::time::Duration;
 use retry_core::limits::MAX_CALL_BYTES;
 use retry_core::store::{Durability, StoreError, StoreErrorKind};
 
-use crate::db::{Args, Db};
+use crate::args::Args;
+use crate::db::Db;
 use crate::error::Outcome;
 use crate::record;
 

@@ -7,20 +7,21 @@ use retry_core::store::{Renewed, Session, SessionInfo, StoreError};
 use retry_core::time::Timestamp;
 use sqlx::mysql::MySqlRow;
 
-use crate::db::{Args, Db};
+use crate::args::Args;
+use crate::db::Db;
 use crate::error::Outcome;
 use crate::record::{self, Damage, Read};
 
 pub(crate) async fn open(db: &mut Db<'_>, info: &SessionInfo, until: Timestamp) -> Outcome<()> {
     let id = info.id.to_bytes();
-    if let Some(row) = db.row(&db.q.session_get, Args::new().with(&id[..])).await? {
+    if let Some(row) = db.row(&db.q.session_get, Args::new().with(id)).await? {
         if record::int(&row, 0) == Ok(0) {
             return Ok(());
         }
         return Err(StoreError::invalid("the session was lost; open a new one").into());
     }
     let args = Args::new()
-        .with(&id[..])
+        .with(id)
         .with(until.as_millis())
         .with(info.name.as_str().as_bytes())
         .with(info.host.as_bytes())
@@ -32,11 +33,11 @@ pub(crate) async fn open(db: &mut Db<'_>, info: &SessionInfo, until: Timestamp) 
 
 pub(crate) async fn renew(db: &mut Db<'_>, id: SessionId, until: Timestamp) -> Outcome<Renewed> {
     let id = id.to_bytes();
-    let args = Args::new().with(until.as_millis()).with(&id[..]);
+    let args = Args::new().with(until.as_millis()).with(id);
     if db.run(&db.q.session_renew, args).await? == 0 {
         return Ok(Renewed::Lost);
     }
-    let row = db.row(&db.q.session_held, Args::new().with(&id[..])).await?;
+    let row = db.row(&db.q.session_held, Args::new().with(id)).await?;
     let number = |column| {
         row.as_ref()
             .and_then(|row| record::int(row, column).ok())
@@ -46,7 +47,7 @@ pub(crate) async fn renew(db: &mut Db<'_>, id: SessionId, until: Timestamp) -> O
     let (held, flagged) = (number(0), number(1));
     let mut cancel = Vec::new();
     if flagged > 0 {
-        let args = Args::new().with(&id[..]).with(record::length(MAX_BATCH));
+        let args = Args::new().with(id).with(record::length(MAX_BATCH));
         let rows = db.rows(&db.q.session_flagged, args).await?;
         cancel.extend(
             rows.iter()
@@ -59,21 +60,17 @@ pub(crate) async fn renew(db: &mut Db<'_>, id: SessionId, until: Timestamp) -> O
 pub(crate) async fn close(db: &mut Db<'_>, id: SessionId) -> Outcome<()> {
     let id = id.to_bytes();
     // Waits for a claim of this session that is under way: what it takes must not be overlooked.
-    if db
-        .row(&db.q.session_get, Args::new().with(&id[..]))
-        .await?
-        .is_none()
-    {
+    if db.row(&db.q.session_get, Args::new().with(id)).await?.is_none() {
         return Ok(());
     }
-    let row = db.row(&db.q.session_held, Args::new().with(&id[..])).await?;
+    let row = db.row(&db.q.session_held, Args::new().with(id)).await?;
     let holds = row.is_some_and(|row| record::int(&row, 0) != Ok(0));
     let sql = if holds {
         &db.q.session_close
     } else {
         &db.q.session_delete
     };
-    db.run(sql, Args::new().with(&id[..])).await?;
+    db.run(sql, Args::new().with(id)).await?;
     Ok(())
 }
 

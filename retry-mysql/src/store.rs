@@ -1,6 +1,7 @@
 //! The store: what the trait's methods pass on, in the order of the trait.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use retry_core::id::{SessionId, TaskId};
@@ -14,13 +15,14 @@ use retry_core::store::{
 use retry_core::task::{Edit, NewTask, TaskDetail};
 use retry_core::time::Timestamp;
 
+use crate::args::Args;
 use crate::claim::claim;
 use crate::config::{Config, MySqlBuilder};
-use crate::db::{Args, Db};
+use crate::db::Db;
 use crate::effects::Effects;
 use crate::error::{During, store_error};
 use crate::load::{Look, load};
-use crate::pool::Pool;
+use crate::pool::{Pool, TRUSTED};
 use crate::queries::Queries;
 use crate::server::Server;
 use crate::watcher::{self, Told};
@@ -33,6 +35,15 @@ use crate::{count, purge, queues, read, record, rescue, schema, sessions};
 #[derive(Debug, Clone)]
 pub struct MySqlStore {
     pub(crate) inner: Arc<Inner>,
+}
+
+impl Inner {
+    /// Closes the connections that nobody uses: the server they led to is gone.
+    pub(crate) fn forget_idle(&self) {
+        for pool in [&self.writers, &self.readers, &self.renewer] {
+            pool.forget_idle();
+        }
+    }
 }
 
 /// What the clones share.
@@ -71,29 +82,28 @@ impl MySqlStore {
         let queries = Queries::new(&config.tables);
         let place = config.place.clone();
         let worded = |fault| store_error(fault, During::Connect, &place);
-        let pool = |settings: String, size| {
+        let pool = |settings: String, size, trusted| {
             Pool::new(
                 config.options.clone(),
                 settings,
                 Arc::clone(&config.clock),
                 size,
                 config.connect_timeout,
+                trusted,
             )
         };
-        let first = pool("DO 0".to_owned(), 1);
+        let first = pool("DO 0".to_owned(), 1, TRUSTED);
         let mut lent = first.take().await.map_err(worded)?;
-        let server = Server::inspect(&mut Db {
-            conn: &mut lent.conn,
-            q: &queries,
-        })
-        .await
-        .map_err(worded)?;
+        let server = Server::inspect(&mut Db::own(&mut lent.conn, &queries))
+            .await
+            .map_err(worded)?;
         let durability = server.check(config.relaxed_durability, &config.place)?;
         let settings = |autocommit| server.session(autocommit, config.call_timeout, config.lock_timeout);
         let inner = Inner {
-            writers: pool(settings(false), config.connections),
-            readers: pool(settings(true), config.readers),
-            renewer: pool(settings(true), 1),
+            writers: pool(settings(false), config.connections, TRUSTED),
+            readers: pool(settings(true), config.readers, TRUSTED),
+            // A renewal that fails on a dead connection is uncertain, and they are rare: each asks first.
+            renewer: pool(settings(true), 1, Duration::ZERO),
             random: SystemRandom::new(),
             waker: Waker::new(),
             told: Told::default(),

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use retry_core::id::TaskId;
 
-use crate::db::Args;
+use crate::args::Args;
 use crate::error::Outcome;
 use crate::record;
 use crate::store::{Inner, MySqlStore};

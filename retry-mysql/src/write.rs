@@ -3,9 +3,11 @@
 use std::fmt::Write as _;
 
 use retry_core::id::{SessionId, TaskId};
+use retry_core::name::UniqueKey;
 use retry_core::time::Timestamp;
 
-use crate::db::{Args, Db, hex, ids};
+use crate::args::{Args, hex, ids};
+use crate::db::Db;
 use crate::error::{Fault, Outcome};
 use crate::hot::Hot;
 use crate::record;
@@ -92,8 +94,7 @@ async fn insert(db: &mut Db<'_>, mut born: Vec<(&Slot, &Hot)>) -> Outcome<()> {
 
 fn bind_task(args: Args, hot: &Hot) -> Args {
     let millis = |time: Option<Timestamp>| time.map(Timestamp::as_millis);
-    let id = |id: Option<[u8; 16]>| id.map(|id| id.to_vec());
-    args.with(&hot.id.to_bytes()[..])
+    args.with(hot.id.to_bytes())
         .with(hot.queue.as_str().as_bytes())
         .with(hot.kind.as_str().as_bytes())
         .with(record::level(hot.priority, hot.crashes))
@@ -104,15 +105,15 @@ fn bind_task(args: Args, hot: &Hot) -> Args {
         .with(hot.step)
         .with(record::stored(hot.version))
         .with(hot.last_nonce)
-        .with(id(hot.session.map(SessionId::to_bytes)))
+        .with(hot.session.map(SessionId::to_bytes))
         .with(hot.cancel_requested)
         .with(millis(hot.alarm_at))
         .with(millis(hot.purge_at))
         .with(hot.created_at.as_millis())
         .with(hot.updated_at.as_millis())
-        .with(hot.key.as_ref().map(|key| key.as_str().as_bytes().to_vec()))
+        .with(hot.key.as_ref().map(UniqueKey::as_str))
         .with(hot.holds_key)
-        .with(id(hot.parent.map(TaskId::to_bytes)))
+        .with(hot.parent.map(TaskId::to_bytes))
         .with(hot.children.total)
         .with(hot.children.open)
         .with(hot.children.failed)
@@ -130,12 +131,12 @@ fn bind_body(args: Args, slot: &Slot, id: TaskId) -> Args {
         .filter(|text| text != settings::USUAL);
     let headers = record::headers_text(&body.headers);
     let bytes = body.payload.len() + headers.as_ref().map_or(0, String::len);
-    args.with(&id.to_bytes()[..])
+    args.with(id.to_bytes())
         .with(settings)
         .with(body.scope.map(record::scope_code))
         .with(body.wait_secret.cast_signed())
         .with(record::length(bytes))
-        .with(headers.map(String::into_bytes))
+        .with(headers)
         .with(body.payload.as_json().as_bytes())
 }
 
@@ -205,7 +206,7 @@ async fn write_notes(db: &mut Db<'_>, changed: &[(&TaskId, &Slot)]) -> Outcome<(
         })
         .collect();
     db.insert(&q.insert_failure, &failures, |args, (id, number, text)| {
-        args.with(&id[..]).with(*number).with(text.as_bytes())
+        args.with(id).with(*number).with(text.as_bytes())
     })
     .await?;
     let most = u32::try_from(retry_core::limits::MAX_FAILURES_KEPT).unwrap_or(u32::MAX);
@@ -233,21 +234,17 @@ async fn write_bodies(db: &mut Db<'_>, changed: &[(&TaskId, &Slot)]) -> Outcome<
             let args = Args::new()
                 .with(payload.as_json().as_bytes())
                 .with(record::length(payload.len()));
-            db.run(&q.write_payload, args.with(&id[..])).await?;
+            db.run(&q.write_payload, args.with(id)).await?;
         }
         if let Some(headers) = &slot.headers {
             let text = record::headers_text(headers);
             let bytes = record::length(text.as_ref().map_or(0, String::len));
-            let args = Args::new()
-                .with(text.map(String::into_bytes))
-                .with(bytes)
-                .with(&id[..]);
+            let args = Args::new().with(text).with(bytes).with(id);
             db.run(&q.write_headers, args).await?;
         }
         if let (true, Some(settings)) = (slot.resettled, &slot.settings) {
             let text = Some(settings::to_text(settings)).filter(|text| text != settings::USUAL);
-            db.run(&q.write_settings, Args::new().with(text).with(&id[..]))
-                .await?;
+            db.run(&q.write_settings, Args::new().with(text).with(id)).await?;
         }
     }
     Ok(())
