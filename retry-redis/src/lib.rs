@@ -23,6 +23,7 @@ mod server;
 mod sessions;
 mod store;
 mod texts;
+mod tls;
 mod watcher;
 
 pub use config::{ConfigError, OpenError, RedisBuilder, Refused};

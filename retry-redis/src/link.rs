@@ -69,20 +69,20 @@ fn is_broken(error: &RedisError) -> bool {
     error.is_unrecoverable_error() || error.is_io_error()
 }
 
-pub(crate) fn first_client(config: &Config) -> Result<Client, RedisError> {
+fn first_client(config: &Config) -> Result<Client, RedisError> {
     match config.nodes.first() {
-        Some(node) => Client::open(node.clone()),
+        Some(node) => config.tls.open(node),
         None => Err(RedisError::from((ErrorKind::InvalidClientConfig, "no address"))),
     }
 }
 
 fn cluster_client(config: &Config) -> Result<ClusterClient, RedisError> {
-    ClusterClient::builder(config.nodes.iter().cloned())
+    let builder = ClusterClient::builder(config.nodes.iter().cloned())
         // A command that may have been run is never sent again by the driver.
         .retries(0)
         .connection_timeout(config.connect_timeout)
-        .response_timeout(config.response_timeout)
-        .build()
+        .response_timeout(config.response_timeout);
+    config.tls.equip(&config.nodes, builder).build()
 }
 
 type Dialing<C> = Shared<BoxFuture<'static, Result<C, RedisError>>>;

@@ -1,0 +1,28 @@
+//! What is special to Redis: its settings, memory limit, scripts, keys, connections and hints. Each test starts a server.
+
+mod audit;
+mod damage;
+mod faults;
+mod hints;
+mod limits;
+mod refusals;
+mod support;
+mod tls;
+mod users;
+
+use std::process::ExitCode;
+
+use libtest_mimic::{Arguments, Trial};
+
+fn main() -> ExitCode {
+    let all: Vec<Vec<Trial>> = vec![
+        refusals::trials(),
+        users::trials(),
+        faults::trials(),
+        damage::trials(),
+        limits::trials(),
+        hints::trials(),
+        tls::trials(),
+    ];
+    libtest_mimic::run(&Arguments::from_args(), all.into_iter().flatten().collect()).exit_code()
+}
