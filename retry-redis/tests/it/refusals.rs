@@ -62,7 +62,8 @@ async fn replica() {
 }
 
 async fn forbidden_config() {
-    let server = server(&[("rename-command", "CONFIG hidden")]);
+    let server = server(&[]);
+    send(&server, &["ACL", "SETUSER", "default", "-config"]);
     let error = refused(builder(&server)).await;
     assert_eq!(error, Refused::UnknownPersistence);
     assert!(error.to_string().contains("assume_durability"), "{error}");

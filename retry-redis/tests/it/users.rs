@@ -12,7 +12,7 @@ const RIGHTS: &[&str] = &[
     "~{it}:*", "&{it}:*", "-@all", "+eval", "+evalsha", "+info", "+config|get", "+time", "+type", "+get", "+set", "+hget",
     "+hmget", "+hgetall", "+hset", "+hdel", "+hincrby", "+hstrlen", "+zadd", "+zrem", "+zrange", "+zrangebylex",
     "+zrevrangebylex", "+zrangebyscore", "+zlexcount", "+zcount", "+zscore", "+zrank", "+publish", "+subscribe",
-    "+unsubscribe", "+ping", "+client|setinfo",
+    "+unsubscribe", "+ping",
 ];
 
 pub(crate) fn trials() -> Vec<Trial> {
