@@ -14,8 +14,8 @@ for i = 1, n_edits do
   if r and not r.bad and r.parent ~= NIL then parents[#parents + 1] = r.parent end
 end
 load(parents)
-if n_claims > 0 then
-  for _, key in ipairs({HOT, READY, HELD, ALARMS, CANCELS, COUNTS, LISTED, BAD, PAUSED}) do check(key) end
+if n_claims > 0 then                                   -- a claim reads and writes after the edits were written
+  for _, key in ipairs({HOT, BLOB, READY, HELD, ALARMS, CANCELS, COUNTS, LISTED, BAD, PAUSED, SESSIONS}) do check(key) end
 end
 local applied, claimed = {}, {}
 for i = 1, n_edits do applied[i] = apply(edits[i]) end

@@ -83,7 +83,9 @@ fn one(answer: Reply<'_>) -> Result<Inserted> {
         4 => {
             let holder = parts.part()?.task_id()?;
             let code = u8::try_from(parts.part()?.int()?).ok();
-            let state = code.and_then(State::from_code).ok_or_else(|| unexpected(address))?;
+            let state = code
+                .and_then(State::from_code)
+                .ok_or_else(|| unexpected(address))?;
             Ok(Inserted::Duplicate { holder, state })
         }
         _ => Err(unexpected(address)),

@@ -1,4 +1,4 @@
-//! The Redis and Valkey store of task-retry.
+#![doc = include_str!("../README.md")]
 
 mod args;
 mod claim;

@@ -40,7 +40,12 @@ impl Link {
             .set_response_timeout(Some(config.response_timeout));
         let dial = move || {
             let (client, settings) = (client.clone(), settings.clone());
-            async move { client.get_multiplexed_async_connection_with_config(&settings).await }.boxed()
+            async move {
+                client
+                    .get_multiplexed_async_connection_with_config(&settings)
+                    .await
+            }
+            .boxed()
         };
         Ok(Self::Single(Redial::new(dial)))
     }
@@ -58,7 +63,9 @@ impl Link {
                 let routing = RoutingInfo::SingleNode(SingleNodeRoutingInfo::SpecificNode(*route));
                 let answer = connection.route_command(cmd, routing).await;
                 // The cluster's connection finds lost nodes by itself, unless all are lost.
-                redial.settle(answer, number, |error| error.kind() == ErrorKind::ClusterConnectionNotFound)
+                redial.settle(answer, number, |error| {
+                    error.kind() == ErrorKind::ClusterConnectionNotFound
+                })
             }
         }
     }
@@ -100,9 +107,7 @@ struct State<C: Clone> {
 }
 
 impl<C: Clone + Send + 'static> Redial<C> {
-    fn new(
-        dial: impl Fn() -> BoxFuture<'static, Result<C, RedisError>> + Send + Sync + 'static,
-    ) -> Self {
+    fn new(dial: impl Fn() -> BoxFuture<'static, Result<C, RedisError>> + Send + Sync + 'static) -> Self {
         let state = State {
             number: 0,
             dialing: None,

@@ -128,7 +128,11 @@ pub(crate) fn target(target: &Target, flags: u8, now: Timestamp, out: &mut Vec<u
         out.extend(count.to_be_bytes());
     }
     out.extend(sortable(target.run_at));
-    for time in [opt_time(target.alarm_at), opt_time(target.purge_at), now.as_millis()] {
+    for time in [
+        opt_time(target.alarm_at),
+        opt_time(target.purge_at),
+        now.as_millis(),
+    ] {
         out.extend(time.to_be_bytes());
     }
     out.extend(target.session.map_or([0; 16], SessionId::to_bytes));
@@ -195,15 +199,16 @@ struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     fn take(&mut self, n: usize) -> Read<&'a [u8]> {
-        let (taken, rest) = self.bytes.split_at_checked(n).ok_or(Damage("the record is cut"))?;
+        let (taken, rest) = self
+            .bytes
+            .split_at_checked(n)
+            .ok_or(Damage("the record is cut"))?;
         self.bytes = rest;
         Ok(taken)
     }
 
     fn array<const N: usize>(&mut self) -> Read<[u8; N]> {
-        self.take(N)?
-            .try_into()
-            .map_err(|_| Damage("the record is cut"))
+        self.take(N)?.try_into().map_err(|_| Damage("the record is cut"))
     }
 
     fn byte(&mut self) -> Read<u8> {

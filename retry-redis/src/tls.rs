@@ -13,10 +13,13 @@ pub(crate) struct Tls {
 
 impl Tls {
     fn certificates(&self) -> TlsCertificates {
-        let client_tls = self.client.clone().map(|(client_cert, client_key)| ClientTlsConfig {
-            client_cert,
-            client_key,
-        });
+        let client_tls = self
+            .client
+            .clone()
+            .map(|(client_cert, client_key)| ClientTlsConfig {
+                client_cert,
+                client_key,
+            });
         TlsCertificates {
             client_tls,
             root_cert: self.root.clone(),
@@ -33,7 +36,11 @@ impl Tls {
     }
 
     /// Gives a cluster's client the certificates, if it speaks TLS.
-    pub(crate) fn equip(&self, nodes: &[ConnectionInfo], builder: ClusterClientBuilder) -> ClusterClientBuilder {
+    pub(crate) fn equip(
+        &self,
+        nodes: &[ConnectionInfo],
+        builder: ClusterClientBuilder,
+    ) -> ClusterClientBuilder {
         if nodes.iter().any(is_tls) {
             provide();
             return builder.certs(self.certificates());

@@ -64,7 +64,11 @@ impl Listener {
                 tracing::debug!(%error, "no hints for now; workers poll");
             }
             missed = true;
-            wait = if heard { BACKOFF.0 } else { (wait * 2).min(BACKOFF.1) };
+            wait = if heard {
+                BACKOFF.0
+            } else {
+                (wait * 2).min(BACKOFF.1)
+            };
             self.clock.sleep_until(self.clock.monotonic() + wait).await;
         }
     }

@@ -100,7 +100,11 @@ impl Instance for Fresh {
 /// Every server that is named, or one that is missing.
 fn harnesses(name: &str, kind: Kind, urls: Vec<String>) -> Vec<Redis> {
     let harness = |(at, url): (usize, Option<String>)| Redis {
-        name: if at == 0 { name.to_owned() } else { format!("{name}-{}", at + 1) },
+        name: if at == 0 {
+            name.to_owned()
+        } else {
+            format!("{name}-{}", at + 1)
+        },
         kind,
         url,
     };

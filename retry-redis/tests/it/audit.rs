@@ -56,7 +56,9 @@ struct Row<'a> {
 impl<'a> Row<'a> {
     fn number(&self, at: usize, length: usize) -> i64 {
         let bytes = &self.bytes[at..at + length];
-        bytes.iter().fold(0, |number, byte| (number << 8) | i64::from(*byte))
+        bytes
+            .iter()
+            .fold(0, |number, byte| (number << 8) | i64::from(*byte))
     }
 
     fn state(&self) -> u8 {
@@ -120,7 +122,8 @@ impl Picture {
         let with = |parts: &[&[u8]]| [&parts.concat(), id].concat();
         self.ids.insert(id.to_vec());
         if state == 0 {
-            self.ready.insert(with(&[row.lane(), &[row.level()], &row.bytes[15..23]]));
+            self.ready
+                .insert(with(&[row.lane(), &[row.level()], &row.bytes[15..23]]));
         }
         if state == 1 {
             let owner = with(&[&row.bytes[47..63]]);
@@ -150,7 +153,10 @@ impl Picture {
         }
         let field = [&row.lane()[..queue_end], &[0, b'0' + state]].concat();
         let count = self.counts.entry(field).or_insert_with(|| b"0".to_vec());
-        let n: u64 = std::str::from_utf8(count).expect("text").parse().expect("a number");
+        let n: u64 = std::str::from_utf8(count)
+            .expect("text")
+            .parse()
+            .expect("a number");
         *count = (n + 1).to_string().into_bytes();
         self.blob.insert(id.to_vec());
         let cold = row.number(79, 2);
@@ -178,9 +184,17 @@ pub(crate) fn audit(url: &str, name: &str) {
             *open.entry(row.bytes[138..154].to_vec()).or_default() += 1;
         }
     }
-    assert_eq!(Picture::stored(&eye), wanted, "what is stored, and what the records say");
+    assert_eq!(
+        Picture::stored(&eye),
+        wanted,
+        "what is stored, and what the records say"
+    );
     for (id, bytes) in &records {
         let given = Row { bytes }.number(93, 4);
-        assert_eq!(given, open.get(id).copied().unwrap_or(0), "open children of {id:?}");
+        assert_eq!(
+            given,
+            open.get(id).copied().unwrap_or(0),
+            "open children of {id:?}"
+        );
     }
 }

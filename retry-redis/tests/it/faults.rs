@@ -15,7 +15,8 @@ use retry_redis::RedisStore;
 use test_servers::{Fault, Proxy, Server};
 
 use crate::support::{
-    NOW, apply, builder, claim, on_redis, send, server, session, snapshot, store, success, task, tasks, try_send,
+    NOW, apply, builder, claim, on_redis, send, server, session, snapshot, store, success, task, tasks,
+    try_send,
 };
 
 pub(crate) fn trials() -> Vec<Trial> {
@@ -60,7 +61,13 @@ async fn kills() {
         });
         let inserting: Vec<_> = inserting.collect();
         // Some inserts have certainly been answered before the kill.
-        while store.count(&Default::default()).await.expect("a count").of(State::Pending) < 200 {}
+        while store
+            .count(&Default::default())
+            .await
+            .expect("a count")
+            .of(State::Pending)
+            < 200
+        {}
         server.kill();
         stop.store(true, Ordering::SeqCst);
         let mut acknowledged = Vec::new();
@@ -94,11 +101,25 @@ async fn lost_answers() {
     for _ in 0..20 {
         let new = task();
         proxy.set(Fault::LoseReplies);
-        let error = store.insert(std::slice::from_ref(&new), NOW).await.expect_err("no answer");
-        assert_eq!(kind_of(&error), (Certainty::Unknown, StoreErrorKind::Unavailable), "{error}");
+        let error = store
+            .insert(std::slice::from_ref(&new), NOW)
+            .await
+            .expect_err("no answer");
+        assert_eq!(
+            kind_of(&error),
+            (Certainty::Unknown, StoreErrorKind::Unavailable),
+            "{error}"
+        );
         proxy.set(Fault::None);
-        let again = store.insert(std::slice::from_ref(&new), NOW).await.expect("repeated");
-        assert_eq!(again, [Inserted::Repeated], "it had been done, and nobody sent it twice");
+        let again = store
+            .insert(std::slice::from_ref(&new), NOW)
+            .await
+            .expect("repeated");
+        assert_eq!(
+            again,
+            [Inserted::Repeated],
+            "it had been done, and nobody sent it twice"
+        );
     }
 }
 
@@ -107,10 +128,17 @@ async fn lost_requests() {
     let (proxy, store) = behind(&server, Duration::from_secs(5)).await;
     let new = task();
     proxy.set(Fault::LoseRequests);
-    let error = store.insert(std::slice::from_ref(&new), NOW).await.expect_err("lost");
+    let error = store
+        .insert(std::slice::from_ref(&new), NOW)
+        .await
+        .expect_err("lost");
     assert_eq!(error.kind(), StoreErrorKind::Unavailable);
     proxy.set(Fault::None);
-    assert_eq!(store.get(new.id).await.expect("a get"), None, "nobody sent it again");
+    assert_eq!(
+        store.get(new.id).await.expect("a get"),
+        None,
+        "nobody sent it again"
+    );
     let sent = store.insert(std::slice::from_ref(&new), NOW).await.expect("now");
     assert_eq!(sent, [Inserted::New { leased: false }]);
 }
@@ -186,7 +214,10 @@ async fn flushed() {
     let (marking, other) = (store(&server).await, builder(&server).migrate(false));
     let other = other.connect().await.expect("migrated");
     send(&server, &["FLUSHALL"]);
-    let error = other.insert(&tasks(1), NOW).await.expect_err("the namespace is gone");
+    let error = other
+        .insert(&tasks(1), NOW)
+        .await
+        .expect_err("the namespace is gone");
     assert_eq!(kind_of(&error), (Certainty::Rejected, StoreErrorKind::Schema));
     marking.insert(&tasks(1), NOW).await.expect("marked anew");
     other.insert(&tasks(1), NOW).await.expect("there again");
@@ -201,14 +232,24 @@ async fn full() {
 
     let before = snapshot(&server);
     let error = store.insert(&tasks(100), NOW).await.expect_err("no room");
-    assert_eq!(kind_of(&error), (Certainty::Rejected, StoreErrorKind::Full), "{error}");
+    assert_eq!(
+        kind_of(&error),
+        (Certainty::Rejected, StoreErrorKind::Full),
+        "{error}"
+    );
     assert!(before == snapshot(&server), "a refused insert changed something");
 
     let claimed = claim(&store, session, 100).await;
     assert_eq!(claimed.len(), 100, "a full server gives out what it has");
     let until = NOW.saturating_add(Duration::from_mins(2));
     let renewed = store.renew(session, until, NOW).await.expect("a renewal");
-    assert_eq!(renewed, Renewed::Live { cancel: vec![], held: 100 });
+    assert_eq!(
+        renewed,
+        Renewed::Live {
+            cancel: vec![],
+            held: 100
+        }
+    );
     let edits: Vec<_> = claimed.iter().map(|claimed| success(&claimed.task)).collect();
     assert_eq!(apply(&store, &edits).await, vec![Applied::DONE; 100]);
     let later = NOW.saturating_add(Duration::from_hours(48));
@@ -242,7 +283,11 @@ async fn missing_replicas() {
     let store = store(&server).await;
     send(&server, &["CONFIG", "SET", "min-replicas-to-write", "1"]);
     let error = store.insert(&tasks(1), NOW).await.expect_err("no replica");
-    assert_eq!(kind_of(&error), (Certainty::Rejected, StoreErrorKind::Unavailable), "{error}");
+    assert_eq!(
+        kind_of(&error),
+        (Certainty::Rejected, StoreErrorKind::Unavailable),
+        "{error}"
+    );
     send(&server, &["CONFIG", "SET", "min-replicas-to-write", "0"]);
     let counts = store.count(&Default::default()).await.expect("a count");
     assert_eq!(counts.of(State::Pending), 0);
@@ -255,8 +300,15 @@ async fn slow() {
     let store = builder.connect().await.expect("a store");
     try_send(&server, &["CLIENT", "PAUSE", "800", "WRITE"]).expect("it pauses");
     let new = task();
-    let error = store.insert(std::slice::from_ref(&new), NOW).await.expect_err("too late");
-    assert_eq!(kind_of(&error), (Certainty::Unknown, StoreErrorKind::Unavailable), "{error}");
+    let error = store
+        .insert(std::slice::from_ref(&new), NOW)
+        .await
+        .expect_err("too late");
+    assert_eq!(
+        kind_of(&error),
+        (Certainty::Unknown, StoreErrorKind::Unavailable),
+        "{error}"
+    );
     let answer = loop {
         // Each attempt is given up after the timeout.
         if let Ok(answer) = store.insert(std::slice::from_ref(&new), NOW).await {

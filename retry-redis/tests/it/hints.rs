@@ -14,7 +14,11 @@ pub(crate) fn trials() -> Vec<Trial> {
         on_redis("hints::a_hint_reaches_the_other_handle", other_handle),
         on_redis("hints::hints_come_again_after_an_outage", outage),
         on_redis("hints::a_paused_queue_that_is_resumed_wakes", resumed),
-        trial("hints::a_cluster_passes_hints_on", test_servers::Kind::RedisCluster, cluster),
+        trial(
+            "hints::a_cluster_passes_hints_on",
+            test_servers::Kind::RedisCluster,
+            cluster,
+        ),
     ]
 }
 
@@ -78,8 +82,14 @@ async fn resumed() {
     let queue = Queue::default();
     let hints = store.watch(std::slice::from_ref(&queue));
     hinted(&store, &hints, &queue).await;
-    store.set_queue(&queue, QueueSetting::Pause).await.expect("paused");
-    store.set_queue(&queue, QueueSetting::Resume).await.expect("resumed");
+    store
+        .set_queue(&queue, QueueSetting::Pause)
+        .await
+        .expect("paused");
+    store
+        .set_queue(&queue, QueueSetting::Resume)
+        .await
+        .expect("resumed");
     hints.next().await;
 }
 
@@ -87,7 +97,11 @@ async fn cluster() {
     let cluster = test_servers::start(test_servers::Kind::RedisCluster).expect("a cluster");
     for name in ["a", "b", "c", "d"] {
         // Namespaces on different nodes; the listener sits on any one.
-        let open = || retry_redis::RedisStore::builder(cluster.url()).namespace(name).connect();
+        let open = || {
+            retry_redis::RedisStore::builder(cluster.url())
+                .namespace(name)
+                .connect()
+        };
         let (watching, writing) = (open().await.expect("a store"), open().await.expect("a store"));
         let queue = Queue::default();
         let hints = watching.watch(std::slice::from_ref(&queue));

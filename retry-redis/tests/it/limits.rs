@@ -10,12 +10,17 @@ use retry_core::store::{Applied, TaskStore};
 use retry_core::task::{ErrorText, FailedAttempt, NewTask, Retention, Settings, State, Task};
 use retry_core::time::Timestamp;
 
-use crate::support::{NOW, apply, claim, edit, keyed, on_redis, send, server, session, store, success, task, tasks};
+use crate::support::{
+    NOW, apply, claim, edit, keyed, on_redis, send, server, session, store, success, task, tasks,
+};
 
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
         on_redis("limits::nothing_is_left_after_a_purge", nothing_left),
-        on_redis("limits::a_thousand_tasks_with_a_full_history_are_forgotten", histories),
+        on_redis(
+            "limits::a_thousand_tasks_with_a_full_history_are_forgotten",
+            histories,
+        ),
         on_redis("limits::numbers_at_their_bounds_are_kept", bounds),
         on_redis("limits::a_large_answer_is_cut_at_its_bytes", bytes),
     ]
@@ -33,8 +38,21 @@ async fn nothing_left() {
         let task = &claimed.task;
         match at % 3 {
             0 => success(task),
-            1 => edit(task, Event::Fail { failure: failure(task) }, 5),
-            _ => edit(task, Event::Retry { at: NOW, failure: failure(task) }, 6),
+            1 => edit(
+                task,
+                Event::Fail {
+                    failure: failure(task),
+                },
+                5,
+            ),
+            _ => edit(
+                task,
+                Event::Retry {
+                    at: NOW,
+                    failure: failure(task),
+                },
+                6,
+            ),
         }
     });
     apply(&store, &edits.collect::<Vec<_>>()).await;
@@ -49,7 +67,11 @@ async fn nothing_left() {
     let Value::Array(keys) = send(&server, &["KEYS", "*"]) else {
         panic!("a list of keys");
     };
-    assert_eq!(keys, [Value::BulkString(b"{it}:v".to_vec())], "only the version is left");
+    assert_eq!(
+        keys,
+        [Value::BulkString(b"{it}:v".to_vec())],
+        "only the version is left"
+    );
 }
 
 fn failure(task: &Task) -> FailedAttempt {
@@ -89,13 +111,20 @@ async fn histories() {
     }
     let detail = store.get(new[0].id).await.expect("a get").expect("a task");
     let attempts: Vec<u32> = detail.failures.iter().map(|failure| failure.attempt).collect();
-    assert_eq!(attempts, (3..=22).collect::<Vec<_>>(), "the last 20, oldest first");
+    assert_eq!(
+        attempts,
+        (3..=22).collect::<Vec<_>>(),
+        "the last 20, oldest first"
+    );
     let claimed = claim(&store, session, MAX_BATCH).await;
     let edits: Vec<_> = claimed.iter().map(|claimed| success(&claimed.task)).collect();
     apply(&store, &edits).await;
     let later = NOW.saturating_add(Duration::from_hours(48));
     assert_eq!(store.purge(later, MAX_BATCH).await.expect("a purge"), 1_000);
-    assert_eq!(send(&server, &["EXISTS", "{it}:b", "{it}:h", "{it}:i"]), Value::Int(0));
+    assert_eq!(
+        send(&server, &["EXISTS", "{it}:b", "{it}:h", "{it}:i"]),
+        Value::Int(0)
+    );
 }
 
 async fn bounds() {
@@ -104,8 +133,16 @@ async fn bounds() {
     let session = session(&store).await;
     for (now, run_at, give_up) in [
         (Timestamp::MIN, Timestamp::MIN, Timestamp::MAX),
-        (Timestamp::from_millis(-1), Timestamp::from_millis(-1), Timestamp::MIN),
-        (Timestamp::MAX, Timestamp::MAX, Timestamp::from_millis((1 << 53) - 1)),
+        (
+            Timestamp::from_millis(-1),
+            Timestamp::from_millis(-1),
+            Timestamp::MIN,
+        ),
+        (
+            Timestamp::MAX,
+            Timestamp::MAX,
+            Timestamp::from_millis((1 << 53) - 1),
+        ),
     ] {
         let new = NewTask {
             run_at,
@@ -124,10 +161,15 @@ async fn bounds() {
             },
             ..task()
         };
-        store.insert(std::slice::from_ref(&new), now).await.expect("an insert");
+        store
+            .insert(std::slice::from_ref(&new), now)
+            .await
+            .expect("an insert");
         let stored = store.get(new.id).await.expect("a get").expect("a task").task;
         assert_eq!(stored, Task::pending(&new, now));
-        let exchanged = store.exchange(&[], &[crate::support::request(session, 1)], now).await;
+        let exchanged = store
+            .exchange(&[], &[crate::support::request(session, 1)], now)
+            .await;
         let claimed = exchanged.expect("a claim").claimed.remove(0);
         assert_eq!(
             claimed.tasks[0].task,
@@ -157,7 +199,9 @@ async fn bytes() {
     }
     let mut taken = Vec::new();
     while taken.iter().sum::<usize>() < 18 {
-        let exchanged = store.exchange(&[], &[crate::support::request(session, 18)], NOW).await;
+        let exchanged = store
+            .exchange(&[], &[crate::support::request(session, 18)], NOW)
+            .await;
         let claimed = exchanged.expect("a claim").claimed.remove(0);
         taken.push(claimed.tasks.len());
         let more = taken.iter().sum::<usize>() < 18;

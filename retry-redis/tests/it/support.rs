@@ -57,7 +57,10 @@ pub(crate) fn builder(server: &Server) -> RedisBuilder {
 }
 
 pub(crate) async fn store(server: &Server) -> RedisStore {
-    builder(server).connect().await.expect("the server takes the store")
+    builder(server)
+        .connect()
+        .await
+        .expect("the server takes the store")
 }
 
 /// Sends a command on a connection of its own.
@@ -81,7 +84,10 @@ pub(crate) fn snapshot(server: &Server) -> Vec<(String, Vec<u8>)> {
     let mut keys: Vec<String> = redis::cmd("KEYS").arg("*").query(&mut connection).expect("keys");
     keys.sort();
     let dump = |key: String| {
-        let value: Vec<u8> = redis::cmd("DUMP").arg(&key).query(&mut connection).expect("a dump");
+        let value: Vec<u8> = redis::cmd("DUMP")
+            .arg(&key)
+            .query(&mut connection)
+            .expect("a dump");
         (key, value)
     };
     keys.into_iter().map(dump).collect()
@@ -90,7 +96,9 @@ pub(crate) fn snapshot(server: &Server) -> Vec<(String, Vec<u8>)> {
 static IDS: Mutex<TaskIds> = Mutex::new(TaskIds::new());
 
 pub(crate) fn id() -> TaskId {
-    IDS.lock().expect("no panic inside").next(NOW, Shard::default(), 7)
+    IDS.lock()
+        .expect("no panic inside")
+        .next(NOW, Shard::default(), 7)
 }
 
 pub(crate) fn kind() -> Kind {
@@ -174,5 +182,9 @@ pub(crate) fn success(task: &Task) -> Edit {
 }
 
 pub(crate) async fn apply(store: &RedisStore, edits: &[Edit]) -> Vec<Applied> {
-    store.exchange(edits, &[], NOW).await.expect("an exchange").applied
+    store
+        .exchange(edits, &[], NOW)
+        .await
+        .expect("an exchange")
+        .applied
 }

@@ -25,10 +25,19 @@ fn openssl(folder: &Path, arguments: &str) {
 async fn own_authority() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path();
-    openssl(path, "req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.pem -days 2 -subj /CN=ca");
-    openssl(path, "req -newkey rsa:2048 -nodes -keyout own.key -out own.csr -subj /CN=localhost");
+    openssl(
+        path,
+        "req -x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.pem -days 2 -subj /CN=ca",
+    );
+    openssl(
+        path,
+        "req -newkey rsa:2048 -nodes -keyout own.key -out own.csr -subj /CN=localhost",
+    );
     std::fs::write(path.join("names"), "subjectAltName=DNS:localhost").expect("written");
-    openssl(path, "x509 -req -in own.csr -CA ca.pem -CAkey ca.key -CAcreateserial -out own.pem -days 2 -extfile names");
+    openssl(
+        path,
+        "x509 -req -in own.csr -CA ca.pem -CAkey ca.key -CAcreateserial -out own.pem -days 2 -extfile names",
+    );
     // The server runs as somebody else.
     open_to_all(path);
 
@@ -36,14 +45,22 @@ async fn own_authority() {
     let (ca, own, key) = (file("ca.pem"), file("own.pem"), file("own.key"));
     let plain = server(&[]);
     let port = free_port();
-    for (name, value) in [("tls-cert-file", &own), ("tls-key-file", &key), ("tls-ca-cert-file", &ca)] {
+    for (name, value) in [
+        ("tls-cert-file", &own),
+        ("tls-key-file", &key),
+        ("tls-ca-cert-file", &ca),
+    ] {
         crate::support::send(&plain, &["CONFIG", "SET", name, value]);
     }
     crate::support::send(&plain, &["CONFIG", "SET", "tls-port", &port.to_string()]);
 
     let url = format!("rediss://localhost:{port}");
     let read = |name: &str| std::fs::read(path.join(name)).expect("the file");
-    let builder = || RedisStore::builder(&url).namespace("it").root_certificate(read("ca.pem"));
+    let builder = || {
+        RedisStore::builder(&url)
+            .namespace("it")
+            .root_certificate(read("ca.pem"))
+    };
     let anonymous = builder().connect().await;
     let error = StoreError::from(anonymous.expect_err("the server asks for a certificate"));
     assert_eq!(error.certainty(), Certainty::Rejected, "{error}");
@@ -51,7 +68,10 @@ async fn own_authority() {
     let known = builder().client_certificate(read("own.pem"), read("own.key"));
     let store = known.clone().connect().await.expect("over TLS");
     let new = task();
-    store.insert(std::slice::from_ref(&new), NOW).await.expect("an insert");
+    store
+        .insert(std::slice::from_ref(&new), NOW)
+        .await
+        .expect("an insert");
     assert!(store.get(new.id).await.expect("a get").is_some());
     assert!(!format!("{known:?}").contains("PRIVATE"));
 

@@ -9,10 +9,38 @@ use crate::support::{NOW, claim, on_redis, send, server, session, success, task}
 
 /// The rights that the documentation asks for.
 const RIGHTS: &[&str] = &[
-    "~{it}:*", "&{it}:*", "-@all", "+eval", "+evalsha", "+info", "+config|get", "+time", "+type", "+get", "+set", "+hget",
-    "+hmget", "+hgetall", "+hset", "+hdel", "+hincrby", "+hstrlen", "+zadd", "+zrem", "+zrange", "+zrangebylex",
-    "+zrevrangebylex", "+zrangebyscore", "+zlexcount", "+zcount", "+zscore", "+zrank", "+publish", "+subscribe",
-    "+unsubscribe", "+ping",
+    "~{it}:*",
+    "&{it}:*",
+    "-@all",
+    "+eval",
+    "+evalsha",
+    "+info",
+    "+config|get",
+    "+time",
+    "+type",
+    "+get",
+    "+set",
+    "+hget",
+    "+hmget",
+    "+hgetall",
+    "+hset",
+    "+hdel",
+    "+hincrby",
+    "+hstrlen",
+    "+zadd",
+    "+zrem",
+    "+zrange",
+    "+zrangebylex",
+    "+zrevrangebylex",
+    "+zrangebyscore",
+    "+zlexcount",
+    "+zcount",
+    "+zscore",
+    "+zrank",
+    "+publish",
+    "+subscribe",
+    "+unsubscribe",
+    "+ping",
 ];
 
 pub(crate) fn trials() -> Vec<Trial> {
@@ -33,19 +61,45 @@ fn with_user(server: &Server, rights: &[&str]) -> String {
 async fn least_rights() {
     let server = server(&[]);
     let url = with_user(&server, RIGHTS);
-    let store = RedisStore::builder(&url).namespace("it").connect().await.expect("rights");
+    let store = RedisStore::builder(&url)
+        .namespace("it")
+        .connect()
+        .await
+        .expect("rights");
     let new = task();
-    store.insert(std::slice::from_ref(&new), NOW).await.expect("an insert");
+    store
+        .insert(std::slice::from_ref(&new), NOW)
+        .await
+        .expect("an insert");
     let session = session(&store).await;
     let claimed = claim(&store, session, 1).await;
-    store.exchange(&[success(&claimed[0].task)], &[], NOW).await.expect("a settle");
+    store
+        .exchange(&[success(&claimed[0].task)], &[], NOW)
+        .await
+        .expect("a settle");
     store.renew(session, NOW, NOW).await.expect("a renewal");
     store.get(new.id).await.expect("a get");
-    store.list(&Default::default(), &retry_core::store::Page::first(5)).await.expect("a list");
+    store
+        .list(&Default::default(), &retry_core::store::Page::first(5))
+        .await
+        .expect("a list");
     store.count(&Default::default()).await.expect("a count");
     store.queues().await.expect("queues");
-    store.expired(&retry_core::store::ExpiredRequest { mark: true, after: None, limit: 5 }, NOW).await.expect("expired");
-    store.purge(retry_core::time::Timestamp::MAX, 5).await.expect("a purge");
+    store
+        .expired(
+            &retry_core::store::ExpiredRequest {
+                mark: true,
+                after: None,
+                limit: 5,
+            },
+            NOW,
+        )
+        .await
+        .expect("expired");
+    store
+        .purge(retry_core::time::Timestamp::MAX, 5)
+        .await
+        .expect("a purge");
     store.time().await.expect("the time");
     store.close_session(session).await.expect("a close");
 }
@@ -53,7 +107,11 @@ async fn least_rights() {
 async fn no_rights() {
     let server = server(&[]);
     let url = with_user(&server, &["~{it}:*", "+@all", "-evalsha", "-eval"]);
-    let error = RedisStore::builder(&url).namespace("it").connect().await.expect_err("no scripts");
+    let error = RedisStore::builder(&url)
+        .namespace("it")
+        .connect()
+        .await
+        .expect_err("no scripts");
     let error = StoreError::from(error);
     assert_eq!(error.certainty(), Certainty::Rejected, "{error}");
     assert!(error.to_string().contains("right"), "{error}");
@@ -74,7 +132,11 @@ async fn secrets() {
         cause = error.source();
     }
     let right = server.url().replace("redis://", "redis://worker:hunter2@");
-    let store = RedisStore::builder(&right).namespace("it").connect().await.expect("right");
+    let store = RedisStore::builder(&right)
+        .namespace("it")
+        .connect()
+        .await
+        .expect("right");
     shown += &format!("{store:?}");
     server.kill();
     let error = store.time().await.expect_err("nobody is there");
