@@ -77,20 +77,31 @@ pub(crate) fn try_send(server: &Server, words: &[&str]) -> redis::RedisResult<Va
     cmd.query(&mut client.get_connection()?)
 }
 
-/// Every key of the server with what it holds, but the sessions, which renewals change.
-pub(crate) fn snapshot(server: &Server) -> Vec<(String, Vec<u8>)> {
+/// Every key of the server with what it holds.
+pub(crate) fn snapshot(server: &Server) -> Vec<(String, Vec<Vec<u8>>)> {
     let client = Client::open(server.url()).expect("its URL");
     let mut connection = client.get_connection().expect("a connection");
     let mut keys: Vec<String> = redis::cmd("KEYS").arg("*").query(&mut connection).expect("keys");
     keys.sort();
-    let dump = |key: String| {
-        let value: Vec<u8> = redis::cmd("DUMP")
+    let mut content = |key: String| {
+        let kind: String = redis::cmd("TYPE")
             .arg(&key)
             .query(&mut connection)
-            .expect("a dump");
-        (key, value)
+            .expect("a type");
+        let words: &[&str] = match kind.as_str() {
+            "hash" => &["HGETALL"],
+            "zset" => &["ZRANGE", "0", "-1", "WITHSCORES"],
+            "list" => &["LRANGE", "0", "-1"],
+            _ => &["GETRANGE", "0", "-1"],
+        };
+        let mut cmd = redis::cmd(words[0]);
+        cmd.arg(&key).arg(&words[1..]);
+        // Neither the order of a hash nor that of its pairs says anything.
+        let mut values: Vec<Vec<u8>> = cmd.query(&mut connection).expect("its content");
+        values.sort();
+        (key, values)
     };
-    keys.into_iter().map(dump).collect()
+    keys.into_iter().map(&mut content).collect()
 }
 
 static IDS: Mutex<TaskIds> = Mutex::new(TaskIds::new());
