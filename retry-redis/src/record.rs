@@ -144,14 +144,15 @@ fn span(span: Option<Duration>) -> i64 {
     span.map_or(-1, millis)
 }
 
-/// The record of a new task.
-pub(crate) fn new(task: &Task, out: &mut Vec<u8>) {
+/// The record of a new task whose body has `size` bytes.
+pub(crate) fn new(task: &Task, size: usize, out: &mut Vec<u8>) {
     let settings = &task.settings;
     out.push(FORMAT);
     let held = if task.holds_key { flag::HOLDS_KEY } else { 0 };
     hot(task, held, out);
     out.extend(task.version.to_be_bytes());
-    out.extend([0; 8 + 2 + 4 + 4]); // nonce, cold, failures, size: the script's own
+    out.extend([0; 8 + 2 + 4]); // nonce, cold, failures: the scripts' own
+    out.extend(u32::try_from(size).unwrap_or(u32::MAX).to_be_bytes());
     for count in [
         task.children.total,
         task.children.open,

@@ -47,7 +47,7 @@ fn full() -> Task {
 
 fn bytes(task: &Task) -> Vec<u8> {
     let mut bytes = Vec::new();
-    new(task, &mut bytes);
+    new(task, 7, &mut bytes);
     bytes
 }
 
