@@ -2,10 +2,12 @@
 
 mod audit;
 mod damage;
+mod engine;
 mod faults;
 mod hints;
 mod limits;
 mod refusals;
+mod short_cuts;
 mod support;
 mod tls;
 mod users;
@@ -21,8 +23,10 @@ fn main() -> ExitCode {
         faults::trials(),
         damage::trials(),
         limits::trials(),
+        short_cuts::trials(),
         hints::trials(),
         tls::trials(),
+        engine::trials(),
     ];
     libtest_mimic::run(&Arguments::from_args(), all.into_iter().flatten().collect()).exit_code()
 }
