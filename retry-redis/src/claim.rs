@@ -123,7 +123,10 @@ fn task(id: TaskId, row: &[u8], body: Option<&[u8]>, texts: &Texts, names: &mut 
 
 /// Puts claimed rows aside that cannot be read (law 14): they become failed, and are reported with the version they have then.
 pub(crate) async fn put_aside(server: &Server, brought: Brought, now: Timestamp) -> Claimed {
-    let Brought { mut claimed, unreadable } = brought;
+    let Brought {
+        mut claimed,
+        unreadable,
+    } = brought;
     if unreadable.is_empty() {
         return claimed;
     }

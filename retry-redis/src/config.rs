@@ -9,6 +9,7 @@ use retry_core::clock::{Clock, SystemClock};
 use retry_core::store::{Durability, StoreError};
 
 use crate::store::RedisStore;
+use crate::tls::Tls;
 
 /// The longest namespace: it stands in the name of every key.
 const MAX_NAMESPACE_BYTES: usize = 64;
@@ -45,6 +46,7 @@ pub(crate) struct Config {
     pub(crate) allow_no_persistence: bool,
     pub(crate) assume_durability: Option<Durability>,
     pub(crate) migrate: bool,
+    pub(crate) tls: Tls,
     pub(crate) clock: Arc<dyn Clock>,
 }
 
@@ -68,6 +70,7 @@ pub struct RedisBuilder {
     allow_no_persistence: bool,
     assume_durability: Option<Durability>,
     migrate: bool,
+    tls: Tls,
 }
 
 /// The URLs may hold passwords and are not shown.
@@ -92,6 +95,7 @@ impl RedisBuilder {
             allow_no_persistence: false,
             assume_durability: None,
             migrate: true,
+            tls: Tls::default(),
         }
     }
 
@@ -148,6 +152,18 @@ impl RedisBuilder {
         self
     }
 
+    /// The authority whose certificates are trusted (PEM), instead of those of the machine; for `rediss://`.
+    pub fn root_certificate(mut self, pem: impl Into<Vec<u8>>) -> Self {
+        self.tls.root = Some(pem.into());
+        self
+    }
+
+    /// The certificate and the key (PEM) by which this program proves who it is; for `rediss://`.
+    pub fn client_certificate(mut self, certificate: impl Into<Vec<u8>>, key: impl Into<Vec<u8>>) -> Self {
+        self.tls.client = Some((certificate.into(), key.into()));
+        self
+    }
+
     /// Connects and looks whether the server can be trusted with tasks.
     ///
     /// # Errors
@@ -168,6 +184,9 @@ impl RedisBuilder {
         if self.cluster && nodes.iter().any(|node| node.redis_settings().db() != 0) {
             return Err(ConfigError::Database);
         }
+        if nodes.iter().any(|node| self.tls.open(node).is_err()) {
+            return Err(ConfigError::Certificate);
+        }
         for timeout in [self.connect_timeout, self.response_timeout] {
             if timeout < MIN_TIMEOUT {
                 return Err(ConfigError::Timeout(timeout));
@@ -182,6 +201,7 @@ impl RedisBuilder {
             allow_no_persistence: self.allow_no_persistence,
             assume_durability: self.assume_durability,
             migrate: self.migrate,
+            tls: self.tls,
             clock: Arc::new(SystemClock::new()),
         })
     }
@@ -212,6 +232,8 @@ pub enum ConfigError {
     Nodes(usize),
     /// A cluster has database 0 only.
     Database,
+    /// A certificate or key is not PEM, or does not fit.
+    Certificate,
 }
 
 impl fmt::Display for ConfigError {
@@ -233,6 +255,7 @@ impl fmt::Display for ConfigError {
                 "{n} nodes, but not a cluster; name one server, or say `.cluster(true)`"
             ),
             Self::Database => f.write_str("a cluster has database 0 only; take the number out of the URL"),
+            Self::Certificate => f.write_str("a certificate or key cannot be used; it must be PEM, and the key that of the certificate"),
         }
     }
 }
@@ -364,6 +387,10 @@ mod tests {
             Some(ConfigError::Database)
         );
         assert_eq!(error(RedisBuilder::new("http://h:1")), Some(ConfigError::Url));
+        assert_eq!(
+            error(RedisBuilder::new("rediss://h:1").client_certificate("x", "y")),
+            Some(ConfigError::Certificate)
+        );
     }
 
     #[test]

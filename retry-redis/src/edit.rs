@@ -5,11 +5,11 @@ use retry_core::task::{Action, Change, Cold, CompletionChange, Edit, FailedAttem
 use retry_core::time::Timestamp;
 
 use crate::args::Args;
+use crate::codec;
 use crate::error::unexpected;
 use crate::insert::{self, inserted};
 use crate::record::{self, flag, opt_time, tag};
 use crate::reply::{Replies, Reply};
-use crate::codec;
 
 /// Numbers of the actions.
 mod action {
@@ -159,9 +159,8 @@ fn limits(cold: &Cold, rare: &mut Vec<Rare>) {
         Field::Clear => Some(opt_time(None)),
     };
     let (give_up, expires) = (time(&cold.give_up_at), time(&cold.expires_at));
-    let which = u8::from(cold.reruns.is_some())
-        | u8::from(give_up.is_some()) << 1
-        | u8::from(expires.is_some()) << 2;
+    let which =
+        u8::from(cold.reruns.is_some()) | u8::from(give_up.is_some()) << 1 | u8::from(expires.is_some()) << 2;
     if which == 0 {
         return;
     }

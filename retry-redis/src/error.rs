@@ -75,10 +75,14 @@ const fn certain(rejected: bool) -> Certainty {
 /// An error that the server sent.
 fn by_code(code: &str, detail: &str) -> (Certainty, StoreErrorKind, String) {
     let (kind, remedy) = match code {
-        "LOADING" => (StoreErrorKind::Unavailable, "the server is still loading its data; wait"),
-        "CLUSTERDOWN" | "MASTERDOWN" | "TRYAGAIN" | "ASK" => {
-            (StoreErrorKind::Unavailable, "the cluster is not ready; wait for it, or repair it")
-        }
+        "LOADING" => (
+            StoreErrorKind::Unavailable,
+            "the server is still loading its data; wait",
+        ),
+        "CLUSTERDOWN" | "MASTERDOWN" | "TRYAGAIN" | "ASK" => (
+            StoreErrorKind::Unavailable,
+            "the cluster is not ready; wait for it, or repair it",
+        ),
         "MOVED" => (
             StoreErrorKind::Unavailable,
             "another node of the cluster holds this namespace; name the server as a cluster (`.cluster(true)`)",
@@ -87,7 +91,10 @@ fn by_code(code: &str, detail: &str) -> (Certainty, StoreErrorKind, String) {
             StoreErrorKind::Unavailable,
             "fewer replicas are connected than `min-replicas-to-write` asks for",
         ),
-        "BUSY" => (StoreErrorKind::Busy, "another script is running on the server; wait or kill it"),
+        "BUSY" => (
+            StoreErrorKind::Busy,
+            "another script is running on the server; wait or kill it",
+        ),
         "OOM" => (
             StoreErrorKind::Full,
             "the server is at `maxmemory`; raise it, or purge; the store goes on by itself",
@@ -113,7 +120,11 @@ fn by_code(code: &str, detail: &str) -> (Certainty, StoreErrorKind, String) {
         // A right that is missing for one command only may stop a script in its middle.
         "NOPERM" => {
             let remedy = "the user lacks a right; give it ~{namespace}:* &{namespace}:* and the commands in the documentation";
-            return (certain(!detail.contains("script")), StoreErrorKind::Other, remedy.to_owned());
+            return (
+                certain(!detail.contains("script")),
+                StoreErrorKind::Other,
+                remedy.to_owned(),
+            );
         }
         "NOSCRIPT" => (StoreErrorKind::Other, "the server does not keep scripts"),
         "ERR" if !detail.contains("script") => {
@@ -146,7 +157,9 @@ fn schema_remedy(detail: &str) -> &'static str {
 pub(crate) fn unexpected(address: &str) -> StoreError {
     StoreError::unknown(
         StoreErrorKind::Other,
-        format!("redis at {address}: an answer has another shape than expected; is something between here and the server?"),
+        format!(
+            "redis at {address}: an answer has another shape than expected; is something between here and the server?"
+        ),
     )
 }
 
@@ -179,17 +192,30 @@ mod tests {
             ("NOAUTH", StoreErrorKind::Other),
         ] {
             let error = server(code, "x 1");
-            assert_eq!((error.certainty(), error.kind()), (Certainty::Rejected, kind), "{code}");
+            assert_eq!(
+                (error.certainty(), error.kind()),
+                (Certainty::Rejected, kind),
+                "{code}"
+            );
             assert!(error.to_string().starts_with("redis at h:1: "), "{error}");
         }
-        assert_eq!(server("ERR", "unknown command 'EVALSHA'").certainty(), Certainty::Rejected);
+        assert_eq!(
+            server("ERR", "unknown command 'EVALSHA'").certainty(),
+            Certainty::Rejected
+        );
     }
 
     #[test]
     fn what_stops_a_script_in_its_middle_is_unknown() {
         for (code, detail) in [
-            ("ERR", "user_script:3: attempt to index a nil value script: ab, on @user_script:3."),
-            ("NOPERM", "this user has no permissions to run the 'zadd' command script: ab"),
+            (
+                "ERR",
+                "user_script:3: attempt to index a nil value script: ab, on @user_script:3.",
+            ),
+            (
+                "NOPERM",
+                "this user has no permissions to run the 'zadd' command script: ab",
+            ),
             ("WHATEVER", "x"),
         ] {
             assert_eq!(server(code, detail).certainty(), Certainty::Unknown, "{code}");

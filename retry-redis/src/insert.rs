@@ -37,13 +37,14 @@ pub(crate) async fn insert(server: &Server, tasks: &[NewTask], now: Timestamp) -
 
 /// A new task as two arguments: its record, and its body.
 pub(crate) fn new(task: &NewTask, now: Timestamp, args: &mut Args) {
+    let body = Body::encode(&task.payload, &task.headers);
     args.build(|out| {
         out.push(mode_of(task));
         out.extend(task.leased_by.map_or([0; 16], SessionId::to_bytes));
         out.extend(task.id.to_bytes());
-        record::new(&Task::pending(task, now), out);
+        record::new(&Task::pending(task, now), body.len(), out);
     });
-    args.push(Body::encode(&task.payload, &task.headers));
+    args.push(body);
 }
 
 fn mode_of(task: &NewTask) -> u8 {
@@ -83,7 +84,9 @@ fn one(answer: Reply<'_>) -> Result<Inserted> {
         4 => {
             let holder = parts.part()?.task_id()?;
             let code = u8::try_from(parts.part()?.int()?).ok();
-            let state = code.and_then(State::from_code).ok_or_else(|| unexpected(address))?;
+            let state = code
+                .and_then(State::from_code)
+                .ok_or_else(|| unexpected(address))?;
             Ok(Inserted::Duplicate { holder, state })
         }
         _ => Err(unexpected(address)),

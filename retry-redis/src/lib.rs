@@ -1,4 +1,4 @@
-//! The Redis and Valkey store of task-retry.
+#![doc = include_str!("../README.md")]
 
 mod args;
 mod claim;
@@ -23,6 +23,7 @@ mod server;
 mod sessions;
 mod store;
 mod texts;
+mod tls;
 mod watcher;
 
 pub use config::{ConfigError, OpenError, RedisBuilder, Refused};

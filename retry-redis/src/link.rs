@@ -40,7 +40,12 @@ impl Link {
             .set_response_timeout(Some(config.response_timeout));
         let dial = move || {
             let (client, settings) = (client.clone(), settings.clone());
-            async move { client.get_multiplexed_async_connection_with_config(&settings).await }.boxed()
+            async move {
+                client
+                    .get_multiplexed_async_connection_with_config(&settings)
+                    .await
+            }
+            .boxed()
         };
         Ok(Self::Single(Redial::new(dial)))
     }
@@ -58,7 +63,9 @@ impl Link {
                 let routing = RoutingInfo::SingleNode(SingleNodeRoutingInfo::SpecificNode(*route));
                 let answer = connection.route_command(cmd, routing).await;
                 // The cluster's connection finds lost nodes by itself, unless all are lost.
-                redial.settle(answer, number, |error| error.kind() == ErrorKind::ClusterConnectionNotFound)
+                redial.settle(answer, number, |error| {
+                    error.kind() == ErrorKind::ClusterConnectionNotFound
+                })
             }
         }
     }
@@ -69,20 +76,20 @@ fn is_broken(error: &RedisError) -> bool {
     error.is_unrecoverable_error() || error.is_io_error()
 }
 
-pub(crate) fn first_client(config: &Config) -> Result<Client, RedisError> {
+fn first_client(config: &Config) -> Result<Client, RedisError> {
     match config.nodes.first() {
-        Some(node) => Client::open(node.clone()),
+        Some(node) => config.tls.open(node),
         None => Err(RedisError::from((ErrorKind::InvalidClientConfig, "no address"))),
     }
 }
 
 fn cluster_client(config: &Config) -> Result<ClusterClient, RedisError> {
-    ClusterClient::builder(config.nodes.iter().cloned())
+    let builder = ClusterClient::builder(config.nodes.iter().cloned())
         // A command that may have been run is never sent again by the driver.
         .retries(0)
         .connection_timeout(config.connect_timeout)
-        .response_timeout(config.response_timeout)
-        .build()
+        .response_timeout(config.response_timeout);
+    config.tls.equip(&config.nodes, builder).build()
 }
 
 type Dialing<C> = Shared<BoxFuture<'static, Result<C, RedisError>>>;
@@ -100,9 +107,7 @@ struct State<C: Clone> {
 }
 
 impl<C: Clone + Send + 'static> Redial<C> {
-    fn new(
-        dial: impl Fn() -> BoxFuture<'static, Result<C, RedisError>> + Send + Sync + 'static,
-    ) -> Self {
+    fn new(dial: impl Fn() -> BoxFuture<'static, Result<C, RedisError>> + Send + Sync + 'static) -> Self {
         let state = State {
             number: 0,
             dialing: None,

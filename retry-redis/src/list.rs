@@ -29,8 +29,11 @@ pub(crate) async fn list(server: &Server, filter: &TaskFilter, page: &Page) -> R
         bytes: 0,
         names: Names::default(),
     };
+    if page.limit == 0 {
+        return Ok(listing.listed);
+    }
     let (mut after, mut examined) = (page.after, 0);
-    while page.limit > 0 {
+    loop {
         let wanted = BATCH.min(MAX_EXAMINED - examined);
         let candidates = candidates(server, filter, after, wanted).await?;
         let (found, last) = (candidates.len(), candidates.last().map(|(id, _)| *id));
@@ -111,7 +114,7 @@ struct Listing<'a> {
 
 /// A candidate that the record lets pass, or that cannot be read.
 enum Row {
-    May(Record),
+    May(Box<Record>),
     Bad(BadRecord),
 }
 
@@ -134,7 +137,7 @@ impl Listing<'_> {
                 Some(Row::Bad(bad)) => self.listed.bad.push(bad),
                 Some(Row::May(record)) => {
                     let texts = texts.next(&wanted(self.filter, &record)).await?;
-                    self.add(record, &texts);
+                    self.add(*record, &texts);
                 }
             }
         }
@@ -152,7 +155,7 @@ impl Listing<'_> {
                     ..self.filter.clone()
                 };
                 let passes = without_texts.matches(&bare(&record));
-                passes.then_some(Row::May(record))
+                passes.then(|| Row::May(Box::new(record)))
             }
         }
     }
@@ -160,9 +163,13 @@ impl Listing<'_> {
     /// The fields of all texts that the rows need, in order; no more than the page can take, if that is known.
     fn fields(&self, rows: &[(TaskId, Option<Row>)]) -> Vec<Vec<u8>> {
         let left = self.limit - self.listed.tasks.len() - self.listed.bad.len();
-        let at_most = if looks_into_texts(self.filter) { usize::MAX } else { left };
+        let at_most = if looks_into_texts(self.filter) {
+            usize::MAX
+        } else {
+            left
+        };
         let records = rows.iter().filter_map(|(_, row)| match row {
-            Some(Row::May(record)) => Some(record),
+            Some(Row::May(record)) => Some(record.as_ref()),
             _ => None,
         });
         let fields = records.take(at_most).flat_map(|record| {

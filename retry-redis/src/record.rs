@@ -128,7 +128,11 @@ pub(crate) fn target(target: &Target, flags: u8, now: Timestamp, out: &mut Vec<u
         out.extend(count.to_be_bytes());
     }
     out.extend(sortable(target.run_at));
-    for time in [opt_time(target.alarm_at), opt_time(target.purge_at), now.as_millis()] {
+    for time in [
+        opt_time(target.alarm_at),
+        opt_time(target.purge_at),
+        now.as_millis(),
+    ] {
         out.extend(time.to_be_bytes());
     }
     out.extend(target.session.map_or([0; 16], SessionId::to_bytes));
@@ -140,14 +144,15 @@ fn span(span: Option<Duration>) -> i64 {
     span.map_or(-1, millis)
 }
 
-/// The record of a new task.
-pub(crate) fn new(task: &Task, out: &mut Vec<u8>) {
+/// The record of a new task whose body has `size` bytes.
+pub(crate) fn new(task: &Task, size: usize, out: &mut Vec<u8>) {
     let settings = &task.settings;
     out.push(FORMAT);
     let held = if task.holds_key { flag::HOLDS_KEY } else { 0 };
     hot(task, held, out);
     out.extend(task.version.to_be_bytes());
-    out.extend([0; 8 + 2 + 4 + 4]); // nonce, cold, failures, size: the script's own
+    out.extend([0; 8 + 2 + 4]); // nonce, cold, failures: the scripts' own
+    out.extend(u32::try_from(size).unwrap_or(u32::MAX).to_be_bytes());
     for count in [
         task.children.total,
         task.children.open,
@@ -195,15 +200,16 @@ struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     fn take(&mut self, n: usize) -> Read<&'a [u8]> {
-        let (taken, rest) = self.bytes.split_at_checked(n).ok_or(Damage("the record is cut"))?;
+        let (taken, rest) = self
+            .bytes
+            .split_at_checked(n)
+            .ok_or(Damage("the record is cut"))?;
         self.bytes = rest;
         Ok(taken)
     }
 
     fn array<const N: usize>(&mut self) -> Read<[u8; N]> {
-        self.take(N)?
-            .try_into()
-            .map_err(|_| Damage("the record is cut"))
+        self.take(N)?.try_into().map_err(|_| Damage("the record is cut"))
     }
 
     fn byte(&mut self) -> Read<u8> {

@@ -47,7 +47,7 @@ fn full() -> Task {
 
 fn bytes(task: &Task) -> Vec<u8> {
     let mut bytes = Vec::new();
-    new(task, &mut bytes);
+    new(task, 7, &mut bytes);
     bytes
 }
 
@@ -58,11 +58,17 @@ fn back(task: &Task, bytes: &[u8]) -> Read<Record> {
 #[test]
 fn records_round_trip_at_their_bounds() {
     let mut task = full();
-    assert_eq!(back(&task, &bytes(&task)).map(|record| record.task), Ok(task.clone()));
+    assert_eq!(
+        back(&task, &bytes(&task)).map(|record| record.task),
+        Ok(task.clone())
+    );
     for run_at in [Timestamp::MIN, Timestamp::EPOCH, Timestamp::MAX] {
         (task.run_at, task.state, task.session) = (run_at, State::Pending, None);
         (task.unique, task.holds_key, task.parent) = (None, false, None);
-        assert_eq!(back(&task, &bytes(&task)).map(|record| record.task), Ok(task.clone()));
+        assert_eq!(
+            back(&task, &bytes(&task)).map(|record| record.task),
+            Ok(task.clone())
+        );
     }
 }
 

@@ -93,7 +93,9 @@ impl<'a> Reply<'a> {
     pub(crate) fn member(self) -> Result<(SessionId, TaskId)> {
         let address = self.address;
         let bytes = self.bytes()?;
-        let halves = bytes.split_first_chunk().and_then(|(session, id)| Some((*session, id.try_into().ok()?)));
+        let halves = bytes
+            .split_first_chunk()
+            .and_then(|(session, id)| Some((*session, id.try_into().ok()?)));
         let (session, id) = halves.ok_or_else(|| unexpected(address))?;
         Ok((SessionId::from_bytes(session), TaskId::from_bytes(id)))
     }

@@ -68,7 +68,10 @@ fn cursor(bytes: &[u8]) -> Option<ExpiredCursor> {
     let (rest, id) = rest.split_last_chunk()?;
     let id = TaskId::from_bytes(*id);
     match kind {
-        b's' => Some(ExpiredCursor::Session(SessionId::from_bytes(rest.try_into().ok()?), id)),
+        b's' => Some(ExpiredCursor::Session(
+            SessionId::from_bytes(rest.try_into().ok()?),
+            id,
+        )),
         b'a' => {
             let at = i64::from_be_bytes(rest.try_into().ok()?);
             Some(ExpiredCursor::Alarm(Timestamp::from_millis(at), id))

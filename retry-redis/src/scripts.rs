@@ -23,6 +23,9 @@ const CACHE: &str = include_str!("../lua/part/cache.lua");
 const CHECK: &str = include_str!("../lua/part/check.lua");
 const FLUSH: &str = include_str!("../lua/part/flush.lua");
 const NEW: &str = include_str!("../lua/part/new.lua");
+const PLAIN: &str = include_str!("../lua/part/plain.lua");
+const PLAIN_INSERT: &str = include_str!("../lua/part/plain_insert.lua");
+const PLAIN_EDIT: &str = include_str!("../lua/part/plain_edit.lua");
 const EDIT: &str = include_str!("../lua/part/edit.lua");
 const ASIDE_PART: &str = include_str!("../lua/part/aside.lua");
 const CLAIM: &str = include_str!("../lua/part/claim.lua");
@@ -40,8 +43,8 @@ macro_rules! scripts {
 }
 
 scripts! {
-    INSERT = [KEYS, ROW, CACHE, CHECK, FLUSH, NEW, include_str!("../lua/insert.lua")];
-    EXCHANGE = [KEYS, ROW, CACHE, CHECK, FLUSH, NEW, EDIT, ASIDE_PART, CLAIM, include_str!("../lua/exchange.lua")];
+    INSERT = [KEYS, ROW, CACHE, CHECK, FLUSH, NEW, PLAIN, PLAIN_INSERT, include_str!("../lua/insert.lua")];
+    EXCHANGE = [KEYS, ROW, CACHE, CHECK, FLUSH, NEW, EDIT, PLAIN, PLAIN_EDIT, ASIDE_PART, CLAIM, include_str!("../lua/exchange.lua")];
     ASIDE = [KEYS, ROW, CACHE, CHECK, FLUSH, ASIDE_PART, include_str!("../lua/aside.lua")];
     SESSION = [KEYS, CHECK, include_str!("../lua/session.lua")];
     SESSIONS = [KEYS, include_str!("../lua/sessions.lua")];

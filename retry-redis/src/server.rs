@@ -100,7 +100,10 @@ impl Server {
         }
         Err(StoreError::rejected(
             StoreErrorKind::Schema,
-            format!("redis at {}: this namespace is not migrated; migrate it first", self.address),
+            format!(
+                "redis at {}: this namespace is not migrated; migrate it first",
+                self.address
+            ),
         ))
     }
 
@@ -111,6 +114,7 @@ impl Server {
 
 /// The version key is gone.
 fn is_flushed(error: &StoreError) -> bool {
-    let cause = std::error::Error::source(error).and_then(|source| source.downcast_ref::<redis::RedisError>());
+    let cause =
+        std::error::Error::source(error).and_then(|source| source.downcast_ref::<redis::RedisError>());
     cause.is_some_and(|cause| cause.code() == Some("SCHEMA") && cause.detail() == Some("none"))
 }

@@ -51,7 +51,9 @@ impl Texts {
             return Ok(None);
         };
         let completion = Completion::from_stored(codec::text(bytes)?);
-        completion.map(Some).map_err(|_| Damage("a completion is damaged"))
+        completion
+            .map(Some)
+            .map_err(|_| Damage("a completion is damaged"))
     }
 
     /// The payload and the headers: the body's, or what took their place.

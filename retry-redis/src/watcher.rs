@@ -36,7 +36,7 @@ impl Watcher {
     pub(crate) fn start(config: &Config, channel: &str, waker: &Arc<Waker>) -> Option<Self> {
         let runtime = tokio::runtime::Handle::try_current().ok()?;
         // Every node of a cluster passes on what is published on any.
-        let clients = config.nodes.iter().filter_map(|node| Client::open(node.clone()).ok());
+        let clients = config.nodes.iter().filter_map(|node| config.tls.open(node).ok());
         let listener = Listener {
             clients: clients.collect(),
             channel: channel.to_owned(),
@@ -64,7 +64,11 @@ impl Listener {
                 tracing::debug!(%error, "no hints for now; workers poll");
             }
             missed = true;
-            wait = if heard { BACKOFF.0 } else { (wait * 2).min(BACKOFF.1) };
+            wait = if heard {
+                BACKOFF.0
+            } else {
+                (wait * 2).min(BACKOFF.1)
+            };
             self.clock.sleep_until(self.clock.monotonic() + wait).await;
         }
     }

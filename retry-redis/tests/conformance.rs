@@ -1,10 +1,13 @@
 //! The conformance suite on Redis or Valkey servers and on a cluster.
 
-#[path = "it/namespace.rs"]
+#[path = "it/audit.rs"]
+mod audit;
+#[path = "conformance/namespace.rs"]
 mod namespace;
 
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use conformance_tests::{Capabilities, Harness, Instance, Skip};
@@ -41,7 +44,11 @@ impl Harness for Redis {
         };
         let namespace = Namespace::fresh(url);
         let store = open(&namespace).await;
-        Ok(Box::new(Fresh { store, namespace }))
+        Ok(Box::new(Fresh {
+            store,
+            namespace,
+            sound: AtomicBool::new(true),
+        }))
     }
 }
 
@@ -49,6 +56,17 @@ impl Harness for Redis {
 struct Fresh {
     store: RedisStore,
     namespace: Namespace,
+    /// Nobody has damaged it.
+    sound: AtomicBool,
+}
+
+/// After every case and history, all indexes are compared with the records.
+impl Drop for Fresh {
+    fn drop(&mut self) {
+        if self.sound.load(Ordering::SeqCst) && !std::thread::panicking() {
+            audit::audit(self.namespace.url(), self.namespace.name());
+        }
+    }
 }
 
 async fn open(namespace: &Namespace) -> RedisStore {
@@ -63,13 +81,14 @@ impl Instance for Fresh {
     }
 
     async fn reopen(self: Box<Self>) -> Box<dyn Instance> {
-        let Self { store, namespace } = *self;
-        drop(store);
-        let store = open(&namespace).await;
-        Box::new(Self { store, namespace })
+        // The old connections go with the old handle, which nobody else holds.
+        let mut reopened = *self;
+        reopened.store = open(&reopened.namespace).await;
+        Box::new(reopened)
     }
 
     async fn damage(&self, id: TaskId) {
+        self.sound.store(false, Ordering::SeqCst);
         self.namespace.cut_record(id);
     }
 
@@ -81,7 +100,11 @@ impl Instance for Fresh {
 /// Every server that is named, or one that is missing.
 fn harnesses(name: &str, kind: Kind, urls: Vec<String>) -> Vec<Redis> {
     let harness = |(at, url): (usize, Option<String>)| Redis {
-        name: if at == 0 { name.to_owned() } else { format!("{name}-{}", at + 1) },
+        name: if at == 0 {
+            name.to_owned()
+        } else {
+            format!("{name}-{}", at + 1)
+        },
         kind,
         url,
     };

@@ -9,7 +9,7 @@ local function parse_claim(at)
   local kinds, ids, marks, by_ids
   c.sid, c.limit, c.suspects, kinds, c.lo, c.hi, by_ids, ids, marks = unp('>c16I2I2I2i8i8BI2I2', ARGV[at])
   c.by_ids, c.queue = by_ids == 1, ARGV[at + 1]
-  c.till, c.next_due, c.cut, c.tasks, c.bad = math.min(c.hi, now), NONE, false, {}, {}
+  c.till, c.next_due, c.cut, c.tasks, c.bad, c.plain = math.min(c.hi, now), NONE, false, {}, {}, 0
   at = at + 2
   for k = 1, kinds do c.left[k], c.names[k] = unp('>I2', ARGV[at]), sub(ARGV[at], 3); at = at + 1 end
   for k = 1, ids do c.wanted[k] = ARGV[at]; at = at + 1 end
@@ -54,6 +54,28 @@ local function by_ids(c)
       end
     end
   end
+end
+
+-- A due plain row, spliced: pending, of the member's place, without alarm, deadline, cancel and rarely written texts. Nil if it
+-- is not; false when the answer is full.
+local function take_plain(c, h, id, member, s)
+  local level = byte(h.lane, -1)
+  if not s or #s < FIXED or byte(s, 1) ~= 1 or byte(s, 2) ~= PENDING or byte(s, 3) % 2 == 1 or rows[id] ~= nil
+    or sub(s, 24, 31) ~= NO_TIME or sub(s, 131, 138) ~= NO_SPAN or sub(s, 80, 81) ~= ZERO2
+    or (sub(s, 8, 11) ~= ZERO4) ~= h.suspect or byte(s, 122) - byte(s, 122) % 16 ~= (level - level % 2) * 8
+    or lane_of(s) .. char(level) .. sub(s, 16, 23) .. id ~= member then return nil end
+  local size, attempt, version = unp('>I4', s, 86), unp('>I4', s, 4), unp('>I8', s, 64)
+  if size > budget and #c.tasks > 0 then return false end
+  budget, c.limit, c.left[h.k] = budget - size, c.limit - 1, c.left[h.k] - 1
+  if h.suspect then c.suspects = c.suspects - 1 end
+  local new = '\1\1' .. sub(s, 3, 3) .. pack('>I4', math.min(attempt + 1, MAX_COUNT)) .. sub(s, 8, 39) .. NOW8 .. c.sid
+    .. pack('>I8', math.min(version + 1, MAX_VERSION)) .. sub(s, 72)
+  put(HOT, id, new)
+  drop(READY, member)
+  put(HELD, 0, c.sid .. id)
+  c.plain = c.plain + 1
+  c.tasks[#c.tasks + 1] = {id = id, raw = new, cold = 0}
+  return true
 end
 
 local function peek(from, till) return call('ZRANGEBYLEX', READY, from, till, 'LIMIT', 0, 1)[1] end
@@ -103,11 +125,16 @@ local function drain(c, h)
     local found = call('ZRANGEBYLEX', READY, from, '[' .. last, 'LIMIT', 0, n + 1)
     local ids = {}
     for i = 1, math.min(#found, n) do ids[i] = sub(found[i], -16) end
-    load(ids)
+    local raw = #ids > 0 and call('HMGET', HOT, unpack(ids)) or {}
     for i = 1, #ids do
-      local r = rows[ids[i]]
-      if not r or r.bad or r.state ~= PENDING or r.was_place ~= found[i] then reject(c, ids[i], found[i], r)
-      elseif not take(c, h.k, r) then c.cut = true; return false end
+      local taken = take_plain(c, h, ids[i], found[i], raw[i])
+      if taken == nil then
+        load({ids[i]})
+        local r = rows[ids[i]]
+        if not r or r.bad or r.state ~= PENDING or r.was_place ~= found[i] then reject(c, ids[i], found[i], r)
+        else taken = take(c, h.k, r) end
+      end
+      if taken == false then c.cut = true; return false end
     end
     if #found <= n then break end
     from = '(' .. found[n]
@@ -156,6 +183,10 @@ local function claim(c)
   if not live(c.sid) then return {1} end
   if call('ZSCORE', PAUSED, c.queue) then return {0, {}, {}, false} end
   if c.by_ids then by_ids(c) elseif c.limit > 0 then by_lanes(c) end
+  if c.plain > 0 then
+    tally(c.queue, PENDING, -c.plain)
+    tally(c.queue, RUNNING, c.plain)
+  end
   flush()
   return answer(c)
 end
