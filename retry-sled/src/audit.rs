@@ -46,7 +46,7 @@ impl Audit {
 impl SledStore {
     /// Reads the whole store and compares the rows with the indexes, as SQLite's `integrity_check` does.
     ///
-    /// Writes wait meanwhile: about a second for a hundred thousand tasks.
+    /// Writes wait meanwhile, and reads that come behind them: about a second for a hundred thousand tasks.
     ///
     /// # Errors
     /// The files cannot be read.

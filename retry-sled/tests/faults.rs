@@ -37,6 +37,9 @@ fn main() -> ExitCode {
         faults::work::work_for_ever(dir.as_ref());
         return ExitCode::SUCCESS;
     }
+    if let Some(code) = faults::disk::run_apart() {
+        return code;
+    }
     let trials = vec![
         trial(
             "power::what_was_answered_survives_power_cuts",

@@ -1,7 +1,7 @@
 //! A file system of its own in a file, mounted, that can be shut down without its journal.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitCode, Stdio};
 use std::time::Duration;
 
 /// `EXT4_IOC_SHUTDOWN` with `NOLOGFLUSH`: nothing that is not on the disk gets there any more.
@@ -9,6 +9,27 @@ const PYTHON: &str = "import fcntl, os, struct, sys; d = os.open(sys.argv[1], os
                       fcntl.ioctl(d, 0x8004587d, struct.pack('I', 2))";
 const PERL: &str = "open(my $d, '<', $ARGV[0]) or die $!; my $flag = pack('L', 2); \
                     ioctl($d, 0x8004587d, $flag) or die $!;";
+
+/// Says that this process has a name space of mounts of its own.
+const APART: &str = "RETRY_SLED_APART";
+
+/// Runs this program again in a name space of mounts of its own, and answers how that ended. A file system that is mounted
+/// where others see it may be kept alive by them, and would come back from a power cut as dead as it went. None: it is apart
+/// already, or cannot be.
+pub(crate) fn run_apart() -> Option<ExitCode> {
+    if std::env::var_os(APART).is_some() || tool(&["unshare", "--mount", "true"]).is_err() {
+        return None;
+    }
+    let status = Command::new("unshare")
+        .arg("--mount")
+        .arg(std::env::current_exe().ok()?)
+        .args(std::env::args_os().skip(1))
+        .env(APART, "1")
+        .status()
+        .ok()?;
+    let code = status.code().and_then(|code| u8::try_from(code).ok());
+    Some(code.map_or(ExitCode::FAILURE, ExitCode::from))
+}
 
 /// How long an unmounted file system may live on.
 const FREED: Duration = Duration::from_secs(20);
@@ -70,11 +91,11 @@ impl Disk {
         // Somebody else, in a name space of mounts of his own, may keep the file system alive: it would come back dead.
         for _ in 0..FREED.as_millis() / PAUSE.as_millis() {
             if tool(&["losetup", "-j", &self.image()])?.is_empty() {
-                break;
+                return self.mount();
             }
             pause();
         }
-        self.mount()
+        Err("somebody keeps the file system alive".to_owned())
     }
 }
 
