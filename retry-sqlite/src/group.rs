@@ -256,10 +256,18 @@ mod tests {
 
     use super::*;
 
-    /// Writes a row; its caller may go away meanwhile.
+    /// What happens while a write is done.
+    #[derive(Clone, Copy, PartialEq)]
+    enum Meanwhile {
+        Nothing,
+        CallerLeaves,
+        Panic,
+    }
+
+    /// Writes a row.
     struct Probe {
         row: i64,
-        leaves: bool,
+        meanwhile: Meanwhile,
         gone: AtomicBool,
     }
 
@@ -274,7 +282,9 @@ mod tests {
 
         fn run(&mut self, desk: Desk<'_>) -> bool {
             let insert = desk.conn.execute("INSERT INTO mine VALUES (?1)", [self.row]);
-            self.gone.store(self.leaves, Ordering::Relaxed);
+            assert!(self.meanwhile != Meanwhile::Panic, "as planned");
+            let gone = self.meanwhile == Meanwhile::CallerLeaves;
+            self.gone.store(gone, Ordering::Relaxed);
             insert.is_ok()
         }
 
@@ -287,7 +297,7 @@ mod tests {
         fn reply(self: Box<Self>, _: Result<(), &Failure>) {}
     }
 
-    fn rows_after(probes: &[(i64, bool)]) -> Vec<i64> {
+    fn rows_after(probes: &[Meanwhile]) -> Vec<i64> {
         let conn = Connection::open_in_memory().unwrap();
         conn.execute_batch("CREATE TABLE mine (n INTEGER)").unwrap();
         let mut group = Group {
@@ -298,11 +308,14 @@ mod tests {
             memo: Memo::default(),
             singly: 0,
         };
-        let probe = |&(row, leaves): &(i64, bool)| -> Box<dyn Job> {
-            let gone = AtomicBool::new(false);
-            Box::new(Probe { row, leaves, gone })
+        let probe = |(row, meanwhile): (i64, &Meanwhile)| -> Box<dyn Job> {
+            Box::new(Probe {
+                row,
+                meanwhile: *meanwhile,
+                gone: AtomicBool::new(false),
+            })
         };
-        let mut jobs: VecDeque<_> = probes.iter().map(probe).collect();
+        let mut jobs: VecDeque<_> = (1..).zip(probes).map(probe).collect();
         while !jobs.is_empty() {
             group.run(&mut jobs).reply();
         }
@@ -314,7 +327,15 @@ mod tests {
     /// A claim that nobody hears of would be held until its session ends.
     #[test]
     fn a_write_whose_caller_left_during_it_is_undone() {
-        assert_eq!(rows_after(&[(1, true)]), [0_i64; 0]);
-        assert_eq!(rows_after(&[(1, false), (2, true), (3, false)]), [1, 3]);
+        assert_eq!(rows_after(&[Meanwhile::CallerLeaves]), [0_i64; 0]);
+        let three = [Meanwhile::Nothing, Meanwhile::CallerLeaves, Meanwhile::Nothing];
+        assert_eq!(rows_after(&three), [1, 3]);
+    }
+
+    #[test]
+    fn a_write_that_panics_is_undone_and_the_others_are_done() {
+        assert_eq!(rows_after(&[Meanwhile::Panic]), [0_i64; 0]);
+        let three = [Meanwhile::Nothing, Meanwhile::Panic, Meanwhile::Nothing];
+        assert_eq!(rows_after(&three), [1, 3]);
     }
 }
