@@ -157,6 +157,7 @@ pub const CASES: &[Case] = cases! {
         a_flag_turns_a_retry_into_an_end: "L6" "L8",
         a_flag_does_not_undo_a_success: "L6",
         the_history_keeps_the_last_twenty: "L12",
+        a_rerun_starts_clean: "L6",
         a_late_settle_is_accepted_before_the_rescue: "L6",
     }
     exchange {
@@ -261,6 +262,7 @@ pub const CASES: &[Case] = cases! {
         an_unknown_task_is_none: "L11",
         pages_have_every_row_once: "L11",
         paging_is_steady_under_writes: "L11",
+        paging_is_steady_when_its_cursor_goes: "L11",
         rows_are_the_stored_records: "L11" "L12",
         counts_are_right: "L11",
         reading_changes_nothing: "L11" "L15",

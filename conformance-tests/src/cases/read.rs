@@ -2,7 +2,7 @@
 
 use retry_core::id::TaskId;
 use retry_core::machine::Event;
-use retry_core::store::{Count, CountScope, ExpiredRequest, QueueSetting, TaskFilter};
+use retry_core::store::{Count, CountScope, ExpiredRequest, Page, QueueSetting, TaskFilter};
 use retry_core::task::{NewTask, State};
 
 use crate::fixture::{Fixture, json, queue};
@@ -48,7 +48,7 @@ pub async fn paging_is_steady_under_writes(f: &mut Fixture) -> Verdict {
     let tasks = f.tasks(9);
     f.insert(&tasks).await?;
     let filter = TaskFilter::default();
-    let mut page = retry_core::store::Page::first(2);
+    let mut page = Page::first(2);
     let mut given = Vec::new();
     for round in 0..20 {
         let listed = f.answered("list".to_owned(), f.store().list(&filter, &page).await)?;
@@ -291,6 +291,31 @@ pub async fn every_state_is_counted(f: &mut Fixture) -> Verdict {
         // The child of the split is the pending one.
         let wanted = State::ALL.map(|state| (state, 1));
         equal("L11", "one task in every state", given, wanted)?;
+        equal("L11", "whether all were counted", counts.complete, true)?;
     }
     Ok(())
+}
+
+/// L11: a page goes on behind a row that was deleted since.
+pub async fn paging_is_steady_when_its_cursor_goes(f: &mut Fixture) -> Verdict {
+    let mut ended = Vec::new();
+    for _ in 0..4 {
+        let new = f.task();
+        ended.push(f.failed(&new).await?);
+    }
+    ended.reverse();
+    let mut page = Page::first(2);
+    let first = f.store().list(&TaskFilter::default(), &page).await;
+    let first = f.answered("list the first page".to_owned(), first)?;
+    page.after = first.next;
+    f.settle(&ended[1], Event::Delete).await?;
+    let second = f.store().list(&TaskFilter::default(), &page).await;
+    let second = f.answered("list the second page".to_owned(), second)?;
+    let given: Vec<TaskId> = second.tasks.iter().map(|row| row.task.id).collect();
+    equal(
+        "L11",
+        "the page behind a deleted row",
+        given,
+        vec![ended[2].id, ended[3].id],
+    )
 }

@@ -7,11 +7,17 @@ use retry_core::id::{SessionId, TaskId};
 use retry_core::limits::{MAX_BATCH, PURGE_CHILD_DELAY, RESEND_WINDOW};
 use retry_core::store::ExpiredRequest;
 use retry_core::task::Task;
+use retry_core::time::Timestamp;
 
 use super::call::Call;
 use super::history::{History, list_all};
 use crate::describe;
 use crate::verdict::{Failure, Verdict, equal, holds};
+
+/// Whether a purge may forget the task, but for its parent.
+fn may_go(task: &Task, now: Timestamp) -> bool {
+    task.purge_at.is_some_and(|at| at <= now) && task.created_at.saturating_add(RESEND_WINDOW) <= now
+}
 
 impl History {
     /// Purges up to `limit` tasks.
@@ -22,13 +28,8 @@ impl History {
         self.trail.push(format!("purge {limit} at {now} → {purged:?}"));
         let purged = purged.map_err(|error| Failure::call("a purge", &error))?;
         let model = &self.world.model;
-        let is_due = |task: &Task| {
-            task.purge_at.is_some_and(|at| at <= now) && task.created_at.saturating_add(RESEND_WINDOW) <= now
-        };
-        let awaits = |task: &Task| {
-            let parent = task.parent.and_then(|parent| model.rows.get(&parent));
-            parent.is_some_and(|parent| !parent.detail.task.state.is_final())
-        };
+        let is_due = |task: &Task| may_go(task, now);
+        let awaits = |task: &Task| model.is_awaited(task);
         let rows = list_all(&*self.store).await?;
         let stored: BTreeSet<TaskId> = rows.iter().map(|row| row.task.id).collect();
         let gone: Vec<&Task> = model.tasks().filter(|task| !stored.contains(&task.id)).collect();

@@ -108,10 +108,10 @@ fn text(pick: u8) -> Payload {
         3 => {
             let quoted = hostile(pick / 6).escape_default().to_string();
             let plain: String = hostile(pick / 6).chars().filter(|c| !c.is_control()).collect();
-            let plain = plain.replace('\\', "").replace('"', "");
+            let plain = plain.replace(['\\', '"'], "");
             json(&format!(
                 "{{\"{}\": \"{plain}\"}}",
-                quoted.replace('\\', "").replace('"', "")
+                quoted.replace(['\\', '"'], "")
             ))
         }
         _ => json(&format!("\"{pick} \"")),

@@ -9,6 +9,7 @@ mod crash;
 mod faulty;
 mod gifts;
 mod inserts;
+mod odd;
 mod overlap;
 mod presence;
 mod reads;

@@ -1,6 +1,7 @@
 //! The list of mutants, each with the law it breaks, the case that must reject it, and the generated histories that do.
 
 use super::broken::NoFault;
+use super::odd;
 use super::{
     Mutant, Reopened, broken, claims, crash, gifts, inserts, overlap, presence, reads, sessions, settles,
     texts,
@@ -159,4 +160,27 @@ pub const MUTANTS: &[Mutant] = mutants! {
     crash::BadAgainAndAgain: "a_bad_row_is_told_again" breaks "L14" in "damage::a_damaged_row_is_put_aside", [Sequential];
     crash::CutsBatches: "cuts_batches" breaks "L1" in "bounds::an_insert_over_a_bound_writes_nothing", [];
     crash::WritesLater: "answers_before_it_writes" breaks "L1" in "reopen::crashes_between_writes_lose_nothing", [];
+    odd::SessionsWithoutKinds: "keeps_no_kinds_of_sessions" breaks "L9" in "sessions::an_open_session_is_listed", [Sequential];
+    odd::FirstState: "filters_by_the_first_state" breaks "L11" in "list::filters_are_exact", [];
+    odd::FirstFilterKind: "filters_by_the_first_kind" breaks "L11" in "list::filters_are_exact", [Sequential];
+    odd::DueBeforeIncludes: "due_before_includes_its_time" breaks "L11" in "list::ranges_are_exact", [Sequential];
+    odd::CreatedFromExcludes: "created_from_excludes_its_time" breaks "L11" in "list::ranges_are_exact", [];
+    odd::CursorMustExist: "a_cursor_must_exist" breaks "L11" in "read::paging_is_steady_when_its_cursor_goes", [Sequential];
+    odd::NeverExact: "is_never_exact" breaks "L11" in "read::counts_are_right", [];
+    odd::NeverComplete: "counts_are_never_complete" breaks "L11" in "read::every_state_is_counted", [];
+    odd::LateAlarms: "alarms_are_late" breaks "L13" in "alarms::due_alarms_are_reported", [Sequential];
+    odd::RoundBackwards: "a_round_runs_backwards" breaks "L13" in "alarms::due_alarms_are_reported", [Sequential];
+    odd::KeysWithinBatch: "keys_clash_across_calls_only" breaks "L2" in "unique::the_first_of_a_batch_wins", [Sequential Concurrent];
+    odd::KeysForAllKinds: "keys_clash_across_kinds" breaks "L12" in "unique::keys_are_compared_byte_for_byte", [Sequential Concurrent];
+    odd::CheckpointStopsDeadline: "a_checkpoint_stops_the_deadline" breaks "L6" in "table::checkpoint", [Sequential Concurrent];
+    odd::OverlooksCancels: "overlooks_cancels" breaks "L6" in "settle::a_flag_turns_a_retry_into_an_end", [Sequential Concurrent];
+    odd::FollowUpsWithoutHeaders: "follow_ups_have_no_headers" breaks "L8" in "exchange::inserts_come_with_their_edit", [Sequential];
+    odd::DeletesInsertNothing: "deletes_insert_nothing" breaks "L8" in "table::succeed_and_forget", [Sequential];
+    odd::RerunKeepsFlag: "a_rerun_keeps_the_flag" breaks "L6" in "settle::a_rerun_starts_clean", [Sequential];
+    odd::RerunForgetsHistory: "a_rerun_forgets_the_history" breaks "L6" in "settle::a_rerun_starts_clean", [Sequential];
+    odd::SettleKeepsCrashes: "a_failed_attempt_is_a_crash" breaks "L6" in "table::retry", [Sequential Concurrent];
+    odd::SharedLimit: "claims_share_a_limit" breaks "L3" in "claim::claims_of_one_call_share_nothing", [Sequential Concurrent];
+    odd::PausesIgnoreCase: "pauses_ignore_case" breaks "L15" in "queues::other_queues_go_on", [Sequential Concurrent];
+    odd::CloseHandsBack: "a_close_hands_back" breaks "L9" in "sessions::a_session_closed_with_a_task_is_lost", [Sequential Concurrent];
+    odd::RemembersNonces: "remembers_all_nonces" breaks "L6" in "settle::the_state_is_part_of_the_guard", [Sequential Concurrent];
 };

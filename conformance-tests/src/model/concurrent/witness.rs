@@ -221,10 +221,8 @@ pub(super) fn beside_others(
             };
             equal("L6", "the answers to the edits", of(&given.applied), of(&wanted))?;
             equal("L3", "the claims answered", given.claimed.len(), claims.len())?;
-            let answers = claims.iter().zip(&given.claimed);
-            answers
-                .map(|(request, given)| order::claim(model, request, given, excuse, now))
-                .collect()
+            let mut answers = claims.iter().zip(&given.claimed);
+            answers.try_for_each(|(request, given)| order::claim(model, request, given, excuse, now))
         }
         (call, Answer::Renewed(given)) => {
             // How many it holds may be counted at any moment of the call.

@@ -92,6 +92,12 @@ impl Reference {
             .collect()
     }
 
+    /// Whether a parent that has not ended needs this child.
+    pub(in crate::model) fn is_awaited(&self, task: &Task) -> bool {
+        let parent = self.parent_of(task);
+        parent.is_some_and(|parent| !parent.state.is_final())
+    }
+
     pub(super) fn purge(&mut self, now: Timestamp) -> u64 {
         let due = |task: &Task| {
             task.purge_at.is_some_and(|at| at <= now) && task.created_at.saturating_add(RESEND_WINDOW) <= now
@@ -107,10 +113,7 @@ impl Reference {
             let Some(task) = self.rows.get(&id).map(|row| row.detail.task.clone()) else {
                 continue;
             };
-            let awaited = self
-                .parent_of(&task)
-                .is_some_and(|parent| !parent.state.is_final());
-            if !awaited {
+            if !self.is_awaited(&task) {
                 self.rows.remove(&id);
                 purged += 1;
             } else if let Some(row) = self.rows.get_mut(&id) {
