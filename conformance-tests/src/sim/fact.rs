@@ -123,6 +123,8 @@ pub(super) struct Run {
     /// The session that its worker knew of when it started.
     pub(super) session: Option<SessionId>,
     pub(super) ctx: Ctx,
+    /// When its cancellation was first seen.
+    pub(super) cancelled_at: Option<Monotonic>,
     pub(super) ended: Option<How>,
     /// Its cancellation had fired when it ended.
     pub(super) cancelled: bool,
@@ -194,6 +196,7 @@ pub(super) enum Fact<'a> {
     },
     /// A handler was told how its checkpoint ended; on success with the version after it.
     Checkpointed {
+        who: Who,
         id: TaskId,
         version: u64,
         stored: bool,

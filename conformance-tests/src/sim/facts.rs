@@ -26,6 +26,8 @@ pub(super) struct HostFact {
     pub(super) up: bool,
     pub(super) stopping: bool,
     pub(super) paused: bool,
+    /// It stood still in this life.
+    pub(super) paused_once: bool,
     pub(super) started_at: Monotonic,
     pub(super) parts: [PartFact; MAX_PARTS],
     /// Calls of this life that failed or were given up.
@@ -103,6 +105,8 @@ pub(super) struct Facts {
     pub(super) checkpoints: BTreeSet<(TaskId, u64)>,
     pub(super) acknowledged: BTreeSet<TaskId>,
     pub(super) refused: BTreeSet<usize>,
+    /// The task that each script became that a client enqueued.
+    pub(super) enqueued: BTreeMap<usize, TaskId>,
     pub(super) completed: BTreeSet<(TaskId, u32, u32)>,
     pub(super) unknown_nonces: BTreeSet<u64>,
     /// How often the store gave each version of a task to a worker.
@@ -137,6 +141,7 @@ impl Facts {
             checkpoints: BTreeSet::new(),
             acknowledged: BTreeSet::new(),
             refused: BTreeSet::new(),
+            enqueued: BTreeMap::new(),
             completed: BTreeSet::new(),
             unknown_nonces: BTreeSet::new(),
             claims: BTreeMap::new(),
@@ -177,6 +182,11 @@ impl Facts {
     /// How often this version was given to a worker.
     pub(super) fn claims_of(&self, id: TaskId, version: u64) -> usize {
         self.claims.get(&(id, version)).copied().unwrap_or(0)
+    }
+
+    /// Whether the session under which it started is live.
+    pub(super) fn is_live_session_of(&self, run: &Run) -> bool {
+        run.session.is_some_and(|session| self.is_live_session(session))
     }
 
     /// The runs of the task under this claim.
@@ -223,7 +233,8 @@ impl Facts {
                     },
                 );
             }
-            Fact::Marked { .. } | Fact::Closed { .. } | Fact::Quiet | Fact::Drained => {}
+            Fact::Marked { .. } | Fact::Closed { .. } | Fact::Drained => {}
+            Fact::Quiet => self.note_cancels(),
             Fact::Started { run } => self.started(run),
             Fact::Ended { run, how } => self.ended(run.index, *how, run.cancelled),
             Fact::Checkpointed { .. } => {}
@@ -284,6 +295,9 @@ impl Facts {
                     self.forget(row.task.id);
                     self.unfenced.insert(row.task.id);
                 }
+                if let (By::Insert, None, Some(script)) = (by, before, row.script) {
+                    self.enqueued.entry(script).or_insert(row.task.id);
+                }
                 if matches!(by, By::Claim) {
                     *self.claims.entry((row.task.id, row.task.version)).or_default() += 1;
                 }
@@ -328,6 +342,16 @@ impl Facts {
     fn note_work(&mut self) {
         let now = self.now;
         self.hosts.iter_mut().for_each(|host| host.work.add(now));
+    }
+
+    fn note_cancels(&mut self) {
+        let (now, hosts) = (self.now, &self.hosts);
+        for index in &self.active {
+            let run = &mut self.runs[*index];
+            if run.ctx.is_cancelled() && !hosts[run.who.host].paused {
+                run.cancelled_at.get_or_insert(now);
+            }
+        }
     }
 
     fn started(&mut self, run: &Run) {

@@ -186,7 +186,19 @@ impl Machine {
     /// Notes the end of a shutdown.
     pub(super) fn look(&mut self, shared: &Shared) {
         if matches!(self.state, Power::Stopping) && shared.exec.futures_of(self.host) == 0 {
-            shared.facts(|facts| facts.hosts[self.host].up = false);
+            let left = shared.facts(|facts| {
+                let host = &mut facts.hosts[self.host];
+                host.up = false;
+                let (always_answered, parts) = (host.failures == 0, host.parts);
+                let mut known = parts.iter().filter_map(|part| part.session);
+                always_answered && facts.cut_at.is_none() && known.any(|id| facts.is_live_session(id))
+            });
+            if left {
+                shared.accuse(
+                    "clean_shutdown",
+                    format!("host {} has shut down and its session is open", self.host),
+                );
+            }
             shared.hit(Sometimes::Restarted);
             self.state = Power::Down;
         }

@@ -118,6 +118,7 @@ impl Scripted {
             fallback: self.fallback,
             started_at: self.shared.now(),
             ctx: ctx.clone(),
+            cancelled_at: None,
             ended: None,
             cancelled: false,
         };
@@ -151,7 +152,13 @@ impl Scripted {
                     let progress: u64 = ctx.checkpoint()?.unwrap_or(0);
                     let saved = ctx.save_checkpoint(&progress).await;
                     let (id, version, stored) = (ctx.id(), ctx.version(), saved.is_ok());
-                    self.shared.tell(Fact::Checkpointed { id, version, stored });
+                    let who = self.who;
+                    self.shared.tell(Fact::Checkpointed {
+                        who,
+                        id,
+                        version,
+                        stored,
+                    });
                     saved?;
                 }
             }

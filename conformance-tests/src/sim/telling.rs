@@ -68,7 +68,9 @@ impl Fact<'_> {
                 0,
             ],
             Self::Ended { run, how } => [7, who(&run.who), short(run.id), run.version, *how as u64, 0],
-            Self::Checkpointed { id, version, stored } => [8, short(*id), *version, u64::from(*stored), 0, 0],
+            Self::Checkpointed {
+                id, version, stored, ..
+            } => [8, short(*id), *version, u64::from(*stored), 0, 0],
             Self::Enqueued { id, new } => [9, short(*id), u64::from(*new), 0, 0, 0],
             Self::Refused { script } => [10, *script as u64, 0, 0, 0, 0],
             Self::Completed { token, reruns } => [
@@ -139,7 +141,9 @@ impl Fact<'_> {
                     run.cancelled
                 )
             }
-            Self::Checkpointed { id, version, stored } => {
+            Self::Checkpointed {
+                id, version, stored, ..
+            } => {
                 format!(
                     "the handler of {} learns: checkpoint {version} stored {stored}",
                     name(*id)

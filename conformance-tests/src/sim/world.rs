@@ -277,6 +277,7 @@ impl World {
         self.shared.facts(|facts| {
             let known = &mut facts.hosts[host];
             known.paused = freeze;
+            known.paused_once |= freeze;
             // The limits of its shutdown may pass meanwhile.
             known.failures += u64::from(freeze && known.stopping);
         });

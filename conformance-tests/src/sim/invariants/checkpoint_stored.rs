@@ -8,6 +8,7 @@ pub(super) fn check(fact: &Fact<'_>, facts: &Facts) -> Result<(), String> {
         id,
         version,
         stored: true,
+        ..
     } = fact
     else {
         return Ok(());

@@ -5,7 +5,7 @@ use crate::sim::fact::Fact;
 use crate::sim::facts::Facts;
 
 pub(super) fn check(fact: &Fact<'_>, facts: &Facts) -> Result<(), String> {
-    let Fact::Marked { session, .. } = fact else {
+    let Fact::Marked { by, session } = fact else {
         return Ok(());
     };
     let Some(marked) = facts.sessions.get(session) else {
@@ -17,10 +17,20 @@ pub(super) fn check(fact: &Fact<'_>, facts: &Facts) -> Result<(), String> {
         .cut_at
         .is_some_and(|cut| known.lease_end <= cut + facts.lease());
     // A step of the store's clock suspends the rescue, and whoever sees it renews by the new time. Several small ones in a
-    // row are seen by each in its turn.
+    // row are seen by each in its turn, and a worker that starts right behind one does not see it.
     let renewed_since = |saw| known.lease_end >= saw + facts.lease();
-    let stepped = facts.steps > 1 || facts.steps == 1 && !known.saw_step.is_some_and(renewed_since);
+    let young = facts.hosts[by.host].started_at >= facts.stepped_at;
+    let seen = !young && known.saw_step.is_some_and(renewed_since);
+    let stepped = facts.steps > 1 || facts.steps == 1 && !seen;
     let left = known.lease_end.saturating_since(facts.now);
+    let host = &facts.hosts[marked.who.host];
+    let blameless = host.failures == 0 && !host.paused_once && !host.stopping && facts.steps == 0;
+    if blameless && facts.cut_at.is_none() && facts.lives(marked.who) && known.session == Some(*session) {
+        return Err(format!(
+            "host {} loses session {session} though the store always answered it",
+            marked.who.host
+        ));
+    }
     if !lost
         && !stepped
         && facts.lives(marked.who)

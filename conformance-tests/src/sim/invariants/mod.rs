@@ -5,6 +5,7 @@ use super::facts::Facts;
 use super::shared::Violation;
 
 mod attempts_exact;
+mod brought_along;
 mod cancel_delivered;
 mod cancel_in_time;
 mod cancel_respected;
@@ -16,6 +17,7 @@ mod clean_shutdown;
 mod completion_kept;
 mod fallback_in_turn;
 mod final_is_final;
+mod last_life_alone;
 mod limits_hold;
 mod marked_in_time;
 mod memory_bounded;
@@ -27,10 +29,14 @@ mod one_run_at_a_time;
 mod one_run_per_version;
 mod outcome_kept;
 mod refused_is_absent;
+mod refused_rightly;
 mod rescue_grace;
 mod sessions_in_turn;
 mod settle_after_end;
 mod single_execution;
+mod started_in_time;
+mod stored_once;
+mod time_limits;
 mod unknown_without_claims;
 mod version_monotonic;
 
@@ -172,6 +178,36 @@ const TABLE: &[(&str, &str, Check)] = &[
         "clean_shutdown",
         "a graceful shutdown leaves nothing behind in its session",
         clean_shutdown::check,
+    ),
+    (
+        "time_limits",
+        "time-outs and graces end what runs beyond them",
+        time_limits::check,
+    ),
+    (
+        "brought_along",
+        "the tasks that an outcome brings are written with it",
+        brought_along::check,
+    ),
+    (
+        "stored_once",
+        "what is enqueued once is one task",
+        stored_once::check,
+    ),
+    (
+        "refused_rightly",
+        "progress is refused only when the lease is gone",
+        refused_rightly::check,
+    ),
+    (
+        "last_life_alone",
+        "a worker runs at most one task on its last life",
+        last_life_alone::check,
+    ),
+    (
+        "started_in_time",
+        "nothing starts after its start deadline",
+        started_in_time::check,
     ),
     (
         "no_busy_loop",
