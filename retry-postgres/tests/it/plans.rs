@@ -12,7 +12,10 @@ pub(crate) const TESTS: &[(&str, Test)] = &[
     ("plans::on_empty_tables", on_empty_tables),
     ("plans::on_unanalysed_tables", on_unanalysed_tables),
     ("plans::on_large_tables", on_large_tables),
-    ("plans::planned_before_the_tables_grew", planned_before_the_tables_grew),
+    (
+        "plans::planned_before_the_tables_grew",
+        planned_before_the_tables_grew,
+    ),
 ];
 
 /// Rows of a large table.
@@ -44,7 +47,13 @@ const NOT_PLANNED: [&str; 7] = [
 ];
 
 /// Those that run on a connection of the user's own, which has other settings.
-const FOREIGN: [&str; 5] = ["insert_task", "task_exists", "key_holder", "replace_task", "body_write"];
+const FOREIGN: [&str; 5] = [
+    "insert_task",
+    "task_exists",
+    "key_holder",
+    "replace_task",
+    "body_write",
+];
 
 fn on_empty_tables(env: Arc<Env>) {
     block_on(async move {
@@ -58,7 +67,11 @@ fn on_unanalysed_tables(env: Arc<Env>) {
         let (_store, schema) = env.fresh().await;
         let mut conn = env.beside().await;
         for table in GROWING {
-            execute(&mut conn, format!("ALTER TABLE {schema}.{table} SET (autovacuum_enabled = off)")).await;
+            execute(
+                &mut conn,
+                format!("ALTER TABLE {schema}.{table} SET (autovacuum_enabled = off)"),
+            )
+            .await;
         }
         fill(&mut conn, &schema).await;
         check(&env, &schema, false).await;
@@ -145,7 +158,9 @@ async fn planned(conn: &mut PgConnection, name: &str, text: &str, batch: u64) ->
     for _ in 0..6 {
         execute(conn, call.clone()).await;
     }
-    let row = rows(conn, format!("EXPLAIN (FORMAT JSON) {call}")).await.remove(0);
+    let row = rows(conn, format!("EXPLAIN (FORMAT JSON) {call}"))
+        .await
+        .remove(0);
     execute(conn, "ROLLBACK; DEALLOCATE checked").await;
     let plan: &str = row.try_get_unchecked(0).unwrap();
     serde_json::from_str(plan).unwrap()
@@ -158,8 +173,17 @@ fn assert_narrow(name: &str, batch: u64, plan: &serde_json::Value) {
         match node {
             serde_json::Value::Array(list) => nodes.extend(list),
             serde_json::Value::Object(fields) => {
-                nodes.extend(fields.values().filter(|value| value.is_array() || value.is_object()));
-                let text = |key: &str| fields.get(key).and_then(|value| value.as_str()).unwrap_or_default();
+                nodes.extend(
+                    fields
+                        .values()
+                        .filter(|value| value.is_array() || value.is_object()),
+                );
+                let text = |key: &str| {
+                    fields
+                        .get(key)
+                        .and_then(|value| value.as_str())
+                        .unwrap_or_default()
+                };
                 let kind = text("Node Type");
                 let grows = GROWING.contains(&text("Relation Name"));
                 let shown = || format!("{name} at batch {batch}: {plan:#}");
@@ -196,18 +220,58 @@ fn arguments(name: &str, n: u64) -> Vec<String> {
             let new = array(n, |n| task_id(ROWS * 2 + n).to_string());
             let keys = array(n, |n| format!("new {n}"));
             vec![
-                now, new, many("default"), many("work"), many("4"), many("0"), many("1"), many("0"), many("0"),
-                many("NULL"), many("NULL"), keys, many("NULL"), many("NULL"), many("4"), many("1"), many("0"),
-                many("NULL"), many("NULL"), many("1"),
+                now,
+                new,
+                many("default"),
+                many("work"),
+                many("4"),
+                many("0"),
+                many("1"),
+                many("0"),
+                many("0"),
+                many("NULL"),
+                many("NULL"),
+                keys,
+                many("NULL"),
+                many("NULL"),
+                many("4"),
+                many("1"),
+                many("0"),
+                many("NULL"),
+                many("NULL"),
+                many("1"),
             ]
         }
         "edit_write" => vec![
-            ids(), many("4"), many("1"), many("1"), many("0"), many("4"), many("0"), many("NULL"), many("f"),
-            many("NULL"), many("5"), many("f"), many("1"), many("0"), many("0"), many("0"), many("2"), many("9"),
-            many("f"), many("4"),
+            ids(),
+            many("4"),
+            many("1"),
+            many("1"),
+            many("0"),
+            many("4"),
+            many("0"),
+            many("NULL"),
+            many("f"),
+            many("NULL"),
+            many("5"),
+            many("f"),
+            many("1"),
+            many("0"),
+            many("0"),
+            many("0"),
+            many("2"),
+            many("9"),
+            many("f"),
+            many("4"),
         ],
         "note_write" => vec![
-            ids(), many("NULL"), many("NULL"), many("no"), many("NULL"), many("1"), many("NULL"),
+            ids(),
+            many("NULL"),
+            many("NULL"),
+            many("no"),
+            many("NULL"),
+            many("1"),
+            many("NULL"),
         ],
         "failure_add" => vec![ids(), many("x"), "20".to_owned()],
         "key_holder" => vec![many("work"), array(n, |n| format!("key {}", n * 5))],
@@ -222,10 +286,24 @@ fn arguments(name: &str, n: u64) -> Vec<String> {
             let kinds = array(lanes, |n| format!("k{}", n / 8));
             let levels = array(lanes, |n| (n % 8).to_string());
             let at = array(lanes, |_| task_id(5).to_string());
-            vec![session, quoted("default"), places, kinds, levels, all(lanes, "5"), at]
+            vec![
+                session,
+                quoted("default"),
+                places,
+                kinds,
+                levels,
+                all(lanes, "5"),
+                at,
+            ]
         }
         "claim_take" => vec![
-            quoted("default"), quoted("work"), "4".to_owned(), now, "0".to_owned(), one, n.to_string(),
+            quoted("default"),
+            quoted("work"),
+            "4".to_owned(),
+            now,
+            "0".to_owned(),
+            one,
+            n.to_string(),
         ],
         "claim_write" => vec![session, now, ids()],
         "bad_write" => vec![ids(), now],
