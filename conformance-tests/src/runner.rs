@@ -11,7 +11,7 @@ use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use retry_core::clock::ManualClock;
 use tokio::runtime::{Builder, Runtime};
 
-use crate::cases::{CASES, Case, Needs};
+use crate::cases::{CASES, Case, Needs, isolation};
 use crate::fixture::Fixture;
 use crate::harness::{Capabilities, Harness, Skip};
 use crate::model::{self, Sort};
@@ -49,6 +49,18 @@ pub fn run_all<H: Harness>(harnesses: impl IntoIterator<Item = H>) -> ExitCode {
 #[must_use]
 pub fn trials(harness: Arc<dyn Harness>) -> Vec<Trial> {
     let mut trials: Vec<Trial> = CASES.iter().map(|case| trial(&harness, case)).collect();
+    let apart = Arc::clone(&harness);
+    let name = format!("{}::isolation::fresh_stores_share_nothing", harness.name());
+    trials.push(Trial::ignorable_test(name, move || {
+        let stores = Arc::clone(&apart);
+        let verdict = within(HANG_LIMIT, move || {
+            let runtime = runtime();
+            let verdict = runtime.block_on(isolation::fresh_stores_share_nothing(&*stores));
+            runtime.shutdown_background();
+            verdict
+        });
+        completion(&*apart, verdict)
+    }));
     for sort in [Sort::Sequential, Sort::Concurrent] {
         let harness = Arc::clone(&harness);
         let name = format!("{}::{}", harness.name(), sort.name());

@@ -60,6 +60,13 @@ pub(crate) struct Failure {
     source: Arc<rusqlite::Error>,
 }
 
+impl Failure {
+    /// Whether there was no room.
+    pub(crate) fn is_full(&self) -> bool {
+        self.kind == StoreErrorKind::Full
+    }
+}
+
 impl From<&Failure> for StoreError {
     fn from(failure: &Failure) -> Self {
         let error = match failure.certainty {

@@ -10,6 +10,9 @@ use crate::config::Config;
 /// Pages in the log that are worth a checkpoint when nothing else is to do.
 const IDLE_PAGES: i64 = 1_000;
 
+/// A pause this long means that nothing else is to do: a worker that was just woken claims within it.
+const SHORT_PAUSE: Duration = Duration::from_millis(2);
+
 /// Pages in the log that are worth a checkpoint in any case.
 const BUSY_PAGES: i64 = 4_000;
 
@@ -24,6 +27,8 @@ pub(crate) struct Upkeep {
     /// The length of the log at which cutting it is tried again, after a reader kept it from being cut.
     cut_at: i64,
     uncopied: bool,
+    /// Enough pages wait for a checkpoint in the next short pause.
+    worth_a_pause: bool,
     /// How long nothing was to do.
     paused: Duration,
 }
@@ -46,20 +51,30 @@ impl Upkeep {
             limit_pages,
             cut_at: limit_pages,
             uncopied: true,
+            worth_a_pause: false,
             paused: Duration::ZERO,
         }
     }
 
     /// When to look again if nothing comes; none: not before the next write.
     pub(crate) fn wait(&self) -> Option<Duration> {
+        if self.worth_a_pause {
+            return Some(SHORT_PAUSE);
+        }
         self.uncopied.then_some(LONG_PAUSE)
     }
 
-    /// After a group. `idle`: nothing waits.
-    pub(crate) fn after_group(&mut self, conn: &Connection, committed: bool, idle: bool) {
+    /// After a group.
+    pub(crate) fn after_group(&mut self, conn: &Connection, committed: bool) {
         self.paused = Duration::ZERO;
         self.uncopied |= committed;
-        self.shorten(conn, if idle { IDLE_PAGES } else { BUSY_PAGES });
+        self.shorten(conn, BUSY_PAGES);
+    }
+
+    /// After a commit that found the disk full: the log's own room can be used again once it is copied into the file, which
+    /// may have free pages.
+    pub(crate) fn make_room(&mut self, conn: &Connection) {
+        self.shorten(conn, 1);
     }
 
     /// After a pause of `waited` in which nothing came.
@@ -70,6 +85,10 @@ impl Upkeep {
             // There is time: also what a reader kept is tried again.
             self.cut_at = self.limit_pages;
             self.uncopied = self.shorten(conn, 1) == Log::Kept;
+        } else if self.worth_a_pause && self.paused >= SHORT_PAUSE {
+            self.shorten(conn, IDLE_PAGES);
+            // What a reader kept back waits for the next group or a long pause.
+            self.worth_a_pause = false;
         }
     }
 
@@ -78,10 +97,12 @@ impl Upkeep {
         let Some((log, mut copied)) = checkpoint(conn, "PRAGMA wal_checkpoint(NOOP)") else {
             return Log::Kept;
         };
+        self.worth_a_pause = log - copied >= IDLE_PAGES;
         if log - copied >= pages
             && let Some(after) = checkpoint(conn, "PRAGMA wal_checkpoint(PASSIVE)")
         {
             copied = after.1;
+            self.worth_a_pause = false;
         }
         if log < self.cut_at {
             return if copied >= log { Log::Done } else { Log::Kept };

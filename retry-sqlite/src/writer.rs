@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use retry_core::store::Waker;
 
+use crate::error::Failure;
 use crate::group::{Group, MAX_BYTES, MAX_JOBS};
 use crate::job::Job;
 use crate::session_lock::SessionLocks;
@@ -108,6 +109,7 @@ impl Writer {
     fn write(&mut self, waiting: &mut VecDeque<Box<dyn Job>>) {
         let ended = self.group.run(waiting);
         let committed = ended.committed;
+        let full = ended.failure.as_ref().is_some_and(Failure::is_full);
         if committed {
             self.commits.fetch_add(1, Ordering::Relaxed);
             if let Some(syncer) = &self.syncer {
@@ -124,8 +126,10 @@ impl Writer {
         if committed {
             self.group.turn.step_back();
         }
-        self.upkeep
-            .after_group(&self.group.conn, committed, waiting.is_empty());
+        if full {
+            self.upkeep.make_room(&self.group.conn);
+        }
+        self.upkeep.after_group(&self.group.conn, committed);
     }
 
     fn look(&mut self) {

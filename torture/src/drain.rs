@@ -35,7 +35,7 @@ pub(crate) async fn drain(crew: &mut Crew) -> Result<()> {
         // The survivors forget the dead when their tasks are settled, at the next purge.
         let living = crew.living();
         let sessions = client.sessions().await?;
-        let is_dead = |session: &&Session| !living.contains(session.info.name.as_str());
+        let is_dead = |session: &&Session| session.lost || !living.contains(session.info.name.as_str());
         let dead = sessions.iter().filter(is_dead).count() as u64;
         let now = crew.watch.elapsed();
         if open + dead == 0 {

@@ -1,7 +1,7 @@
 //! Power cuts: the store's file is on an ext4 image that is shut down, without its journal, under the running processes.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitCode, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -20,6 +20,27 @@ const PERL: &str = "use Time::HiRes; open(my $d, '<', $ARGV[0]) or die $!; my $f
 
 /// How long an unmounted file system may live on.
 const FREED: Duration = Duration::from_secs(20);
+
+/// Set in a run whose mounts are its own.
+const APART: &str = "TORTURE_MOUNTS_APART";
+
+/// Runs this very command in a name space of mounts of its own, so that nobody who copies the machine's mounts keeps the file
+/// system alive; how it ended. None: this is that run.
+pub(crate) fn apart() -> Result<Option<ExitCode>> {
+    if std::env::var_os(APART).is_some() {
+        return Ok(None);
+    }
+    let words = ["unshare", "--mount", "--propagation", "private"];
+    tool(&[&words[..], &["true"]].concat())?;
+    let mut command = Command::new(words[0]);
+    command.args(&words[1..]).arg(std::env::current_exe()?);
+    let status = command
+        .args(std::env::args_os().skip(1))
+        .env(APART, "1")
+        .status()?;
+    let code = status.code().and_then(|code| u8::try_from(code).ok());
+    Ok(Some(code.map_or(ExitCode::FAILURE, ExitCode::from)))
+}
 
 /// A file system of its own in a file, mounted. Dropping it unmounts it.
 #[derive(Debug)]
@@ -70,7 +91,7 @@ impl Disk {
     async fn remount(&self) -> Result<()> {
         tool(&["umount", &self.mount.display().to_string()])?;
         let watch = Watch::start();
-        // Somebody else, in a name space of mounts of his own, may keep the file system alive: it would come back dead.
+        // As long as somebody keeps the file system alive it would come back dead.
         while !tool(&["losetup", "-j", &self.image.display().to_string()])?.is_empty() {
             ensure!(
                 watch.elapsed() < FREED,

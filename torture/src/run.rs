@@ -22,6 +22,13 @@ const SEEDS: u64 = 1_000_000_000;
 const TOLD: usize = 40;
 
 pub(crate) async fn run(run: &Run) -> Result<ExitCode> {
+    if run.power_cut {
+        match power::apart() {
+            Ok(None) => {}
+            Ok(Some(ended)) => return Ok(ended),
+            Err(why) => return Ok(skipped(&why)),
+        }
+    }
     let temp = tempfile::Builder::new().prefix("torture-").tempdir()?;
     let folder = run.folder.clone().unwrap_or_else(|| temp.path().to_owned());
     std::fs::create_dir_all(&folder)?;
@@ -29,10 +36,7 @@ pub(crate) async fn run(run: &Run) -> Result<ExitCode> {
         false => None,
         true => match Disk::new(&folder).await {
             Ok(disk) => Some(disk),
-            Err(why) => {
-                line(&format!("skipped: power cuts: {why:#}"));
-                return Ok(ExitCode::SUCCESS);
-            }
+            Err(why) => return Ok(skipped(&why)),
         },
     };
     let verdict = on(&folder, disk.as_ref(), run).await;
@@ -47,6 +51,12 @@ pub(crate) async fn run(run: &Run) -> Result<ExitCode> {
     } else {
         ExitCode::FAILURE
     })
+}
+
+/// Power cuts cannot be made here.
+fn skipped(why: &anyhow::Error) -> ExitCode {
+    line(&format!("skipped: power cuts: {why:#}"));
+    ExitCode::SUCCESS
 }
 
 /// Whether all went well.

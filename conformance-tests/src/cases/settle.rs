@@ -318,3 +318,18 @@ pub async fn a_late_settle_is_accepted_before_the_rescue(f: &mut Fixture) -> Ver
         Applied::DONE,
     )
 }
+
+/// L10: a repeated edit inserts nothing, changes nothing and counts nothing.
+pub async fn a_repeated_edit_inserts_nothing(f: &mut Fixture) -> Verdict {
+    let task = f.running_task().await?;
+    let at = f.now();
+    let edit = Edit {
+        insert: f.tasks(2),
+        ..f.decide(&task, Event::Snooze { at })
+    };
+    let once = f.apply_done(&edit).await?;
+    equal("L10", "the edit again", f.apply(&edit).await?, Applied::Repeated)?;
+    equal("L10", "the record after it", f.task_now(task.id).await?, once)?;
+    let listed = f.list(&retry_core::store::TaskFilter::default(), 100).await?;
+    equal("L10", "the stored tasks after it", listed.len(), 3)
+}

@@ -53,6 +53,9 @@ pub(super) enum Answer {
     Queues(Vec<QueueInfo>),
 }
 
+/// How often a client that is told "busy" asks again.
+const PATIENCE: usize = 1_000;
+
 /// A walk that takes more pages than any right one is cut.
 const MAX_PAGES: usize = 5_000;
 
@@ -133,6 +136,17 @@ impl Call {
             self,
             Self::Get(_) | Self::List(..) | Self::Count(_) | Self::Queues | Self::Sessions | Self::Round(_)
         )
+    }
+
+    /// Makes the call, and again as long as the store is busy: then it has certainly written nothing.
+    pub(super) async fn perform_patiently(&self, store: &dyn TaskStore, now: Timestamp) -> Result<Answer> {
+        for _ in 0..PATIENCE {
+            match self.perform(store, now).await {
+                Err(error) if error.kind() == StoreErrorKind::Busy => tokio::task::yield_now().await,
+                answer => return answer,
+            }
+        }
+        self.perform(store, now).await
     }
 
     /// Makes the call.

@@ -157,7 +157,7 @@ impl History {
         let moment = self.moment();
         let model = (!self.world.damaged.is_empty()).then(|| self.world.model.clone());
         let wanted = self.world.model.answer(call, now);
-        let given = call.perform(&*self.store, now).await;
+        let given = call.perform_patiently(&*self.store, now).await;
         let shown = match &given {
             Ok(given) => given.describe(),
             Err(error) => format!("{error:?}"),

@@ -21,6 +21,7 @@ mod history;
 mod op;
 mod reads;
 mod reference;
+mod side_by_side;
 mod some;
 mod spec;
 mod unknown;
@@ -29,6 +30,8 @@ mod world;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+
+pub use self::side_by_side::SideBySide;
 
 use self::explore::{Explored, Plan, Trying, explore};
 use crate::harness::{Capabilities, Harness};

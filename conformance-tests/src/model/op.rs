@@ -231,15 +231,26 @@ fn one_of(n: u8) -> impl Strategy<Value = u8> {
 }
 
 fn op() -> impl Strategy<Value = Op> {
+    prop_oneof![
+        9 => certain_op(),
+        1 => unknown_op(),
+    ]
+}
+
+/// An operation whose outcome stays unknown; often one that may be dropped at any point.
+fn unknown_op() -> impl Strategy<Value = Op> {
     let fate = prop_oneof![
         1 => Just(Fate::LostRequest),
         3 => Just(Fate::LostAnswer),
         2 => (0..5_u8).prop_map(Fate::Dropped),
     ];
-    prop_oneof![
-        9 => certain_op(),
-        1 => (fate, certain_op()).prop_map(|(fate, op)| Op::Unknown(fate, Box::new(op))),
-    ]
+    let plain = vec(new_task(), 2..6).prop_map(|mut tasks| {
+        tasks.iter_mut().for_each(|task| task.key = None);
+        Op::Insert(tasks)
+    });
+    let dropped = (0..5_u8, plain).prop_map(|(polls, op)| Op::Unknown(Fate::Dropped(polls), Box::new(op)));
+    let any = (fate, certain_op()).prop_map(|(fate, op)| Op::Unknown(fate, Box::new(op)));
+    prop_oneof![4 => any, 1 => dropped]
 }
 
 fn certain_op() -> impl Strategy<Value = Op> {

@@ -22,6 +22,8 @@ pub(super) struct World {
     pub(super) clock: ManualClock,
     pub(super) model: Reference,
     pub(super) names: Names,
+    /// Every session that was ever opened.
+    opened: Vec<SessionId>,
     /// Edits that were decided and not sent.
     decided: Vec<Edit>,
     sent: Vec<Edit>,
@@ -83,6 +85,7 @@ impl World {
             }
             Op::Open => {
                 let info = self.names.session();
+                self.opened.push(info.id);
                 Some(Call::Open(info, self.in_seconds(15)))
             }
             Op::OpenAgain(pick) => self.open_again(*pick),
@@ -161,10 +164,11 @@ impl World {
 
     /// Mostly a live session.
     pub(super) fn session(&self, pick: u8) -> Option<SessionId> {
-        let all: Vec<SessionId> = self.model.sessions.keys().copied().collect();
-        let live: Vec<SessionId> = all.iter().copied().filter(|id| self.model.is_live(*id)).collect();
+        let all = self.model.sessions.keys().copied();
+        let live: Vec<SessionId> = all.filter(|id| self.model.is_live(*id)).collect();
+        // Now and then one that is lost, or forgotten.
         let any = live.is_empty() || pick % 8 == 7;
-        pick_of(if any { &all } else { &live }, pick).copied()
+        pick_of(if any { &self.opened } else { &live }, pick / 8).copied()
     }
 
     pub(super) fn new_task(&mut self, spec: &NewSpec) -> NewTask {
@@ -279,9 +283,12 @@ impl World {
                 }
             }
             Shape::Window(from, to) => {
+                let due: Vec<Timestamp> = self.model.tasks().map(|task| task.run_at).collect();
                 let at = |span: &u8| match span {
                     255 => Timestamp::MAX,
                     254 => Timestamp::MIN,
+                    // Exactly where a task is due.
+                    128..254 if !due.is_empty() => due[usize::from(*span) % due.len()],
                     _ => self
                         .now()
                         .saturating_sub(Duration::from_secs(u64::from(*span) % 30)),
@@ -314,7 +321,7 @@ impl World {
 
     fn open_again(&self, pick: u8) -> Option<Call> {
         let session = self.session(pick)?;
-        let presence = &self.model.sessions[&session];
+        let presence = self.model.sessions.get(&session)?;
         // A store may have forgotten a lost session that holds nothing.
         let forgotten = presence.lost && self.model.held_by(session).is_empty();
         (!forgotten).then(|| Call::Open(presence.info.clone(), presence.opened_until))

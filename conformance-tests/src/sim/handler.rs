@@ -97,16 +97,19 @@ impl Scripted {
     }
 
     fn begin(&self, ctx: &Ctx) -> Running {
-        let (index, session, primary) = self.shared.facts(|facts| {
+        let (index, part, session, primary) = self.shared.facts(|facts| {
+            let part = facts.place(ctx.id());
             let same = |run: &&Run| run.id == ctx.id() && run.who == self.who;
             let primary = facts.runs.iter().rev().find(same).map(|run| run.version);
-            (facts.runs.len(), facts.hosts[self.who.host].session, primary)
+            let session = facts.hosts[self.who.host].parts[part].session;
+            (facts.runs.len(), part, session, primary)
         });
         let run = Run {
             index,
             session,
             who: self.who,
             id: ctx.id(),
+            part,
             // A fallback belongs to the claim of its primary, whose checkpoints have raised the version since.
             version: primary.filter(|_| self.fallback).unwrap_or_else(|| ctx.version()),
             kind: KindOf::of(ctx.kind().as_str()).unwrap_or(KindOf::Plain),

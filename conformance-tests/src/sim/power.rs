@@ -1,5 +1,7 @@
 //! Power cuts: the writes of a store are kept, and those that were synced are done again.
 
+use std::collections::BTreeMap;
+
 use retry_core::id::{SessionId, TaskId};
 use retry_core::name::Queue;
 use retry_core::store::{
@@ -53,9 +55,15 @@ impl Server {
         };
         shared.hit(Sometimes::PowerCut);
         let listed = done(store.list(&TaskFilter::default(), &Page::first(1_000))).unwrap_or_default();
+        let now = shared.now();
         shared.facts(|facts| {
+            facts.cut_at = Some(now);
             facts.unfenced.extend(lost.iter().flat_map(written));
-            let before = std::mem::take(&mut facts.rows);
+            let (before, others) = std::mem::take(&mut facts.rows)
+                .into_iter()
+                .partition(|(_, row)| row.part == self.part);
+            facts.rows = others;
+            let before: BTreeMap<TaskId, Row> = before;
             for summary in listed.tasks {
                 let (id, known) = (summary.task.id, before.get(&summary.task.id));
                 let version = summary.task.version;
@@ -63,6 +71,7 @@ impl Server {
                     facts.unfenced.insert(id);
                 }
                 let row = Row {
+                    part: self.part,
                     script: known.and_then(|row| row.script),
                     claim: known
                         .and_then(|row| row.claim)
@@ -81,7 +90,7 @@ impl Server {
             facts.unfenced.extend(gone.iter().copied());
             facts.gone.extend(gone);
         });
-        self.refresh_sessions(shared);
+        drop(self.refresh_sessions(shared));
     }
 }
 

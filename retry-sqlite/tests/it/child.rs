@@ -95,6 +95,7 @@ fn the_child() {
             "race" => processes::open_many(&file),
             "open" => errors::open_and_tell(&file).await,
             "grow" => commit::grow_and_tell(&file).await,
+            "reuse" => errors::reuse_and_tell(&file).await,
             "fill" => errors::fill_and_tell(&file).await,
             other => panic!("there is no role {other}"),
         }

@@ -11,8 +11,8 @@ use retry_core::time::Timestamp;
 
 use crate::child::{Process, command, say};
 use crate::support::{
-    FAR, NOW, beside, builder, busy, count, fresh, is_hinted, place, quiet, request, session, task, task_id,
-    tasks, watch,
+    FAR, NOW, beside, builder, busy, count, fresh, is_hinted, place, poll_once, quiet, request, session,
+    task, task_id, tasks, watch,
 };
 
 type Error = Box<dyn std::error::Error + Send + Sync>;
@@ -218,6 +218,39 @@ async fn a_call_that_fails_half_way_leaves_nothing() {
     assert_eq!(count(&beside(&store), "retry_body"), 1);
 }
 
+/// The number that a kind had in a call that was undone may be its neighbour's in the next moment.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kind_of_a_call_that_was_undone_beside_others_is_not_remembered() {
+    let (_dir, store) = fresh();
+    beside(&store)
+        .execute_batch(
+            "CREATE TRIGGER refuse BEFORE INSERT ON retry_task WHEN new.run_at = 1700000000077
+                 BEGIN SELECT RAISE(ABORT, 'no'); END",
+        )
+        .unwrap();
+    let of_kind = |n, kind: &str| NewTask {
+        kind: Kind::new(kind).unwrap(),
+        ..task(n)
+    };
+    let (release, work) = busy(&store);
+    let (undone, neighbour) = ([refused(1, "first")], [of_kind(2, "second")]);
+    let (undone, neighbour, ()) = tokio::join!(
+        biased;
+        store.insert(&undone, NOW),
+        store.insert(&neighbour, NOW),
+        async {
+            drop(release);
+            work.await.unwrap();
+        }
+    );
+    assert!(undone.is_err() && neighbour.is_ok());
+    store.insert(&[of_kind(3, "first")], NOW).await.unwrap();
+    for (n, kind) in [(2, "second"), (3, "first")] {
+        let detail = store.get(task_id(n)).await.unwrap().unwrap();
+        assert_eq!(detail.task.kind.as_str(), kind);
+    }
+}
+
 /// A hint of a write that was undone would be the only one, and the workers would look in vain.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_call_that_fails_hints_at_nothing() {
@@ -251,4 +284,56 @@ async fn a_call_that_fails_hints_at_nothing() {
     );
     assert!(half.is_err() && neighbour.is_ok());
     assert!(!is_hinted(&wakeups), "beside a neighbour");
+}
+
+/// What was undone because of a neighbour is done again, and hinted at when that is committed, not before.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_undone_by_a_neighbour_hints_when_it_is_done_again() {
+    let (_dir, store) = quiet();
+    beside(&store)
+        .execute_batch(
+            "CREATE TABLE mine (n INTEGER); CREATE TABLE others (n INTEGER);
+             CREATE TRIGGER end_all BEFORE INSERT ON mine BEGIN SELECT RAISE(ROLLBACK, 'no'); END",
+        )
+        .unwrap();
+    let wakeups = watch(&store).await;
+    let (release, work) = busy(&store);
+    let new = [task(1)];
+    let mut call = Box::pin(store.insert(&new, NOW));
+    let mut cannot_repeat = Box::pin(store.transaction(|tx| {
+        tx.execute_batch("INSERT INTO others VALUES (1)")?;
+        Ok::<_, Error>(())
+    }));
+    let mut breaks = Box::pin(store.transaction(|tx| {
+        tx.execute_batch("INSERT INTO mine VALUES (1)")?;
+        Ok::<_, Error>(())
+    }));
+    let ((go_on, goes_on), (began, begun)) = (std::sync::mpsc::channel::<()>(), std::sync::mpsc::channel());
+    let mut hold = Box::pin(store.transaction(move |_| {
+        began.send(()).unwrap();
+        let _ = goes_on.recv();
+        Ok::<_, StoreError>(())
+    }));
+    assert!(poll_once(&mut call).is_none());
+    assert!(poll_once(&mut cannot_repeat).is_none());
+    assert!(poll_once(&mut breaks).is_none());
+    assert!(poll_once(&mut hold).is_none());
+    drop(release);
+    work.await.unwrap();
+    begun.recv().unwrap();
+    // The group of the three is lost; the call is done again, its commit is still to come.
+    assert!(!is_hinted(&wakeups));
+    drop(go_on);
+    hold.await.unwrap();
+    assert!(breaks.await.is_err());
+    let error = cannot_repeat.await.unwrap_err();
+    let error: StoreError = *error.downcast().unwrap();
+    assert_eq!(
+        (error.kind(), error.certainty()),
+        (StoreErrorKind::Busy, Certainty::Rejected)
+    );
+    assert_eq!(count(&beside(&store), "others"), 0);
+    call.await.unwrap();
+    assert!(is_hinted(&wakeups));
+    assert!(store.get(task_id(1)).await.unwrap().is_some());
 }

@@ -82,16 +82,38 @@ pub(crate) async fn fill_and_tell(file: &Path) {
     say(format!("{found} {sound}"));
 }
 
-/// On a real file system of 4 MiB, in a name space of its own.
+/// The child: uses the free pages of its file on a disk that has room for little more than nothing.
+pub(crate) async fn reuse_and_tell(file: &Path) {
+    let store = SqliteStore::open(file).unwrap();
+    for n in 0..60 {
+        store.insert_one(large(n), NOW).await.unwrap();
+    }
+    beside(&store)
+        .execute_batch("PRAGMA wal_checkpoint(TRUNCATE); DELETE FROM retry_body; DELETE FROM retry_task; PRAGMA wal_checkpoint(TRUNCATE)")
+        .unwrap();
+    let mut filler = fs::File::create(file.with_extension("filler")).unwrap();
+    while std::io::Write::write_all(&mut filler, &[0; 4_096]).is_ok() {}
+    let full = filler.metadata().unwrap().len();
+    filler.set_len(full - 256 * 1024).unwrap();
+    let mut kept = 0;
+    for n in 0..60 {
+        // The first try may find the log full; the second finds it short.
+        let first = store.insert_one(large(n), NOW).await;
+        kept += u32::from(first.is_ok() || store.insert_one(large(n), NOW).await.is_ok());
+    }
+    say(kept);
+}
+
+/// What the child says on a real file system of 4 MiB, in a name space of its own; nothing where none can be mounted, as in
+/// many containers.
 #[cfg(target_os = "linux")]
-#[test]
-fn a_full_disk_is_full_and_damages_nothing() {
+fn on_a_small_disk(role: &str) -> (tempfile::TempDir, Option<Process>) {
     let (dir, path) = place();
-    let child = command(&std::env::current_exe().unwrap(), "fill", &path);
+    let child = command(&std::env::current_exe().unwrap(), role, &path);
     let mut unshared = Command::new("unshare");
     unshared
         .args(["--user", "--map-root-user", "--mount", "sh", "-c"])
-        .arg("mount -t tmpfs -o size=4m tmpfs \"$0\" && exec \"$@\"")
+        .arg("mount -t tmpfs -o size=4m tmpfs \"$0\" && echo '> mounted' && exec \"$@\"")
         .arg(dir.path())
         .arg(child.get_program())
         .args(child.get_args())
@@ -99,14 +121,34 @@ fn a_full_disk_is_full_and_damages_nothing() {
         .stdin(std::process::Stdio::null())
         .stdout(std::process::Stdio::piped());
     let mut child = Process::of(unshared);
-    let Some(kept) = child.says() else {
-        // Not a server that could be installed: many containers forbid it. A full file is tested by its largest size.
+    if child.says().is_none() {
+        // Not a server that could be installed. A full file is tested by its largest size.
         eprintln!("skipped: no small file system can be mounted here");
+        return (dir, None);
+    }
+    (dir, Some(child))
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_is_full_and_damages_nothing() {
+    let (_dir, Some(mut child)) = on_a_small_disk("fill") else {
         return;
     };
+    let kept = child.says().unwrap();
     assert!(kept.parse::<u64>().unwrap() > 20, "{kept} tasks fit");
     assert_eq!(child.says().unwrap(), "Full Rejected");
     assert_eq!(child.says().unwrap(), "true ok");
+}
+
+/// The log is not in the way of what the file has room for.
+#[cfg(target_os = "linux")]
+#[test]
+fn on_a_full_disk_the_free_pages_of_the_file_are_used() {
+    let (_dir, Some(mut child)) = on_a_small_disk("reuse") else {
+        return;
+    };
+    assert_eq!(child.says().unwrap(), "60");
 }
 
 /// Also when each look for the lock takes long, as on a busy machine: the clock ends the wait, not the looks.
@@ -304,13 +346,64 @@ async fn damaged_columns_are_reported_and_block_nothing() {
     let again = store.claim(request(&session(1), 9), NOW).await.unwrap();
     assert!(again.tasks.is_empty() && again.bad.is_empty() && again.next_due.is_none());
     let error = store.get(task_id(1)).await.unwrap_err();
-    assert_is(&error, StoreErrorKind::Corrupt, &["settings", "delete it"]);
+    assert_is(&error, StoreErrorKind::Corrupt, &["settings", "remove_damaged"]);
     let failed: i64 = conn
         .query_row("SELECT count(*) FROM retry_task WHERE state = 5", [], |row| {
             row.get(0)
         })
         .unwrap();
     assert_eq!(failed, 8);
+}
+
+#[tokio::test]
+async fn only_a_task_that_cannot_be_read_is_removed() {
+    let (_dir, store) = fresh();
+    store.insert(&tasks(1..4), NOW).await.unwrap();
+    let conn = beside(&store);
+    let number = "(SELECT number FROM retry_task WHERE id = ?1)";
+    for (n, damage) in [
+        (
+            1,
+            format!("UPDATE retry_body SET settings = '{{' WHERE number = {number}"),
+        ),
+        (2, "UPDATE retry_task SET state = 77 WHERE id = ?1".to_owned()),
+    ] {
+        conn.execute(&damage, [task_id(n).to_bytes()]).unwrap();
+        assert!(store.remove_damaged(task_id(n)).await.unwrap());
+        assert!(!store.remove_damaged(task_id(n)).await.unwrap(), "it is gone");
+    }
+    let error = store.remove_damaged(task_id(3)).await.unwrap_err();
+    assert_is(&error, StoreErrorKind::Invalid, &["can be read"]);
+    for table in ["retry_task", "retry_body"] {
+        assert_eq!(crate::support::count(&conn, table), 1, "{table}");
+    }
+}
+
+#[tokio::test]
+async fn a_parent_counts_a_removed_child_as_failed() {
+    use retry_core::machine::Event;
+    let (_dir, store) = fresh();
+    let info = session(1);
+    store.open_session(&info, crate::support::FAR, NOW).await.unwrap();
+    store.insert_one(task(1), NOW).await.unwrap();
+    let claimed = store.claim(request(&info, 1), NOW).await.unwrap().tasks;
+    let parent = claimed[0].task.id;
+    let child = retry_core::id::TaskId::child(parent, 0, 0, 0);
+    let split = retry_core::task::Edit {
+        insert: vec![NewTask {
+            id: child,
+            parent: Some(parent),
+            ..task(0)
+        }],
+        ..crate::support::decided(&claimed[0].task, Event::Split, 1)
+    };
+    store.apply(split, NOW).await.unwrap();
+    let damage =
+        "UPDATE retry_body SET settings = '{' WHERE number = (SELECT number FROM retry_task WHERE id = ?1)";
+    beside(&store).execute(damage, [child.to_bytes()]).unwrap();
+    assert!(store.remove_damaged(child).await.unwrap());
+    let children = store.get(parent).await.unwrap().unwrap().task.children;
+    assert_eq!((children.total, children.open, children.failed), (1, 0, 1));
 }
 
 #[test]

@@ -237,3 +237,32 @@ async fn a_slow_write_ends_its_group() {
     assert!(first.is_ok() && slow.is_ok() && last.is_ok());
     assert_eq!(store.commits() - before, 3);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_has_a_bound_in_bytes() {
+    let (_dir, path) = crate::support::place();
+    let store = builder(&path)
+        .synchronous(retry_sqlite::Synchronous::Off)
+        .build()
+        .unwrap();
+    let (release, work) = busy(&store);
+    let large = |n| retry_core::task::NewTask {
+        payload: retry_core::payload::Payload::encode(&"x".repeat(1_000_000)).unwrap(),
+        ..task(n)
+    };
+    // Three of them are more than 16 MiB.
+    let new: Vec<Vec<_>> = (0..4)
+        .map(|call| (call * 7..call * 7 + 7).map(large).collect())
+        .collect();
+    let mut calls: Vec<_> = new.iter().map(|new| store.insert(new, NOW)).collect();
+    for call in &mut calls {
+        assert!(poll_once(call.as_mut()).is_none());
+    }
+    let before = store.commits();
+    drop(release);
+    work.await.unwrap();
+    for call in calls {
+        call.await.unwrap();
+    }
+    assert_eq!(store.commits() - before, 3, "the busy one and two groups");
+}

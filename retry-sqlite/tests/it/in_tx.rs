@@ -224,3 +224,28 @@ async fn a_call_after_which_no_transaction_is_left_says_so() {
     drop(tx);
     assert_eq!(count(&conn, "mine"), 0);
 }
+
+/// It waits by itself, however short the store's own patience is.
+#[test]
+fn a_connection_of_the_store_waits_for_the_lock() {
+    const MOMENT: std::time::Duration = std::time::Duration::from_millis(100);
+    let (_dir, path) = crate::support::place();
+    let store = crate::support::builder(&path)
+        .busy_timeout(std::time::Duration::ZERO)
+        .build()
+        .unwrap();
+    let mut holder = beside(&store);
+    let lock = holder
+        .transaction_with_behavior(TransactionBehavior::Immediate)
+        .unwrap();
+    let (begun, has_begun) = std::sync::mpsc::channel();
+    let waiter = std::thread::spawn(move || {
+        let conn = store.connection().unwrap();
+        begun.send(conn.execute_batch("BEGIN IMMEDIATE")).unwrap();
+    });
+    let early = has_begun.recv_timeout(MOMENT);
+    assert!(early.is_err(), "it does not wait: {early:?}");
+    lock.rollback().unwrap();
+    has_begun.recv().unwrap().unwrap();
+    waiter.join().unwrap();
+}

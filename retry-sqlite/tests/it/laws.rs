@@ -10,7 +10,8 @@ use retry_core::store::{Applied, CountScope, Inserted, TaskStore as _, TaskStore
 use retry_core::task::{Action, Edit, State};
 
 use crate::support::{
-    FAR, NOW, builder, busy, decided, fresh, poll_once, request, session, success, task, task_id, tasks,
+    FAR, NOW, beside, builder, busy, count, decided, fresh, poll_once, request, session, success, task,
+    task_id, tasks,
 };
 
 /// L1: a row is kept while its insert may be sent again, whatever time its end names.
@@ -107,4 +108,23 @@ async fn a_number_that_was_given_again_deletes_no_other_task() {
     other.claim(request(&session(2), 1), NOW).await.unwrap();
     assert_eq!(store.apply(delete, NOW).await.unwrap(), Applied::Missing);
     assert!(store.get(task_id(2)).await.unwrap().is_some());
+}
+
+/// Nothing of a success that is deleted at once stays: the next task with its number would find it.
+#[tokio::test]
+async fn a_success_that_is_deleted_at_once_leaves_nothing() {
+    let (_dir, store) = fresh();
+    store.open_session(&session(1), FAR, NOW).await.unwrap();
+    store.insert(&tasks(1..3), NOW).await.unwrap();
+    let claimed = store.claim(request(&session(1), 2), NOW).await.unwrap();
+    let delete = |task| Edit {
+        action: Action::Delete { from: State::Running },
+        ..success(task)
+    };
+    let edits: Vec<_> = claimed.tasks.iter().map(delete).collect();
+    let exchanged = store.exchange(&edits, &[], NOW).await.unwrap();
+    assert_eq!(exchanged.applied, [Applied::DONE, Applied::DONE]);
+    let conn = beside(&store);
+    assert_eq!((count(&conn, "retry_task"), count(&conn, "retry_body")), (0, 0));
+    store.insert(&tasks(3..5), NOW).await.unwrap();
 }

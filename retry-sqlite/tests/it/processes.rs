@@ -2,10 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::time::Duration;
 
+use retry_core::clock::{Clock as _, SystemClock};
 use retry_core::store::{Cause, ExpiredRequest, Renewed, TaskStore as _, TaskStoreExt as _};
 use retry_core::task::State;
-use retry_sqlite::SqliteStore;
+use retry_sqlite::{SqliteStore, Synchronous};
 
 use crate::child::{say, start, wait};
 use crate::support::{
@@ -164,7 +166,7 @@ async fn lock_files_go_with_their_sessions() {
     assert_eq!(files().len(), 2);
     store.close_session(session(1).id).await.unwrap();
     assert_eq!(files(), [session(2).id.to_string()]);
-    let later = NOW.saturating_add(std::time::Duration::from_secs(1));
+    let later = NOW.saturating_add(Duration::from_secs(1));
     let mark = ExpiredRequest {
         mark: true,
         after: None,
@@ -173,6 +175,32 @@ async fn lock_files_go_with_their_sessions() {
     store.expired(&mark, later).await.unwrap();
     store.purge(later, 10).await.unwrap();
     assert!(files().is_empty(), "{:?}", files());
+}
+
+/// Who is told that its session is lost lets go of its lock, though the tasks are still to be settled.
+#[tokio::test]
+async fn a_lost_session_lets_its_lock_go() {
+    let (_dir, store) = fresh();
+    let peer = builder(store.path()).build().unwrap();
+    store.open_session(&session(1), NOW, NOW).await.unwrap();
+    store.insert(&tasks(1..2), NOW).await.unwrap();
+    store.claim(request(&session(1), 1), NOW).await.unwrap();
+    let mark = ExpiredRequest {
+        mark: true,
+        after: None,
+        limit: 10,
+    };
+    let later = NOW.saturating_add(Duration::from_secs(1));
+    let expired = peer.expired(&mark, later).await.unwrap();
+    assert_eq!(expired.items[0].1, Cause::SessionLost);
+    let mut lock = store.path().as_os_str().to_owned();
+    lock.push(format!("-locks/{}", session(1).id));
+    assert!(Path::new(&lock).exists());
+    assert_eq!(
+        store.renew(session(1).id, FAR, later).await.unwrap(),
+        Renewed::Lost
+    );
+    assert!(!Path::new(&lock).exists());
 }
 
 #[tokio::test]
@@ -228,17 +256,21 @@ pub(crate) async fn flood(file: &Path) {
     let store = SqliteStore::open(file).unwrap();
     let stop = std::thread::spawn(wait);
     say("ready");
-    let mut first = 1_000_000;
-    while !stop.is_finished() {
-        // Many callers, so that the next group is always there.
-        let calls = (0..8).map(|call| {
-            let (store, first) = (store.clone(), first + call * 10);
-            tokio::spawn(async move { store.insert(&tasks(first..first + 10), NOW).await })
-        });
-        for call in calls.collect::<Vec<_>>() {
-            call.await.unwrap().unwrap();
-        }
-        first += 100;
+    let stop = std::sync::Arc::new(stop);
+    // Callers that do not wait for each other, so that the next group is always there.
+    let calls = (1..9).map(|caller| {
+        let (store, stop) = (store.clone(), std::sync::Arc::clone(&stop));
+        tokio::spawn(async move {
+            for first in (caller * 1_000_000..).step_by(10) {
+                if stop.is_finished() {
+                    return;
+                }
+                store.insert(&tasks(first..first + 10), NOW).await.unwrap();
+            }
+        })
+    });
+    for call in calls.collect::<Vec<_>>() {
+        call.await.unwrap();
     }
     say(store.commits());
 }
@@ -263,4 +295,24 @@ async fn a_process_that_writes_without_a_pause_lets_others_in() {
         commits < TURNS * WRITES,
         "{WRITES} writes waited for {commits} commits of the other process"
     );
+}
+
+/// A process that shows that it waits is let in after a commit: the next group comes later by that much.
+#[tokio::test]
+async fn a_commit_makes_way_for_who_shows_that_it_waits() {
+    const LEAST: Duration = Duration::from_millis(5);
+    let clock = SystemClock::new();
+    for _ in 0..10 {
+        let (_dir, path) = place();
+        let store = builder(&path).synchronous(Synchronous::Off).build().unwrap();
+        let mut turn = path.as_os_str().to_owned();
+        turn.push("-locks/turn");
+        let waiting = std::fs::File::open(turn).unwrap();
+        waiting.lock().unwrap();
+        let before = clock.monotonic();
+        store.insert_one(task(1), NOW).await.unwrap();
+        store.insert_one(task(2), NOW).await.unwrap();
+        let took = clock.monotonic().saturating_since(before);
+        assert!(took >= LEAST, "{took:?}");
+    }
 }

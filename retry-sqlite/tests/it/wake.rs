@@ -8,7 +8,9 @@ use retry_core::id::TaskId;
 use retry_core::machine::Event;
 use retry_core::name::{Queue, UniqueKey};
 use retry_core::payload::Payload;
-use retry_core::store::{Applied, Enlist as _, QueueSetting, Result, TaskStore as _, TaskStoreExt as _};
+use retry_core::store::{
+    Applied, Enlist as _, QueueSetting, Result, StoreError, TaskStore as _, TaskStoreExt as _,
+};
 use retry_core::task::{Edit, KeyScope, NewTask, OnDuplicate, State, Unique};
 
 use crate::support::{
@@ -185,6 +187,8 @@ async fn a_transaction_elsewhere_hints_at_nothing_before_its_commit() {
         .set_queue(&other_queue(), QueueSetting::Resume)
         .await
         .unwrap();
+    let other: std::result::Result<(), StoreError> = store.transaction(|_| Ok(())).await;
+    other.unwrap();
     assert!(!is_hinted(&wakeups), "nor is one kept for the next commit");
 }
 

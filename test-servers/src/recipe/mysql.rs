@@ -70,6 +70,8 @@ impl Recipe for MySql {
         command
             .arg("--no-defaults")
             .arg(format!("--datadir={}", at("data")))
+            // A starting server removes the temporary files of others that it finds in a shared folder.
+            .arg(format!("--tmpdir={}", site.folder.display()))
             .arg(format!("--socket={}", at("socket")))
             .arg(format!("--pid-file={}", at("server-pid")))
             .arg(format!("--init-file={}", at("welcome.sql")))

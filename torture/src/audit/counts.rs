@@ -6,6 +6,7 @@ use anyhow::Result;
 use retry_core::client::Client;
 use retry_core::store::CountScope;
 use retry_core::task::State;
+use retry_core::time::Timestamp;
 
 use super::{Found, Kept};
 
@@ -20,6 +21,8 @@ const STATES: [State; 7] = [
 ];
 
 pub(super) async fn check(client: &Client, kept: &[Kept], found: &mut Found) -> Result<()> {
+    // Who was too slow to renew during the shutdown is lost and holds nothing: with nobody there, nobody has forgotten it yet.
+    client.store().purge(Timestamp::MIN, 1).await?;
     for session in client.sessions().await? {
         found.wrong(format!(
             "a session is left over: {} of {}",

@@ -26,7 +26,10 @@ pub(crate) const EXAMPLES: &[Example] = &[Example {
 pub(super) fn run(gate: &Gate<'_>) -> Result<Done, String> {
     // The whole workspace, as the tests were built: one example alone would choose other features for the
     // dependencies and compile them again.
-    run_command(cargo(gate.root, "build --locked --workspace --examples"))?;
+    run_command(cargo(
+        gate.root,
+        "build --locked --workspace --features task-retry/full --examples",
+    ))?;
     let programs = programs()?.join("examples");
     for example in EXAMPLES {
         let folder = Scratch::new(example.name)?;

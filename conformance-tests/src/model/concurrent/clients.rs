@@ -4,16 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use retry_core::id::Nonce;
-use retry_core::store::{Applied, Inserted, Result, StoreError, StoreErrorKind, TaskStore};
+use retry_core::store::{Applied, Inserted, Result, TaskStore};
 use retry_core::task::{Action, ClaimedTask, Edit};
 use retry_core::time::Timestamp;
 
 use crate::model::call::{Answer, Call};
 use crate::model::op::EditSpec;
 use crate::model::spec;
-
-/// How often a client that is told "busy" asks again.
-const PATIENCE: usize = 1_000;
 
 /// What a client will do.
 #[derive(Debug, Clone)]
@@ -100,7 +97,7 @@ impl Client {
 
     async fn call(&self, call: Call) -> Record {
         let called = self.count.fetch_add(1, Ordering::SeqCst);
-        let answer = self.patiently(&call).await;
+        let answer = call.perform_patiently(&*self.store, self.now).await;
         Record {
             client: self.number,
             now: self.now,
@@ -109,20 +106,6 @@ impl Client {
             answer,
             call,
         }
-    }
-
-    /// A busy store has certainly written nothing, so the call is made again.
-    async fn patiently(&self, call: &Call) -> Result<Answer> {
-        for _ in 0..PATIENCE {
-            match call.perform(&*self.store, self.now).await {
-                Err(error) if error.kind() == StoreErrorKind::Busy => tokio::task::yield_now().await,
-                answer => return answer,
-            }
-        }
-        Err(StoreError::rejected(
-            StoreErrorKind::Busy,
-            format!("busy {PATIENCE} times"),
-        ))
     }
 
     fn settles(&self, record: &Record, specs: &[EditSpec], nonces: &[Nonce]) -> Vec<Edit> {

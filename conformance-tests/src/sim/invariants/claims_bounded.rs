@@ -28,6 +28,8 @@ pub(super) fn check(fact: &Fact<'_>, facts: &Facts) -> Result<(), String> {
         };
         // What the store had forgotten that the worker settled, its worker does not know it holds.
         held && row.task.id != after.task.id && !ended() && facts.is_fenced(row.task.id)
+            // What was born under its session, its worker finds by its beats.
+            && facts.claims_of(row.task.id, version) > 0
     };
     let held = 1 + facts.rows.values().filter(busy).count();
     let most = facts.config.fleet.concurrency + facts.config.fleet.prefetch;

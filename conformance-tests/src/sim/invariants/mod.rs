@@ -17,6 +17,7 @@ mod completion_kept;
 mod fallback_in_turn;
 mod final_is_final;
 mod limits_hold;
+mod marked_in_time;
 mod memory_bounded;
 mod never_early;
 mod no_busy_loop;
@@ -126,6 +127,11 @@ const TABLE: &[(&str, &str, Check)] = &[
         "rescue_grace",
         "sessions are marked lost after three good seconds of the store",
         rescue_grace::check,
+    ),
+    (
+        "marked_in_time",
+        "a session is marked lost when its lease is over",
+        marked_in_time::check,
     ),
     (
         "unknown_without_claims",

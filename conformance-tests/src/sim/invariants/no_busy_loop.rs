@@ -17,7 +17,7 @@ pub(super) fn check(fact: &Fact<'_>, facts: &Facts) -> Result<(), String> {
     }
     let host = &facts.hosts[who.host];
     let ((calls, _), (_, work)) = (host.calls.counts(facts.now), host.work.counts(facts.now));
-    if calls > IDLE + EACH * work {
+    if calls > IDLE * facts.config.parts as u64 + EACH * work {
         return Err(format!(
             "host {} made {calls} calls in one second for {work} reasons",
             who.host

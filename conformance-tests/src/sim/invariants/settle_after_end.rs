@@ -51,6 +51,6 @@ pub(super) fn is_rescue(edit: &Edit, before: &Row, facts: &Facts) -> bool {
     let alarm = before
         .task
         .alarm_at
-        .is_some_and(|at| at.as_millis() <= facts.store_now + facts.ahead_ms);
+        .is_some_and(|at| at.as_millis() <= facts.store_now[before.part] + facts.ahead_ms);
     change.to.state == State::Cancelled && (lost || alarm)
 }

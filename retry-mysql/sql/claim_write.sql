@@ -1,0 +1,6 @@
+-- L3, L7: makes locked tasks running. Parameters: a list of [id, attempt, version, alarm], session, now.
+UPDATE JSON_TABLE(?, '$[*]' COLUMNS (
+         id CHAR(32) CHARACTER SET latin1 PATH '$[0]', attempt INT PATH '$[1]', version BIGINT PATH '$[2]',
+         alarm_at BIGINT PATH '$[3]')) e
+  STRAIGHT_JOIN retry_task t ON t.id = UNHEX(e.id)
+   SET t.state = 1, t.attempt = e.attempt, t.version = e.version, t.session = ?, t.updated_at = ?, t.alarm_at = e.alarm_at

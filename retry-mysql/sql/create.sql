@@ -1,0 +1,94 @@
+-- Version 1 of the schema (L1-L15). No parameters. One statement after the other, each of which may have been run before:
+-- a server that stops halfway is migrated by the next attempt. The version is written last.
+--
+-- retry_task: what inserts, claims, settles and rescues write, addressed by its id, whose order is that of creation, so that
+-- inserts fill pages one after the other. retry_body: what is written once. retry_note: what only some tasks ever have
+-- (errors, outputs, checkpoints), apart so that no payload is rewritten for it.
+--
+-- Texts are binary: bytes come back as they went in, case and trailing spaces matter, and no connection's character set can
+-- change them. InnoDB has no partial indexes: the generated columns are NULL outside of theirs, where an entry that stays
+-- NULL is never touched.
+CREATE TABLE IF NOT EXISTS retry_task (
+  id               BINARY(16)     NOT NULL PRIMARY KEY,
+  queue            VARBINARY(128) NOT NULL,
+  kind             VARBINARY(128) NOT NULL,
+  level            TINYINT        NOT NULL,      -- priority * 2 + (crashes > 0): 0 … 7
+  state            TINYINT        NOT NULL,
+  run_at           BIGINT         NOT NULL,
+  attempt          INT            NOT NULL,
+  crashes          INT            NOT NULL,
+  step             INT            NOT NULL,
+  version          BIGINT         NOT NULL,
+  last_nonce       BIGINT         NOT NULL,
+  session          BINARY(16),
+  cancel_requested TINYINT        NOT NULL,
+  alarm_at         BIGINT,
+  purge_at         BIGINT,
+  created_at       BIGINT         NOT NULL,
+  updated_at       BIGINT         NOT NULL,
+  unique_key       VARBINARY(255),
+  holds_key        TINYINT        NOT NULL,
+  parent           BINARY(16),
+  total            INT            NOT NULL,
+  open             INT            NOT NULL,
+  failed           INT            NOT NULL,
+  failures         INT            NOT NULL,      -- failed attempts ever noted; the last has this number
+  noted            TINYINT        NOT NULL,      -- whether there is a note
+  early            TINYINT        NOT NULL,      -- whether the note has an early completion
+  ready            TINYINT        AS (IF(state = 0, 1, NULL)) STORED,
+  listed           TINYINT        AS (IF(state IN (2, 3, 5, 6), state, NULL)) STORED,
+  ended            TINYINT        AS (IF(state >= 4, state, NULL)) STORED,
+  held_key         VARBINARY(255) AS (IF(holds_key = 1, unique_key, NULL)) STORED,
+  KEY task_ready  (ready, queue, kind, level, run_at, id),
+  KEY task_held   (session, id, cancel_requested),
+  KEY task_alarm  (alarm_at, id),
+  KEY task_ended  (ended, purge_at, id),
+  KEY task_child  (parent, id),
+  KEY task_listed (listed, id),
+  UNIQUE KEY task_key (kind, held_key)
+) ENGINE = InnoDB ROW_FORMAT = DYNAMIC DEFAULT CHARSET = utf8mb4;
+CREATE TABLE IF NOT EXISTS retry_body (
+  id          BINARY(16) NOT NULL PRIMARY KEY,
+  settings    TEXT CHARACTER SET ascii COLLATE ascii_bin,   -- NULL: the usual ones
+  key_scope   TINYINT,
+  wait_secret BIGINT     NOT NULL,
+  bytes       INT        NOT NULL,                          -- of the headers and the payload
+  headers     LONGBLOB,
+  payload     LONGBLOB   NOT NULL
+) ENGINE = InnoDB ROW_FORMAT = DYNAMIC DEFAULT CHARSET = utf8mb4;
+CREATE TABLE IF NOT EXISTS retry_note (
+  id           BINARY(16) NOT NULL PRIMARY KEY,
+  changed      INT        NOT NULL,                         -- which columns the last write meant
+  reruns       INT        NOT NULL,
+  via_fallback TINYINT    NOT NULL,
+  last_error   BLOB,
+  bytes        INT AS (COALESCE(OCTET_LENGTH(checkpoint), 0) + COALESCE(OCTET_LENGTH(completion), 0)) STORED,
+  completion   LONGBLOB,
+  early        LONGBLOB,
+  checkpoint   LONGBLOB,
+  output       LONGBLOB
+) ENGINE = InnoDB ROW_FORMAT = DYNAMIC DEFAULT CHARSET = utf8mb4;
+CREATE TABLE IF NOT EXISTS retry_failure (
+  id      BINARY(16) NOT NULL,
+  number  INT        NOT NULL,
+  attempt MEDIUMBLOB NOT NULL,
+  PRIMARY KEY (id, number)
+) ENGINE = InnoDB ROW_FORMAT = DYNAMIC DEFAULT CHARSET = utf8mb4;
+CREATE TABLE IF NOT EXISTS retry_session (
+  id          BINARY(16) NOT NULL PRIMARY KEY,
+  lease_until BIGINT     NOT NULL,
+  lost        TINYINT    NOT NULL,
+  dead        TINYINT    NOT NULL,                          -- closed: its tasks need no grace
+  name        VARBINARY(128) NOT NULL,
+  host        BLOB       NOT NULL,
+  queues      MEDIUMBLOB NOT NULL,
+  kinds       MEDIUMBLOB NOT NULL
+) ENGINE = InnoDB ROW_FORMAT = DYNAMIC DEFAULT CHARSET = utf8mb4;
+CREATE TABLE IF NOT EXISTS retry_paused (
+  queue VARBINARY(128) NOT NULL PRIMARY KEY
+) ENGINE = InnoDB ROW_FORMAT = DYNAMIC DEFAULT CHARSET = utf8mb4;
+CREATE TABLE IF NOT EXISTS retry_schema (
+  one     TINYINT NOT NULL PRIMARY KEY,
+  version INT     NOT NULL
+) ENGINE = InnoDB ROW_FORMAT = DYNAMIC DEFAULT CHARSET = utf8mb4;
+REPLACE INTO retry_schema (one, version) VALUES (1, 1)

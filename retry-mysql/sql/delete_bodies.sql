@@ -1,0 +1,2 @@
+-- Forgets their bodies. Parameter: the ids.
+DELETE t FROM {ids} STRAIGHT_JOIN retry_body t ON t.id = UNHEX(e.id)

@@ -1,0 +1,5 @@
+-- L6, L8: locks the listed tasks in the order of the list, which is that of their ids, and reads them. Parameter: the ids.
+-- JSON_TABLE and STRAIGHT_JOIN: a long IN list is turned into a table and sorted, and the locks lose their order.
+-- The rule for failed children is read for parents alone.
+SELECT {hot}, IF(t.total > 0, (SELECT b.settings FROM retry_body b WHERE b.id = t.id), NULL) AS settings
+  FROM {ids} STRAIGHT_JOIN retry_task t ON t.id = UNHEX(e.id) FOR UPDATE

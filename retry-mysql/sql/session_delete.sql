@@ -1,0 +1,2 @@
+-- Parameter: the id.
+DELETE FROM retry_session WHERE id = ?

@@ -1,0 +1,2 @@
+-- Parameter: the ids.
+DELETE t FROM {ids} STRAIGHT_JOIN retry_session t ON t.id = UNHEX(e.id) WHERE t.lost = 1

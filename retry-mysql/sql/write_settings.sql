@@ -1,0 +1,2 @@
+-- Parameters: settings, id.
+UPDATE retry_body SET settings = ? WHERE id = ?

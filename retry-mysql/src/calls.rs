@@ -1,0 +1,187 @@
+//! How a call travels: on a task of its own, so that a caller who goes away leaves no transaction open and no answer unread; in a
+//! transaction that is repeated when it was certainly rolled back.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use retry_core::clock::Clock;
+use retry_core::seams::Random;
+use retry_core::store::{Result, StoreError, StoreErrorKind};
+
+use crate::db::Db;
+use crate::effects::Effects;
+use crate::error::{During, Fault, Outcome, store_error};
+use crate::pool::{Lent, Pool, within};
+use crate::store::{Inner, MySqlStore};
+
+/// How often a transaction is tried that others keep rolling back.
+const TRIES: u32 = 20;
+
+/// The longest pause before the second try; it doubles up to [`LONGEST_PAUSE`], and each is drawn between zero and itself.
+const FIRST_PAUSE: Duration = Duration::from_millis(2);
+
+/// Shorter than anything that waits for the store.
+const LONGEST_PAUSE: Duration = Duration::from_millis(100);
+
+/// What is done on a connection; again, if the first time was rolled back.
+pub(crate) trait Work<T>:
+    for<'c> Fn(Db<'c>, u32) -> BoxFuture<'c, Outcome<T>> + Send + Sync + 'static
+{
+}
+
+impl<T, F> Work<T> for F where F: for<'c> Fn(Db<'c>, u32) -> BoxFuture<'c, Outcome<T>> + Send + Sync + 'static {}
+
+impl MySqlStore {
+    /// Does `work` in a transaction and commits it. `work` gets the number of the try.
+    pub(crate) async fn write<T: Send + 'static>(&self, work: impl Work<T>) -> Result<T> {
+        let inner = Arc::clone(&self.inner);
+        apart(async move { transact(&inner, work).await }).await
+    }
+
+    /// The same, and tells the workers of this process what became due: also when the caller is gone.
+    pub(crate) async fn write_and_wake<T: Send + 'static>(&self, work: impl Work<(T, Effects)>) -> Result<T> {
+        let inner = Arc::clone(&self.inner);
+        apart(async move {
+            let (value, effects) = transact(&inner, work).await?;
+            inner.told.note(effects.newest);
+            effects.woken.iter().for_each(|queue| inner.waker.wake(queue));
+            Ok(value)
+        })
+        .await
+    }
+
+    /// Does `work`, which writes nothing, outside of a transaction.
+    pub(crate) async fn read<T: Send + 'static>(&self, work: impl Work<T>) -> Result<T> {
+        let inner = Arc::clone(&self.inner);
+        apart(async move { alone(&inner, &inner.readers, During::Call, work).await }).await
+    }
+
+    /// Does `work`, of which each statement commits by itself, on the connection that is kept for renewals.
+    pub(crate) async fn renew_with<T: Send + 'static>(&self, work: impl Work<T>) -> Result<T> {
+        let inner = Arc::clone(&self.inner);
+        apart(async move { alone(&inner, &inner.renewer, During::Commit, work).await }).await
+    }
+}
+
+/// Runs a call to its end, whatever becomes of the caller.
+async fn apart<T: Send + 'static>(call: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
+    match tokio::spawn(call).await {
+        Ok(result) => result,
+        Err(ended) if ended.is_panic() => std::panic::resume_unwind(ended.into_panic()),
+        Err(_) => Err(StoreError::unknown(
+            StoreErrorKind::Unavailable,
+            "the runtime is shutting down",
+        )),
+    }
+}
+
+async fn transact<T: Send>(inner: &Inner, work: impl Work<T>) -> Result<T> {
+    let mut tried = 0;
+    loop {
+        let (fault, during, reused) = match attempt(inner, &work, tried).await {
+            Ok(value) => return Ok(value),
+            Err(failed) => failed,
+        };
+        tried += 1;
+        let stale = during == During::Call
+            && reused
+            && fault.is_lost_connection()
+            && !matches!(fault, Fault::TimedOut);
+        if stale {
+            inner.forget_idle();
+        }
+        if tried >= TRIES || !(stale || fault.may_repeat()) {
+            return Err(store_error(fault, during, &inner.place));
+        }
+        pause(inner, tried).await;
+    }
+}
+
+/// One try; a failure comes with when it happened and whether its connection had been used before.
+async fn attempt<T: Send>(
+    inner: &Inner,
+    work: &impl Work<T>,
+    tried: u32,
+) -> std::result::Result<T, (Fault, During, bool)> {
+    let mut lent = inner
+        .writers
+        .take()
+        .await
+        .map_err(|fault| (fault, During::Connect, false))?;
+    let reused = lent.reused;
+    let clock = &*inner.config.clock;
+    let limit = inner.config.call_timeout;
+    let db = Db::own(&mut lent.conn, &inner.queries);
+    match within(clock, limit, work(db, tried)).await {
+        Ok(value) => {
+            let commit = async { Ok(sqlx::raw_sql("COMMIT").execute(&mut lent.conn).await?) };
+            match within(clock, limit, commit).await {
+                Ok(_) => {
+                    lent.give_back();
+                    Ok(value)
+                }
+                // Dropping the connection ends whatever the server still has open.
+                Err(fault) => Err((fault, During::Commit, reused)),
+            }
+        }
+        Err(fault) => {
+            roll_back(inner, lent, &fault).await;
+            Err((fault, During::Call, reused))
+        }
+    }
+}
+
+/// Ends a failed transaction. After a lock wait or a duplicate only the statement is undone; the rest is undone here.
+async fn roll_back(inner: &Inner, mut lent: Lent, fault: &Fault) {
+    if fault.is_lost_connection() {
+        return;
+    }
+    let rollback = async { Ok(sqlx::raw_sql("ROLLBACK").execute(&mut lent.conn).await?) };
+    if within(&*inner.config.clock, inner.config.call_timeout, rollback)
+        .await
+        .is_ok()
+    {
+        lent.give_back();
+    }
+}
+
+async fn alone<T: Send>(inner: &Inner, pool: &Arc<Pool>, during: During, work: impl Work<T>) -> Result<T> {
+    let mut tried = 0;
+    loop {
+        let lent = pool.take().await;
+        let mut lent = lent.map_err(|fault| store_error(fault, During::Connect, &inner.place))?;
+        let db = Db::own(&mut lent.conn, &inner.queries);
+        let result = within(&*inner.config.clock, inner.config.call_timeout, work(db, tried)).await;
+        let fault = match result {
+            Ok(value) => {
+                lent.give_back();
+                return Ok(value);
+            }
+            Err(fault) => fault,
+        };
+        tried += 1;
+        let stale = during == During::Call && lent.reused && fault.is_lost_connection();
+        if stale {
+            inner.forget_idle();
+        }
+        if !fault.is_lost_connection() {
+            lent.give_back();
+        }
+        if tried >= TRIES || !(stale || fault.may_repeat()) {
+            return Err(store_error(fault, during, &inner.place));
+        }
+        pause(inner, tried).await;
+    }
+}
+
+/// Lets those in the way pass; the longer, the more often they were.
+async fn pause(inner: &Inner, tried: u32) {
+    let longest = FIRST_PAUSE
+        .saturating_mul(1 << (tried - 1).min(16))
+        .min(LONGEST_PAUSE);
+    let micros = u64::try_from(longest.as_micros()).unwrap_or(u64::MAX).max(1);
+    let pause = Duration::from_micros(inner.random.next_u64() % micros);
+    let clock: &dyn Clock = &*inner.config.clock;
+    clock.sleep_until(clock.monotonic() + pause).await;
+}

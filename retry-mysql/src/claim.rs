@@ -1,0 +1,355 @@
+//! Claims (laws 3, 4, 5, 7, 14): lane by lane within each level, or by ids.
+
+use std::collections::HashMap;
+
+use retry_core::id::TaskId;
+use retry_core::limits::{MAX_BATCH, MAX_CALL_BYTES};
+use retry_core::machine;
+use retry_core::priority::Priority;
+use retry_core::store::{ClaimRequest, Claimed, Lane, Mark};
+use retry_core::task::ClaimedTask;
+use retry_core::time::Timestamp;
+use sqlx::mysql::MySqlRow;
+
+use crate::args::{Args, hex, ids};
+use crate::aside;
+use crate::db::Db;
+use crate::effects::Effects;
+use crate::error::Outcome;
+use crate::hot::Hot;
+use crate::lanes::{Lanes, Position, before};
+use crate::record::{self, Damage, Read, at};
+
+/// One claim request at work.
+pub(crate) struct Claim<'r> {
+    request: &'r ClaimRequest,
+    now: Timestamp,
+    /// Due times up to this are claimed.
+    until: Timestamp,
+    left: Left,
+    /// Bytes of the answer so far.
+    bytes: usize,
+    answer: Claimed,
+}
+
+/// What a claim may still take; the kinds stand as in the request.
+pub(crate) struct Left {
+    all: usize,
+    suspects: usize,
+    kinds: Vec<usize>,
+}
+
+/// A locked row, and the lane it counts in.
+struct Pick {
+    hot: Hot,
+    kind: usize,
+    suspect: bool,
+}
+
+/// Answers one claim request.
+pub(crate) async fn claim(
+    db: &mut Db<'_>,
+    request: &ClaimRequest,
+    now: Timestamp,
+    effects: &mut Effects,
+) -> Outcome<Claimed> {
+    let mut answer = Claimed::default();
+    let args = Args::new()
+        .with(request.queue.as_str().as_bytes())
+        .with(request.session.to_bytes());
+    let session = db.row(&db.q.session_claims, args).await?;
+    answer.session_lost = session.is_none();
+    if session.is_none_or(|row| record::int(&row, 0) != Ok(0)) || request.limit == 0 {
+        return Ok(answer);
+    }
+    let mut claim = Claim {
+        request,
+        now,
+        until: request.not_after.map_or(now, |not_after| not_after.min(now)),
+        left: Left {
+            all: request.limit,
+            suspects: request.max_suspects,
+            kinds: request.kinds.iter().map(|(_, limit)| *limit).collect(),
+        },
+        bytes: 0,
+        answer,
+    };
+    match &request.ids {
+        Some(ids) => claim.by_ids(db, ids, effects).await?,
+        None => claim.by_lanes(db, effects).await?,
+    }
+    Ok(claim.answer)
+}
+
+impl Left {
+    pub(crate) fn of(&self, kind: usize, suspect: bool) -> usize {
+        let suspects = if suspect { self.suspects } else { usize::MAX };
+        self.kinds[kind].min(self.all).min(suspects)
+    }
+
+    fn take(&mut self, kind: usize, suspect: bool) {
+        self.all -= 1;
+        self.kinds[kind] -= 1;
+        self.suspects -= usize::from(suspect);
+    }
+
+    fn give_back(&mut self, kind: usize, suspect: bool) {
+        self.all += 1;
+        self.kinds[kind] += 1;
+        self.suspects += usize::from(suspect);
+    }
+}
+
+impl Claim<'_> {
+    async fn by_lanes(&mut self, db: &mut Db<'_>, effects: &mut Effects) -> Outcome<()> {
+        loop {
+            let bad = self.answer.bad.len();
+            let mut lanes = Lanes::peek(db, self.request, &self.left).await?;
+            let mut picks = Vec::new();
+            for priority in Priority::ALL {
+                for lane in lanes.of_level(priority) {
+                    self.drain(db, &mut lanes, lane, &mut picks, effects).await?;
+                }
+            }
+            self.write(db, picks, effects).await?;
+            if self.is_full() {
+                self.answer.next_due = Some(self.now);
+                break;
+            }
+            // Rows that cannot be read took the places of others.
+            if self.answer.bad.len() == bad {
+                let due = lanes.first_due(db, self.now).await?;
+                self.answer.next_due = due.map(|due| due.max(self.now));
+                break;
+            }
+        }
+        if self.left.all > 0 {
+            self.answer.marks.clear();
+        }
+        Ok(())
+    }
+
+    /// Nothing more fits into the answer.
+    fn is_full(&self) -> bool {
+        self.left.all == 0 || self.bytes > MAX_CALL_BYTES || self.answer.bad.len() >= MAX_BATCH
+    }
+
+    /// Locks what is due in one lane.
+    async fn drain(
+        &mut self,
+        db: &mut Db<'_>,
+        lanes: &mut Lanes<'_>,
+        lane: usize,
+        picks: &mut Vec<Pick>,
+        effects: &mut Effects,
+    ) -> Outcome<()> {
+        let (kind, level, head) = (
+            lanes.seen[lane].kind,
+            lanes.seen[lane].level,
+            lanes.seen[lane].head,
+        );
+        let Some((priority, suspect)) = record::lane_of(level) else {
+            return Ok(());
+        };
+        let wanted = self.left.of(kind, suspect);
+        let Some(head) =
+            head.filter(|head| head.0 <= self.until.as_millis() && wanted > 0 && !self.is_full())
+        else {
+            return Ok(());
+        };
+        let rows = self.lock_lane(db, kind, level, head, wanted).await?;
+        lanes.seen[lane].drained(rows.len() < wanted);
+        for row in rows {
+            if self.bytes > MAX_CALL_BYTES {
+                lanes.seen[lane].drained(false);
+                break;
+            }
+            if let Some(pick) = self.pick(db, &row, kind, suspect, effects).await? {
+                self.mark(&pick.hot, priority, suspect);
+                picks.push(pick);
+            }
+        }
+        Ok(())
+    }
+
+    async fn lock_lane(
+        &self,
+        db: &mut Db<'_>,
+        kind: usize,
+        level: i64,
+        head: Position,
+        wanted: usize,
+    ) -> Outcome<Vec<MySqlRow>> {
+        let (after, behind) = before(head);
+        let args = Args::new()
+            .with(self.request.queue.as_str().as_bytes())
+            .with(self.request.kinds[kind].0.as_str().as_bytes())
+            .with(level)
+            .with(self.until.as_millis())
+            .with(after)
+            .with(after)
+            .with(behind)
+            .with(record::length(wanted));
+        db.rows(&db.q.claim_lane, args).await
+    }
+
+    /// Takes a locked row, or puts it aside.
+    async fn pick(
+        &mut self,
+        db: &mut Db<'_>,
+        row: &MySqlRow,
+        kind: usize,
+        suspect: bool,
+        effects: &mut Effects,
+    ) -> Outcome<Option<Pick>> {
+        match record::hot(row) {
+            Ok(hot) => {
+                let bytes =
+                    [at::COLD, at::COLD + 1].map(|column| record::opt_int(row, column).ok().flatten());
+                self.bytes += bytes
+                    .into_iter()
+                    .flatten()
+                    .filter_map(|n| usize::try_from(n).ok())
+                    .sum::<usize>();
+                self.left.take(kind, suspect);
+                Ok(Some(Pick { hot, kind, suspect }))
+            }
+            Err(damage) => {
+                let parent = record::opt_id(row, at::PARENT)
+                    .ok()
+                    .flatten()
+                    .map(TaskId::from_bytes);
+                let report = record::bad(row, &damage);
+                self.answer
+                    .bad
+                    .push(aside::write(db, report, parent, self.now, effects).await?);
+                Ok(None)
+            }
+        }
+    }
+
+    fn mark(&mut self, hot: &Hot, priority: Priority, suspect: bool) {
+        let lane = Lane {
+            kind: hot.kind.clone(),
+            priority,
+            suspect,
+        };
+        let (run_at, id) = (hot.run_at, hot.id);
+        match self.answer.marks.iter_mut().find(|mark| mark.lane == lane) {
+            Some(mark) => (mark.run_at, mark.id) = (run_at, id),
+            None => self.answer.marks.push(Mark { lane, run_at, id }),
+        }
+    }
+
+    async fn by_ids(&mut self, db: &mut Db<'_>, wanted: &[TaskId], effects: &mut Effects) -> Outcome<()> {
+        let mut sorted: Vec<[u8; 16]> = wanted.iter().map(|id| id.to_bytes()).collect();
+        sorted.sort_unstable();
+        sorted.dedup();
+        let from = self.request.not_before.unwrap_or(Timestamp::MIN);
+        let args = Args::new()
+            .with(ids(&sorted))
+            .with(self.request.queue.as_str().as_bytes())
+            .with(from.as_millis())
+            .with(self.until.as_millis());
+        let rows = db.rows(&db.q.claim_ids, args).await?;
+        let mut by_id: HashMap<[u8; 16], MySqlRow> = rows
+            .into_iter()
+            .map(|row| (record::id(&row, at::ID).unwrap_or_default(), row))
+            .collect();
+        let mut picks = Vec::new();
+        for id in wanted {
+            let Some(row) = by_id.remove(&id.to_bytes()) else {
+                continue;
+            };
+            let name = record::text(&row, at::KIND).unwrap_or_default();
+            let Some(kind) = self
+                .request
+                .kinds
+                .iter()
+                .position(|(kind, _)| kind.as_str() == name)
+            else {
+                continue;
+            };
+            let suspect = record::int(&row, at::LEVEL).is_ok_and(|level| level % 2 == 1);
+            if self.left.of(kind, suspect) > 0 && !self.is_full() {
+                picks.extend(self.pick(db, &row, kind, suspect, effects).await?);
+            }
+        }
+        self.write(db, picks, effects).await
+    }
+
+    /// Makes locked rows running, and puts those aside whose bodies cannot be read.
+    async fn write(&mut self, db: &mut Db<'_>, picks: Vec<Pick>, effects: &mut Effects) -> Outcome<()> {
+        if picks.is_empty() {
+            return Ok(());
+        }
+        let list: Vec<[u8; 16]> = picks.iter().map(|pick| pick.hot.id.to_bytes()).collect();
+        let bodies = db.rows(&db.q.claim_bodies, Args::new().with(ids(&list))).await?;
+        let mut bodies: HashMap<[u8; 16], MySqlRow> = bodies
+            .into_iter()
+            .map(|row| (record::id(&row, 0).unwrap_or_default(), row))
+            .collect();
+        let mut written = Vec::with_capacity(picks.len());
+        for Pick { hot, kind, suspect } in picks {
+            let (id, parent, version) = (hot.id, hot.parent, hot.version);
+            let body = bodies.remove(&id.to_bytes()).ok_or(Damage("the body is missing"));
+            match body.and_then(|row| claimed_task(hot, &row)) {
+                Ok(mut claimed) => {
+                    claimed.task = machine::claim(&claimed.task, self.request.session, self.now);
+                    written.push(claimed);
+                }
+                Err(Damage(reason)) => {
+                    self.left.give_back(kind, suspect);
+                    let report = retry_core::store::BadRecord {
+                        id,
+                        version,
+                        reason: reason.to_owned(),
+                    };
+                    self.answer
+                        .bad
+                        .push(aside::write(db, report, parent, self.now, effects).await?);
+                }
+            }
+        }
+        self.write_running(db, &written).await?;
+        self.answer.tasks.append(&mut written);
+        Ok(())
+    }
+
+    async fn write_running(&self, db: &mut Db<'_>, written: &[ClaimedTask]) -> Outcome<()> {
+        if written.is_empty() {
+            return Ok(());
+        }
+        let rows: Vec<String> = written
+            .iter()
+            .map(|ClaimedTask { task, .. }| {
+                let alarm = task
+                    .alarm_at
+                    .map_or_else(|| "null".to_owned(), |at| at.as_millis().to_string());
+                format!(
+                    "[\"{}\",{},{},{alarm}]",
+                    hex(&task.id.to_bytes()),
+                    task.attempt,
+                    task.version
+                )
+            })
+            .collect();
+        let args = Args::new()
+            .with(format!("[{}]", rows.join(",")))
+            .with(self.request.session.to_bytes())
+            .with(self.now.as_millis());
+        db.run(&db.q.claim_write, args).await?;
+        Ok(())
+    }
+}
+
+/// The task of a hot row and of a row of `claim_bodies`.
+fn claimed_task(hot: Hot, row: &MySqlRow) -> Read<ClaimedTask> {
+    Ok(ClaimedTask {
+        task: record::whole(hot, row, 1)?,
+        payload: record::payload(row, 5)?,
+        headers: record::headers(row, 6)?,
+        checkpoint: record::opt_payload(row, 7)?,
+        completion: record::opt_completion(row, 8)?,
+    })
+}

@@ -1,0 +1,251 @@
+//! Writing what a call changed in memory: what frees keys first, then what takes them, so that no moment has two holders.
+
+use std::fmt::Write as _;
+
+use retry_core::id::{SessionId, TaskId};
+use retry_core::name::UniqueKey;
+use retry_core::time::Timestamp;
+
+use crate::args::{Args, hex, ids};
+use crate::db::Db;
+use crate::error::{Fault, Outcome};
+use crate::hot::Hot;
+use crate::record;
+use crate::rows::{Rows, Slot};
+use crate::settings;
+
+/// Writes all changed rows.
+pub(crate) async fn write(db: &mut Db<'_>, rows: &Rows) -> Outcome<()> {
+    if rows.is_unsure {
+        return Err(Fault::Collision);
+    }
+    let changed: Vec<(&TaskId, &Slot)> = rows.slots.iter().filter(|(_, slot)| slot.dirty).collect();
+    delete(db, &changed).await?;
+    let mut born: Vec<(&Slot, &Hot)> = Vec::new();
+    let (mut taking, mut others): (Vec<&Hot>, Vec<&Hot>) = (Vec::new(), Vec::new());
+    for (_, slot) in &changed {
+        match (&slot.hot, slot.was) {
+            (Some(hot), _) if slot.born => born.push((slot, hot)),
+            (Some(hot), Some(was)) if hot.holds_key && !was.holds_key => taking.push(hot),
+            (Some(hot), _) => others.push(hot),
+            (None, _) => {}
+        }
+    }
+    update(db, &others).await?;
+    insert(db, born).await?;
+    update(db, &taking).await?;
+    write_notes(db, &changed).await?;
+    write_bodies(db, &changed).await
+}
+
+async fn delete(db: &mut Db<'_>, changed: &[(&TaskId, &Slot)]) -> Outcome<()> {
+    let removed: Vec<_> = changed
+        .iter()
+        .filter(|(_, slot)| slot.hot.is_none() || slot.born)
+        .filter_map(|(id, slot)| Some((id.to_bytes(), slot.was?)))
+        .collect();
+    let of = |chosen: Vec<[u8; 16]>| chosen;
+    let all = of(removed.iter().map(|(id, _)| *id).collect());
+    let noted = of(removed
+        .iter()
+        .filter(|(_, was)| was.noted)
+        .map(|(id, _)| *id)
+        .collect());
+    let failed = of(removed
+        .iter()
+        .filter(|(_, was)| was.failures > 0)
+        .map(|(id, _)| *id)
+        .collect());
+    forget(db, &all, &noted, &failed).await
+}
+
+/// Forgets tasks that this transaction has locked, with all that is kept about them.
+pub(crate) async fn forget(
+    db: &mut Db<'_>,
+    all: &[[u8; 16]],
+    noted: &[[u8; 16]],
+    failed: &[[u8; 16]],
+) -> Outcome<()> {
+    let q = db.q;
+    let parts = [
+        (&q.delete_tasks, all),
+        (&q.delete_bodies, all),
+        (&q.delete_notes, noted),
+        (&q.delete_failures, failed),
+    ];
+    for (sql, list) in parts {
+        if !list.is_empty() {
+            db.run(sql, Args::new().with(ids(list))).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn insert(db: &mut Db<'_>, mut born: Vec<(&Slot, &Hot)>) -> Outcome<()> {
+    born.sort_by(|(_, a), (_, b)| (&a.kind, &a.key, a.id).cmp(&(&b.kind, &b.key, b.id)));
+    let q = db.q;
+    db.insert(&q.insert_task, &born, |args, (_, hot)| bind_task(args, hot))
+        .await?;
+    db.insert(&q.insert_body, &born, |args, (slot, hot)| {
+        bind_body(args, slot, hot.id)
+    })
+    .await
+}
+
+fn bind_task(args: Args, hot: &Hot) -> Args {
+    let millis = |time: Option<Timestamp>| time.map(Timestamp::as_millis);
+    args.with(hot.id.to_bytes())
+        .with(hot.queue.as_str().as_bytes())
+        .with(hot.kind.as_str().as_bytes())
+        .with(record::level(hot.priority, hot.crashes))
+        .with(hot.state.code())
+        .with(hot.run_at.as_millis())
+        .with(hot.attempt)
+        .with(hot.crashes)
+        .with(hot.step)
+        .with(record::stored(hot.version))
+        .with(hot.last_nonce)
+        .with(hot.session.map(SessionId::to_bytes))
+        .with(hot.cancel_requested)
+        .with(millis(hot.alarm_at))
+        .with(millis(hot.purge_at))
+        .with(hot.created_at.as_millis())
+        .with(hot.updated_at.as_millis())
+        .with(hot.key.as_ref().map(UniqueKey::as_str))
+        .with(hot.holds_key)
+        .with(hot.parent.map(TaskId::to_bytes))
+        .with(hot.children.total)
+        .with(hot.children.open)
+        .with(hot.children.failed)
+        .with(hot.failures)
+        .with(hot.noted)
+        .with(hot.early)
+}
+
+fn bind_body(args: Args, slot: &Slot, id: TaskId) -> Args {
+    let Some(body) = &slot.body else { return args };
+    let settings = slot
+        .settings
+        .as_ref()
+        .map(settings::to_text)
+        .filter(|text| text != settings::USUAL);
+    let headers = record::headers_text(&body.headers);
+    let bytes = body.payload.len() + headers.as_ref().map_or(0, String::len);
+    args.with(id.to_bytes())
+        .with(settings)
+        .with(body.scope.map(record::scope_code))
+        .with(body.wait_secret.cast_signed())
+        .with(record::length(bytes))
+        .with(headers)
+        .with(body.payload.as_json().as_bytes())
+}
+
+async fn update(db: &mut Db<'_>, rows: &[&Hot]) -> Outcome<()> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let mut list = String::with_capacity(rows.len() * 192);
+    for hot in rows {
+        list.push(if list.is_empty() { '[' } else { ',' });
+        push_row(&mut list, hot);
+    }
+    list.push(']');
+    db.run(&db.q.update_tasks, Args::new().with(list)).await?;
+    Ok(())
+}
+
+/// One row of the list that `update_tasks` takes.
+fn push_row(list: &mut String, hot: &Hot) {
+    let id = |id: Option<[u8; 16]>| id.map_or_else(|| "null".to_owned(), |id| format!("\"{}\"", hex(&id)));
+    let time =
+        |time: Option<Timestamp>| time.map_or_else(|| "null".to_owned(), |time| time.as_millis().to_string());
+    // Writing to a string cannot fail.
+    let _ = write!(
+        list,
+        "[\"{}\",{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{}]",
+        hex(&hot.id.to_bytes()),
+        record::level(hot.priority, hot.crashes),
+        hot.state.code(),
+        hot.run_at.as_millis(),
+        hot.attempt,
+        hot.crashes,
+        hot.step,
+        hot.version,
+        hot.last_nonce,
+        id(hot.session.map(SessionId::to_bytes)),
+        u8::from(hot.cancel_requested),
+        time(hot.alarm_at),
+        time(hot.purge_at),
+        hot.updated_at.as_millis(),
+        u8::from(hot.holds_key),
+        hot.children.total,
+        hot.children.open,
+        hot.children.failed,
+        hot.failures,
+        u8::from(hot.noted),
+        u8::from(hot.early),
+    );
+}
+
+async fn write_notes(db: &mut Db<'_>, changed: &[(&TaskId, &Slot)]) -> Outcome<()> {
+    let kept = || changed.iter().filter(|(_, slot)| slot.hot.is_some());
+    let is_noted = |slot: &Slot| !slot.born && slot.was.is_some_and(|was| was.noted);
+    let notes: Vec<_> = kept()
+        .filter(|(_, slot)| slot.note.is_needed(is_noted(slot)))
+        .collect();
+    let q = db.q;
+    db.insert(&q.write_note, &notes, |args, (id, slot)| {
+        slot.note.bind(args, id.to_bytes())
+    })
+    .await?;
+    let failures: Vec<([u8; 16], u32, &str)> = kept()
+        .flat_map(|(id, slot)| {
+            slot.failures
+                .iter()
+                .map(|(number, text)| (id.to_bytes(), *number, text.as_str()))
+        })
+        .collect();
+    db.insert(&q.insert_failure, &failures, |args, (id, number, text)| {
+        args.with(id).with(*number).with(text.as_bytes())
+    })
+    .await?;
+    let most = u32::try_from(retry_core::limits::MAX_FAILURES_KEPT).unwrap_or(u32::MAX);
+    let trimmed: Vec<String> = failures
+        .iter()
+        .filter(|(_, number, _)| *number > most)
+        .map(|(id, number, _)| format!("[\"{}\",{}]", hex(id), number - most))
+        .collect();
+    if !trimmed.is_empty() {
+        let list = format!("[{}]", trimmed.join(","));
+        db.run(&q.trim_failures, Args::new().with(list)).await?;
+    }
+    Ok(())
+}
+
+/// New payloads, headers and settings of stored tasks: rare, so one at a time.
+async fn write_bodies(db: &mut Db<'_>, changed: &[(&TaskId, &Slot)]) -> Outcome<()> {
+    let q = db.q;
+    for (id, slot) in changed
+        .iter()
+        .filter(|(_, slot)| slot.hot.is_some() && !slot.born)
+    {
+        let id = id.to_bytes();
+        if let Some(payload) = &slot.payload {
+            let args = Args::new()
+                .with(payload.as_json().as_bytes())
+                .with(record::length(payload.len()));
+            db.run(&q.write_payload, args.with(id)).await?;
+        }
+        if let Some(headers) = &slot.headers {
+            let text = record::headers_text(headers);
+            let bytes = record::length(text.as_ref().map_or(0, String::len));
+            let args = Args::new().with(text).with(bytes).with(id);
+            db.run(&q.write_headers, args).await?;
+        }
+        if let (true, Some(settings)) = (slot.resettled, &slot.settings) {
+            let text = Some(settings::to_text(settings)).filter(|text| text != settings::USUAL);
+            db.run(&q.write_settings, Args::new().with(text).with(id)).await?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,167 @@
+//! The conformance suite on a MySQL or MariaDB server.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use async_trait::async_trait;
+use conformance_tests::{Capabilities, Harness, Instance, Skip};
+use retry_core::clock::ManualClock;
+use retry_core::id::TaskId;
+use retry_core::store::TaskStore;
+use retry_mysql::MySqlStore;
+use sqlx::mysql::MySqlConnection;
+use sqlx::{AssertSqlSafe, Connection as _};
+
+/// One server, or what to do to have one.
+struct Server {
+    name: String,
+    url: Option<String>,
+}
+
+#[async_trait]
+impl Harness for Server {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::new().reopen().damage().peer().histories(64)
+    }
+
+    async fn fresh(&self, _clock: ManualClock) -> Result<Box<dyn Instance>, Skip> {
+        let Some(server) = &self.url else {
+            return Err(Skip::new(
+                "set RETRY_TEST_MYSQL_URL to the address of a server whose user may create databases; \
+                 `cargo xtask servers` starts one",
+            ));
+        };
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("retry_test_{}_{count}", std::process::id());
+        run(server, format!("CREATE DATABASE {name}")).await;
+        let database = Arc::new(Database {
+            server: server.clone(),
+            name,
+        });
+        Ok(Box::new(Fresh {
+            store: open(&database).await,
+            database,
+        }))
+    }
+}
+
+/// A database of its own, removed at the end.
+struct Database {
+    server: String,
+    name: String,
+}
+
+impl Database {
+    fn url(&self) -> String {
+        let (server, options) = self
+            .server
+            .split_once('?')
+            .map_or((self.server.as_str(), None), |(s, o)| (s, Some(o)));
+        let server = server.trim_end_matches('/');
+        // The address may name a database already: this one takes its place.
+        let end = server.find("//").map_or(0, |at| at + 2);
+        let server = server[end..].find('/').map_or(server, |at| &server[..end + at]);
+        let options = options.map_or_else(String::new, |options| format!("?{options}"));
+        format!("{server}/{}{options}", self.name)
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        let (server, name) = (self.server.clone(), self.name.clone());
+        // The runtime of the test may be shutting down, so this has one of its own.
+        let removed = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            runtime
+                .expect("a runtime")
+                .block_on(run(&server, format!("DROP DATABASE {name}")));
+        });
+        assert!(
+            removed.join().is_ok() || std::thread::panicking(),
+            "the database is removed"
+        );
+    }
+}
+
+async fn run(url: &str, sql: String) -> u64 {
+    let mut conn = MySqlConnection::connect(url).await.expect("the server answers");
+    sqlx::raw_sql(AssertSqlSafe(sql))
+        .execute(&mut conn)
+        .await
+        .expect("the statement runs")
+        .rows_affected()
+}
+
+async fn open(database: &Database) -> MySqlStore {
+    MySqlStore::builder(&database.url())
+        .connect()
+        .await
+        .expect("the store connects")
+}
+
+struct Fresh {
+    store: MySqlStore,
+    database: Arc<Database>,
+}
+
+#[async_trait]
+impl Instance for Fresh {
+    fn store(&self) -> Arc<dyn TaskStore> {
+        Arc::new(self.store.clone())
+    }
+
+    async fn reopen(self: Box<Self>) -> Box<dyn Instance> {
+        let Self { store, database } = *self;
+        drop(store);
+        Box::new(Self {
+            store: open(&database).await,
+            database,
+        })
+    }
+
+    async fn damage(&self, id: TaskId) {
+        let sql = format!("UPDATE retry_body SET settings = '{{' WHERE id = UNHEX(REPLACE('{id}', '-', ''))");
+        assert_eq!(run(&self.database.url(), sql).await, 1, "one row is damaged");
+    }
+
+    async fn peer(&self) -> Arc<dyn TaskStore> {
+        Arc::new(open(&self.database).await)
+    }
+}
+
+fn main() -> ExitCode {
+    let urls = std::env::var("RETRY_TEST_MYSQL_URL").unwrap_or_default();
+    let urls: Vec<&str> = urls
+        .split(',')
+        .map(str::trim)
+        .filter(|url| !url.is_empty())
+        .collect();
+    let mut servers: Vec<Server> = urls
+        .iter()
+        .enumerate()
+        .map(|(number, url)| {
+            let name = if number == 0 {
+                "mysql".to_owned()
+            } else {
+                format!("mysql-{}", number + 1)
+            };
+            Server {
+                name,
+                url: Some((*url).to_owned()),
+            }
+        })
+        .collect();
+    if servers.is_empty() {
+        servers.push(Server {
+            name: "mysql".to_owned(),
+            url: None,
+        });
+    }
+    conformance_tests::run_all(servers)
+}

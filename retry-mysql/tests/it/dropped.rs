@@ -1,0 +1,119 @@
+//! Calls that are dropped at random moments: no transaction stays open, and no connection is left in the middle of an answer.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use futures_util::FutureExt as _;
+use retry_core::store::{Enlist as _, Page, Result, TaskFilter, TaskStore as _, TaskStoreExt as _};
+use sqlx::Connection as _;
+use sqlx::mysql::MySqlPoolOptions;
+use test_servers::Server;
+
+use crate::support::{
+    FAR, NOW, fresh, open_transactions, random, request, session, success, task, tasks, until,
+};
+
+/// How many calls are dropped.
+const CALLS: u64 = 600;
+
+/// Polls a call so often, then drops it.
+async fn poll_and_drop(call: impl Future, polls: u64) {
+    let mut call = Box::pin(call);
+    for _ in 0..polls {
+        if (&mut call).now_or_never().is_some() {
+            return;
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+pub(crate) async fn no_transaction_is_left_open(server: Arc<Server>) {
+    let (place, _) = fresh(&server).await;
+    let store = place.builder().connections(3).connect().await.unwrap();
+    store.insert(&tasks(1..900), NOW).await.unwrap();
+    let session = session(&store, 1).await;
+    let mut seed = 7;
+    for n in 0..CALLS {
+        let polls = random(&mut seed) % 40;
+        let first = 10_000 + n * 10;
+        match n % 7 {
+            0 => poll_and_drop(store.insert(&tasks(first..first + 5), NOW), polls).await,
+            1 => poll_and_drop(store.claim(request(session, 3), NOW), polls).await,
+            2 => {
+                if let Some(claimed) = store.claim(request(session, 1), NOW).await.unwrap().tasks.first() {
+                    poll_and_drop(store.apply(success(claimed, n + 1), NOW), polls).await;
+                }
+            }
+            3 => poll_and_drop(store.renew(session, FAR, NOW), polls).await,
+            4 => poll_and_drop(store.list(&TaskFilter::default(), &Page::first(20)), polls).await,
+            5 => poll_and_drop(store.purge(NOW, 10), polls).await,
+            _ => poll_and_drop(store.sessions(), polls).await,
+        }
+    }
+    let mut conn = place.connect().await;
+    // What was dropped goes on to its end; what is left open then stays.
+    let mut open = 1;
+    for _ in 0..10_000 {
+        open = open_transactions(&mut conn, &place.name).await;
+        if open == 0 {
+            break;
+        }
+    }
+    assert_eq!(open, 0);
+    // Every connection of the pool still works, one after the other and all at once.
+    let again: Vec<_> = (0..12u64)
+        .map(|n| store.insert_one(task(900_000 + n), NOW))
+        .collect();
+    for answer in futures_util::future::join_all(again).await {
+        answer.unwrap();
+    }
+}
+
+pub(crate) async fn a_dropped_in_tx_leaves_the_pool_clean(server: Arc<Server>) {
+    let (place, store) = fresh(&server).await;
+    let pool = MySqlPoolOptions::new()
+        .max_connections(2)
+        .connect(&place.url())
+        .await
+        .unwrap();
+    let mut seed = 11;
+    for n in 0..200 {
+        // Begun to its end: a dropped `begin` is the driver's to mend.
+        let mut tx = pool.begin().await.unwrap();
+        let call = store.enlist(
+            &mut tx,
+            Ok(tasks(n * 10..n * 10 + 3)),
+            NOW,
+            |answer: Result<_>| answer,
+        );
+        poll_and_drop(call, random(&mut seed) % 12).await;
+        drop(tx);
+    }
+    let mut conn = place.connect().await;
+    let clean = async || {
+        // Taking a connection sends the rollback that its drop has left to do.
+        for _ in 0..2 {
+            if let Ok(mut conn) = pool.acquire().await {
+                let _ = conn.ping().await;
+            }
+        }
+    };
+    let mut open = 1;
+    for _ in 0..1_000 {
+        clean().await;
+        open = open_transactions(&mut conn, &place.name).await;
+        if open == 0 {
+            break;
+        }
+    }
+    assert_eq!(open, 0);
+    let listed = store
+        .list(&TaskFilter::default(), &Page::first(10))
+        .await
+        .unwrap();
+    assert!(
+        listed.tasks.is_empty() && listed.bad.is_empty(),
+        "nothing was committed"
+    );
+    until("the pool works", || async { pool.begin().await.is_ok() }).await;
+}

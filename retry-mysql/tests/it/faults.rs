@@ -1,0 +1,303 @@
+//! What fails on the way: locks, deadlocks, connections, answers, the server itself.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use retry_core::store::{Applied, Certainty, Inserted, StoreErrorKind, TaskStore as _, TaskStoreExt as _};
+use retry_core::task::State;
+use retry_mysql::MySqlStore;
+use sqlx::Connection as _;
+use test_servers::{Fault, Proxy, Server};
+
+use crate::support::{
+    FAR, NOW, claimed, fresh, number, open_transactions, request, run, session, success, task, task_id,
+    tasks, until,
+};
+
+pub(crate) async fn a_lock_held_for_ever_stops_nobody_else(server: Arc<Server>) {
+    let (place, _) = fresh(&server).await;
+    let store = place
+        .builder()
+        .lock_timeout(Duration::from_secs(1))
+        .connect()
+        .await
+        .unwrap();
+    store.insert(&tasks(1..41), NOW).await.unwrap();
+    let holder = session(&store, 1).await;
+    let mine = claimed(&store, holder, 10).await;
+    let mut conn = place.connect().await;
+    // At REPEATABLE READ it would lock the gaps as well, also the one where entries leave the ready index.
+    run(
+        &mut conn,
+        "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
+    )
+    .await;
+    let mut tx = conn.begin().await.unwrap();
+    // Locks one running task and the next ten of the lane.
+    let first = mine[0].task.id;
+    run(
+        &mut tx,
+        &format!("SELECT id FROM retry_task WHERE id = UNHEX(REPLACE('{first}', '-', '')) FOR UPDATE"),
+    )
+    .await;
+    run(&mut tx, "SELECT id FROM retry_task FORCE INDEX (task_ready) WHERE ready = 1 ORDER BY queue, kind, level, run_at, id LIMIT 10 FOR UPDATE").await;
+    let next = store.claim(request(holder, 10), NOW).await.unwrap();
+    let given: BTreeSet<_> = next.tasks.iter().map(|claimed| claimed.task.id).collect();
+    assert_eq!(
+        given,
+        (21..31).map(task_id).collect(),
+        "the locked ones are passed over"
+    );
+    let others: Vec<_> = mine[1..]
+        .iter()
+        .zip(1..)
+        .map(|(claimed, n)| success(claimed, n))
+        .collect();
+    let settled = store.exchange(&others, &[], NOW).await.unwrap();
+    assert!(settled.applied.iter().all(|applied| *applied == Applied::DONE));
+    let error = store.apply(success(&mine[0], 99), NOW).await.unwrap_err();
+    assert_eq!(
+        (error.kind(), error.certainty()),
+        (StoreErrorKind::Busy, Certainty::Rejected)
+    );
+    tx.rollback().await.unwrap();
+    assert_eq!(
+        store.apply(success(&mine[0], 99), NOW).await.unwrap(),
+        Applied::DONE
+    );
+}
+
+pub(crate) async fn a_storm_of_deadlocks_settles_everything(server: Arc<Server>) {
+    const WORKERS: u64 = 6;
+    let (place, store) = fresh(&server).await;
+    store.insert(&tasks(0..600), NOW).await.unwrap();
+    let stop = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    // A stranger locks rows from the newest to the oldest, and holds some of them.
+    let stranger = tokio::spawn({
+        let (stop, mut conn) = (Arc::clone(&stop), place.connect().await);
+        async move {
+            while !stop.load(std::sync::atomic::Ordering::Relaxed) {
+                let Ok(mut tx) = conn.begin().await else { return };
+                for n in (0..600u64).rev().step_by(97) {
+                    let sql = format!("SELECT id FROM retry_task WHERE id = UNHEX('{n:032x}') FOR UPDATE");
+                    let _ = sqlx::raw_sql(sqlx::AssertSqlSafe(sql)).execute(&mut *tx).await;
+                }
+                let _ = tx.rollback().await;
+            }
+        }
+    });
+    let workers: Vec<_> = (0..WORKERS)
+        .map(|worker| {
+            let store = store.clone();
+            tokio::spawn(async move {
+                let session = session(&store, worker + 1).await;
+                let mut done = 0;
+                let mut nonce = worker << 32;
+                loop {
+                    let batch = repeat(|| store.claim(request(session, 25), NOW)).await.tasks;
+                    if batch.is_empty() {
+                        let scope = retry_core::store::CountScope::default();
+                        let left = repeat(|| store.count(&scope)).await;
+                        if left.of(State::Pending) == 0 {
+                            return done;
+                        }
+                        tokio::task::yield_now().await;
+                        continue;
+                    }
+                    let edits: Vec<_> = batch
+                        .iter()
+                        .map(|claimed| {
+                            nonce += 1;
+                            success(claimed, nonce)
+                        })
+                        .collect();
+                    let answer = repeat(|| store.exchange(&edits, &[], NOW)).await;
+                    done += answer.applied.len();
+                }
+            })
+        })
+        .collect();
+    let mut done = 0;
+    for worker in workers {
+        done += worker.await.unwrap();
+    }
+    stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    stranger.await.unwrap();
+    assert_eq!(done, 600);
+    let counts = store
+        .count(&retry_core::store::CountScope::default())
+        .await
+        .unwrap();
+    assert_eq!(counts.of(State::Succeeded), 600);
+}
+
+/// Asks a store again that is busy.
+async fn repeat<T, F: Future<Output = retry_core::store::Result<T>>>(call: impl Fn() -> F) -> T {
+    for _ in 0..1_000 {
+        match call().await {
+            Ok(answer) => return answer,
+            Err(error) => assert_eq!(error.kind(), StoreErrorKind::Busy, "{error}"),
+        }
+    }
+    panic!("busy a thousand times");
+}
+
+pub(crate) async fn killed_connections_are_replaced(server: Arc<Server>) {
+    let (place, store) = fresh(&server).await;
+    let mut conn = place.connect().await;
+    for round in 0..20u64 {
+        let kill: Vec<i64> = sqlx::query_scalar(sqlx::AssertSqlSafe(format!(
+            "SELECT CAST(id AS SIGNED) FROM information_schema.processlist WHERE db = '{}' AND id <> CONNECTION_ID()",
+            place.name
+        )))
+        .fetch_all(&mut conn)
+        .await
+        .unwrap();
+        for id in kill {
+            let _ = sqlx::raw_sql(sqlx::AssertSqlSafe(format!("KILL {id}")))
+                .execute(&mut conn)
+                .await;
+        }
+        // Reads and transactions that find their connection dead take another: nothing of them was committed.
+        let new = tasks(round * 10..round * 10 + 3);
+        assert_eq!(
+            store.insert(&new, NOW).await.unwrap(),
+            [Inserted::New { leased: false }; 3]
+        );
+        assert!(store.get(new[0].id).await.unwrap().is_some());
+    }
+    assert_eq!(open_transactions(&mut conn, &place.name).await, 0);
+    assert_eq!(number(&mut conn, "SELECT COUNT(*) FROM retry_body").await, 60);
+}
+
+pub(crate) async fn lost_replies_converge(server: Arc<Server>) {
+    let (place, direct) = fresh(&server).await;
+    let proxy = Proxy::start(server.ports()[0]).unwrap();
+    let store = MySqlStore::builder(&place.url_at(proxy.port()))
+        .connect()
+        .await
+        .unwrap();
+    let holder = session(&direct, 1).await;
+    for round in 0..20u64 {
+        let new = tasks(round * 10..round * 10 + 3);
+        let call = {
+            let (store, new) = (store.clone(), new.clone());
+            tokio::spawn(async move { store.insert(&new, NOW).await })
+        };
+        // Somewhere in the middle of the call, at another place each round.
+        for _ in 0..round {
+            tokio::task::yield_now().await;
+        }
+        proxy.set(if round % 2 == 0 {
+            Fault::LoseReplies
+        } else {
+            Fault::LoseRequests
+        });
+        let answer = call.await.unwrap();
+        proxy.set(Fault::None);
+        proxy.cut();
+        if answer.is_err() {
+            let again = repeat(|| store.insert(&new, NOW)).await;
+            let there = |inserted: &Inserted| matches!(inserted, Inserted::New { .. } | Inserted::Repeated);
+            assert!(again.iter().all(there), "{again:?}");
+        }
+        let claimed = claimed(&direct, holder, 3).await;
+        assert_eq!(claimed.len(), 3, "each task once");
+        let edits: Vec<_> = claimed
+            .iter()
+            .zip(round * 10 + 1..)
+            .map(|(claimed, n)| success(claimed, n))
+            .collect();
+        proxy.set(Fault::LoseReplies);
+        let lost = store.exchange(&edits, &[], NOW).await;
+        proxy.set(Fault::None);
+        proxy.cut();
+        assert!(lost.is_err());
+        let again = repeat(|| store.exchange(&edits, &[], NOW)).await;
+        let settled = |applied: &Applied| matches!(applied, Applied::Done { .. } | Applied::Repeated);
+        assert!(again.applied.iter().all(settled), "{:?}", again.applied);
+    }
+    let counts = direct
+        .count(&retry_core::store::CountScope::default())
+        .await
+        .unwrap();
+    assert_eq!(counts.of(State::Succeeded), 60);
+}
+
+pub(crate) async fn a_silent_server_costs_no_connection(server: Arc<Server>) {
+    let (place, _) = fresh(&server).await;
+    let store = place
+        .builder()
+        .connections(1)
+        .readers(1)
+        .call_timeout(Duration::from_millis(300))
+        .lock_timeout(Duration::from_secs(30))
+        .connect()
+        .await
+        .unwrap();
+    store.insert_one(task(1), NOW).await.unwrap();
+    let holder = session(&store, 1).await;
+    let mine = claimed(&store, holder, 1).await;
+    let mut conn = place.connect().await;
+    let mut tx = conn.begin().await.unwrap();
+    run(&mut tx, "SELECT id FROM retry_task FOR UPDATE").await;
+    for nonce in 1..4 {
+        let error = store.apply(success(&mine[0], nonce), NOW).await.unwrap_err();
+        assert_eq!(error.certainty(), Certainty::Rejected, "{error}");
+    }
+    tx.rollback().await.unwrap();
+    assert_eq!(
+        store.apply(success(&mine[0], 9), NOW).await.unwrap(),
+        Applied::DONE
+    );
+}
+
+pub(crate) async fn a_killed_server_loses_nothing_and_is_used_again(server: Arc<Server>) {
+    let (_place, store) = fresh(&server).await;
+    let mut answered = BTreeSet::new();
+    for round in 0..3u64 {
+        let inserting = {
+            let store = store.clone();
+            tokio::spawn(async move {
+                let mut answered = Vec::new();
+                for n in 0.. {
+                    let new = task(round * 100_000 + n);
+                    match store.insert_one(new.clone(), NOW).await {
+                        Ok(_) => answered.push(new.id),
+                        Err(_) => break,
+                    }
+                }
+                answered
+            })
+        };
+        until("tasks are inserted", || async {
+            store.get(task_id(round * 100_000 + 20)).await.unwrap().is_some()
+        })
+        .await;
+        server.kill();
+        answered.extend(inserting.await.unwrap());
+        let error = store.insert_one(task(999_999), NOW).await.unwrap_err();
+        assert_eq!(
+            (error.kind(), error.certainty()),
+            (StoreErrorKind::Unavailable, Certainty::Rejected)
+        );
+        server.restart().unwrap();
+        let new = task(round * 100_000 + 99_999);
+        assert_eq!(
+            store.insert_one(new, NOW).await.unwrap(),
+            Inserted::New { leased: false },
+            "used again at once"
+        );
+        store
+            .renew(session(&store, round + 1).await, FAR, NOW)
+            .await
+            .unwrap();
+    }
+    for id in answered {
+        assert!(
+            store.get(id).await.unwrap().is_some(),
+            "what was answered is there"
+        );
+    }
+}

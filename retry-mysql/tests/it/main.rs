@@ -1,0 +1,113 @@
+//! Tests on a real server that each starts for itself: locks, plans, faults, refusals, transactions of the user's own.
+
+mod dropped;
+mod faults;
+mod gate;
+mod in_tx;
+mod locks;
+mod plans;
+mod refusals;
+mod support;
+mod wake;
+
+use std::future::Future;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use libtest_mimic::{Arguments, Completion, Failed, Trial};
+use test_servers::{Error, Kind, Server};
+
+use support::Servers;
+
+/// Which server a test needs.
+#[derive(Clone, Copy)]
+enum Needs {
+    /// One that others use at the same time.
+    Shared,
+    /// One of its own, with these settings.
+    Own(&'static [(&'static str, &'static str)]),
+}
+
+/// A test by its name.
+fn test<F>(servers: &Arc<Servers>, name: &str, needs: Needs, body: fn(Arc<Server>) -> F) -> Trial
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let servers = Arc::clone(servers);
+    Trial::ignorable_test(name, move || {
+        let server = match needs {
+            Needs::Shared => servers.shared(),
+            Needs::Own(settings) => test_servers::start_with(Kind::MySql, settings).map(Arc::new),
+        };
+        match server {
+            Ok(server) => {
+                let runtime = tokio::runtime::Builder::new_multi_thread()
+                    .worker_threads(2)
+                    .enable_all()
+                    .build();
+                let runtime = runtime.map_err(|error| Failed::from(error.to_string()))?;
+                runtime.block_on(body(server));
+                Ok(Completion::Completed)
+            }
+            Err(error) => missing(&error),
+        }
+    })
+}
+
+/// A server that is not installed is reported, or fails where it is required.
+fn missing(error: &Error) -> Result<Completion, Failed> {
+    let required = std::env::var("RETRY_REQUIRE").unwrap_or_default();
+    let is_required = required
+        .split(',')
+        .map(str::trim)
+        .any(|store| store == "all" || store == "mysql");
+    match error {
+        Error::Missing { .. } if !is_required => Ok(Completion::ignored_with(error.to_string())),
+        _ => Err(Failed::from(error.to_string())),
+    }
+}
+
+macro_rules! tests {
+    ($servers:ident, $($needs:expr => $($module:ident :: $name:ident),+;)+) => {
+        vec![$($(test(
+            &$servers,
+            concat!("mysql::", stringify!($module), "::", stringify!($name)),
+            $needs,
+            $module::$name,
+        ),)+)+]
+    };
+}
+
+fn main() -> ExitCode {
+    let servers = Arc::new(Servers::default());
+    let trials = tests! { servers,
+        Needs::Shared =>
+            dropped::no_transaction_is_left_open,
+            dropped::a_dropped_in_tx_leaves_the_pool_clean,
+            faults::a_lock_held_for_ever_stops_nobody_else,
+            faults::a_storm_of_deadlocks_settles_everything,
+            faults::killed_connections_are_replaced,
+            faults::lost_replies_converge,
+            faults::a_silent_server_costs_no_connection,
+            in_tx::tasks_exist_when_the_transaction_commits,
+            in_tx::tasks_go_with_a_rollback_also_to_a_savepoint,
+            in_tx::duplicates_are_answers_and_leave_the_transaction_usable,
+            in_tx::an_uncommitted_holder_is_waited_for,
+            in_tx::every_kind_of_connection_enlists,
+            in_tx::a_connection_without_a_transaction_is_refused,
+            in_tx::another_character_set_changes_nothing,
+            locks::a_claim_locks_what_it_takes,
+            refusals::wrong_options_are_refused_before_connecting,
+            refusals::secrets_are_never_shown,
+            refusals::a_schema_that_is_missing_newer_or_foreign_is_refused,
+            refusals::prefixes_do_not_meet,
+            wake::inserts_of_this_process_wake_at_once,
+            wake::inserts_of_another_process_wake_within_the_interval;
+        Needs::Own(&[("general-log", "1"), ("log-output", "TABLE")]) =>
+            plans::no_statement_scans_or_sorts;
+        Needs::Own(&[]) =>
+            refusals::a_server_that_cannot_keep_the_promises_is_refused,
+            faults::a_killed_server_loses_nothing_and_is_used_again;
+    };
+    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
+}

@@ -1,0 +1,197 @@
+//! The plans of all statements as the store sends them: read from the server's own log, with the arguments they had.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use retry_core::id::{SessionId, TaskId};
+use retry_core::machine::Event;
+use retry_core::name::{Queue, UniqueKey};
+use retry_core::priority::Priority;
+use retry_core::store::{
+    CountScope, ExpiredRequest, Lane, Mark, Page, QueueSetting, TaskFilter, TaskStore as _, TaskStoreExt as _,
+};
+use retry_core::task::{Edit, KeyScope, NewTask, OnDuplicate, State, Unique};
+use retry_core::time::Timestamp;
+use retry_mysql::MySqlStore;
+use sqlx::{AssertSqlSafe, Row as _};
+use test_servers::Server;
+
+use crate::support::{
+    FAR, NOW, claimed, decided, fresh, kind, request, run, session, success, task, task_id, tasks,
+};
+
+/// Tables that hold a handful of rows, which nobody needs an index for.
+const SMALL: &[&str] = &["s", "p", "retry_session", "retry_paused", "retry_schema"];
+
+/// Every call, each with one and with many.
+async fn exercise(store: &MySqlStore, first: u64) {
+    insert(store, first).await;
+    let holder = session(store, first).await;
+    let parent = exchange(store, first, holder).await;
+    read(store, first, holder, parent).await;
+    store.close_session(holder).await.unwrap();
+    let lost = session(store, first + 1).await;
+    claimed(store, lost, 30).await;
+    let late = Timestamp::from_millis(FAR.as_millis() + 1);
+    let request = ExpiredRequest {
+        mark: true,
+        after: None,
+        limit: 10,
+    };
+    store.expired(&request, late).await.unwrap();
+    store.purge(late, 50).await.unwrap();
+}
+
+async fn insert(store: &MySqlStore, first: u64) {
+    store.insert(&tasks(first..first + 600), NOW).await.unwrap();
+    let keyed = |n: u64| NewTask {
+        unique: Some(Unique {
+            key: UniqueKey::new(format!("key {n}")).unwrap(),
+            scope: KeyScope::Active,
+            on_duplicate: OnDuplicate::Keep,
+        }),
+        ..task(first + 1_000 + n)
+    };
+    let many: Vec<NewTask> = (0..20).map(keyed).collect();
+    store.insert(&many, NOW).await.unwrap();
+    let again = NewTask {
+        id: task_id(first + 5_000),
+        ..keyed(0)
+    };
+    store.insert_one(again, NOW).await.unwrap();
+}
+
+/// Claims and settles of every shape; gives a parent.
+async fn exchange(store: &MySqlStore, first: u64, holder: SessionId) -> TaskId {
+    let one = claimed(store, holder, 1).await;
+    let mut window = request(holder, 50);
+    window.after = vec![Mark {
+        lane: Lane {
+            kind: kind("work"),
+            priority: Priority::Normal,
+            suspect: false,
+        },
+        run_at: NOW,
+        id: task_id(first + 20),
+    }];
+    let many = store.claim(window, NOW).await.unwrap().tasks;
+    let mut ids = request(holder, 5);
+    ids.ids = Some((first + 100..first + 110).map(task_id).collect());
+    store.claim(ids, NOW).await.unwrap();
+    store.apply(success(&one[0], 1), NOW).await.unwrap();
+    let parent = many[0].task.id;
+    let child = |n: u64| NewTask {
+        parent: Some(parent),
+        ..task(first + 2_000 + n)
+    };
+    let mut split = decided(&many[0], Event::Split, 2);
+    split.insert = (0..9).map(child).collect();
+    let settles = many[1..30]
+        .iter()
+        .zip(10..)
+        .map(|(claimed, nonce)| success(claimed, nonce));
+    let edits: Vec<Edit> = std::iter::once(split).chain(settles).collect();
+    store.exchange(&edits, &[request(holder, 20)], NOW).await.unwrap();
+    store.renew(holder, FAR, NOW).await.unwrap();
+    parent
+}
+
+async fn read(store: &MySqlStore, first: u64, holder: SessionId, parent: TaskId) {
+    let other = Queue::new("other").unwrap();
+    store.set_queue(&other, QueueSetting::Pause).await.unwrap();
+    store.queues().await.unwrap();
+    store.sessions().await.unwrap();
+    store.get(task_id(first)).await.unwrap();
+    let any = TaskFilter::default;
+    let filters = [
+        any(),
+        TaskFilter {
+            parent: Some(parent),
+            ..any()
+        },
+        TaskFilter {
+            session: Some(holder),
+            ..any()
+        },
+        TaskFilter {
+            states: vec![State::Joining, State::Failed],
+            ..any()
+        },
+    ];
+    let page = Page {
+        after: Some(task_id(first + 900)),
+        limit: 100,
+    };
+    for filter in filters {
+        store.list(&filter, &page).await.unwrap();
+    }
+    store.count(&CountScope::default()).await.unwrap();
+    let scope = CountScope {
+        queue: Some(Queue::default()),
+        exact: false,
+    };
+    store.count(&scope).await.unwrap();
+}
+
+pub(crate) async fn no_statement_scans_or_sorts(server: Arc<Server>) {
+    let (place, store) = fresh(&server).await;
+    for round in 0..4 {
+        exercise(&store, 10_000 * (round + 1)).await;
+    }
+    let mut conn = place.connect().await;
+    run(&mut conn, "SET GLOBAL general_log = 0").await;
+    let sql = "SELECT CONVERT(argument USING utf8mb4) FROM mysql.general_log WHERE command_type = 'Execute'";
+    let rows = sqlx::query(sql).fetch_all(&mut conn).await.unwrap();
+    // The last of each statement: by then the tables have grown.
+    let mut statements: BTreeMap<String, String> = BTreeMap::new();
+    for row in &rows {
+        let text: String = row.try_get(0).unwrap();
+        let is_ours = text.contains(&format!("`{}`.", place.name));
+        let explained = ["SELECT", "UPDATE", "DELETE"]
+            .iter()
+            .any(|verb| text.starts_with(verb));
+        if is_ours && explained {
+            statements.insert(
+                text.chars().filter(|c| !c.is_ascii_digit()).take(90).collect(),
+                text,
+            );
+        }
+    }
+    assert!(
+        statements.len() >= 30,
+        "{} statements were logged",
+        statements.len()
+    );
+    for text in statements.values() {
+        let plan = sqlx::query(AssertSqlSafe(format!("EXPLAIN {text}")))
+            .fetch_all(&mut conn)
+            .await;
+        let plan = plan.unwrap_or_else(|error| panic!("{error}\n{text}"));
+        check(text, &plan);
+    }
+}
+
+fn check(text: &str, plan: &[sqlx::mysql::MySqlRow]) {
+    let shown: String = text.chars().take(400).collect();
+    for row in plan {
+        let column = |name: &str| -> String {
+            row.try_get_unchecked::<Option<String>, _>(name)
+                .ok()
+                .flatten()
+                .unwrap_or_default()
+        };
+        let (table, access, extra) = (column("table"), column("type"), column("Extra"));
+        let is_list = table == "e" || table.starts_with('<') || table.is_empty();
+        if is_list || SMALL.contains(&table.as_str()) {
+            continue;
+        }
+        let line = format!("{table} {access} {} | {extra}\n{shown}", column("key"));
+        assert!(access != "ALL", "a scan: {line}");
+        assert!(!extra.contains("Using filesort"), "a sort: {line}");
+        let is_group = shown.contains("GROUP BY c.queue");
+        assert!(
+            is_group || !extra.contains("Using temporary"),
+            "a temporary table: {line}"
+        );
+    }
+}
