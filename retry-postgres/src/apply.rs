@@ -117,7 +117,9 @@ impl Editor<'_> {
         let mut early = Vec::new();
         let mut wanted = (Vec::new(), Vec::new(), Vec::new());
         for edit in &self.edits[wave] {
-            let Some(row) = self.board.row(edit.id) else { continue };
+            let Some(row) = self.board.row(edit.id) else {
+                continue;
+            };
             match &edit.action {
                 Action::StoreCompletion(_) if row.noted => early.push(edit.id),
                 Action::Set(change) => {
@@ -162,7 +164,9 @@ impl Editor<'_> {
             if edit.insert.is_empty() {
                 continue;
             }
-            let Guarded::Write(row) = self.guard(edit, looked) else { continue };
+            let Guarded::Write(row) = self.guard(edit, looked) else {
+                continue;
+            };
             match &edit.action {
                 Action::Set(change) if row.cancel_requested && change.if_cancelled.is_some() => continue,
                 Action::Set(change) if row.holds_key && !change.to.holds_key => freed.push(edit.id),

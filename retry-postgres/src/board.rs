@@ -68,7 +68,9 @@ impl Board {
         let mut board = Self::default();
         let statement = tx.query(&tx.sql.edit_lock).bind(ids(edited));
         for row in tx.rows(statement).await? {
-            let Ok(id) = record::task_id(&row, 0) else { continue };
+            let Ok(id) = record::task_id(&row, 0) else {
+                continue;
+            };
             let place = Row::read(&row, memo).map_or(Place::Unreadable, |row| Place::Row(Box::new(row)));
             board.places.insert(id, place);
         }
@@ -119,9 +121,7 @@ impl Row {
     fn read(row: &PgRow, memo: &mut Memo) -> Read<Self> {
         let key: Option<&str> = record::value(row, 23)?;
         let key = match key {
-            Some(key) => memo
-                .kind(record::value(row, 22)?)
-                .zip(UniqueKey::new(key).ok()),
+            Some(key) => memo.kind(record::value(row, 22)?).zip(UniqueKey::new(key).ok()),
             None => None,
         };
         Ok(Self {

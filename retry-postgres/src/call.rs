@@ -20,6 +20,9 @@ use crate::wait;
 /// How often a transaction is tried that other transactions were in the way of.
 const TRIES: u32 = 6;
 
+/// The same after a wait for a lock that was in vain: it was long enough, and whoever holds the lock may hold it for longer.
+const TRIES_FOR_A_LOCK: u32 = 2;
+
 /// The pause before the second try, at most; it doubles with each.
 const FIRST_PAUSE: Duration = Duration::from_millis(4);
 
@@ -50,9 +53,15 @@ pub(crate) struct Calls {
 }
 
 /// Work that may be done several times, of which one is committed.
-pub(crate) trait Work<T>: for<'a, 'c> Fn(&'a mut Tx<'c>) -> BoxFuture<'a, Outcome<T>> + Send + Sync + 'static {}
+pub(crate) trait Work<T>:
+    for<'a, 'c> Fn(&'a mut Tx<'c>) -> BoxFuture<'a, Outcome<T>> + Send + Sync + 'static
+{
+}
 
-impl<T, F> Work<T> for F where F: for<'a, 'c> Fn(&'a mut Tx<'c>) -> BoxFuture<'a, Outcome<T>> + Send + Sync + 'static {}
+impl<T, F> Work<T> for F where
+    F: for<'a, 'c> Fn(&'a mut Tx<'c>) -> BoxFuture<'a, Outcome<T>> + Send + Sync + 'static
+{
+}
 
 impl fmt::Display for Form {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -71,13 +80,15 @@ impl Calls {
         let (calls, pool) = (self.clone(), Arc::clone(pool));
         let form = if self.pooler { Form::Transaction } else { form };
         let running = tokio::spawn(async move { calls.tries(&pool, form, &work).await });
-        running.await.unwrap_or_else(|error| match error.try_into_panic() {
-            Ok(panic) => std::panic::resume_unwind(panic),
-            Err(_) => Err(StoreError::unknown(
-                StoreErrorKind::Unavailable,
-                format!("{}: the runtime shut down during the call", self.place),
-            )),
-        })
+        running
+            .await
+            .unwrap_or_else(|error| match error.try_into_panic() {
+                Ok(panic) => std::panic::resume_unwind(panic),
+                Err(_) => Err(StoreError::unknown(
+                    StoreErrorKind::Unavailable,
+                    format!("{}: the runtime shut down during the call", self.place),
+                )),
+            })
     }
 
     async fn tries<T>(&self, pool: &Arc<Pool>, form: Form, work: &impl Work<T>) -> Result<(T, Effects)> {
@@ -92,7 +103,12 @@ impl Calls {
             let rolled_back = fault.is_conflict();
             // The server may have closed an idle connection long ago.
             let stale = sure && reused && fault.breaks_connection();
-            if tries >= TRIES || !(rolled_back || stale) {
+            let most = if fault.is_lock_timeout() {
+                TRIES_FOR_A_LOCK
+            } else {
+                TRIES
+            };
+            if tries >= most || !(rolled_back || stale) {
                 return Err(store_error(fault, during, &self.place));
             }
             if rolled_back {
@@ -114,12 +130,19 @@ impl Calls {
         form: Form,
         work: &impl Work<T>,
     ) -> std::result::Result<(T, Effects), (During, Fault, bool)> {
-        let mut lease = pool.acquire().await.map_err(|fault| (During::Before, fault, false))?;
+        let mut lease = pool
+            .acquire()
+            .await
+            .map_err(|fault| (During::Before, fault, false))?;
         let mut during = match form {
             Form::Write => During::Commit,
             Form::Read | Form::Transaction => During::Before,
         };
-        let done = wait::within(self.limit, self.transact(&mut lease.conn, form, work, &mut during)).await;
+        let done = wait::within(
+            self.limit,
+            self.transact(&mut lease.conn, form, work, &mut during),
+        )
+        .await;
         match done {
             Ok(Ok(done)) => {
                 lease.put_back();

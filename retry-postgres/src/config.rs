@@ -193,7 +193,13 @@ impl PostgresBuilder {
             return Err(ConfigError::MaxConnections(self.max_connections));
         }
         let spans = self.timeouts;
-        let all = [spans.connect, spans.acquire, spans.statement, spans.lock, spans.call];
+        let all = [
+            spans.connect,
+            spans.acquire,
+            spans.statement,
+            spans.lock,
+            spans.call,
+        ];
         let range = Duration::from_millis(1)..=Duration::from_hours(1);
         if let Some(span) = all.into_iter().find(|span| !range.contains(span)) {
             return Err(ConfigError::Timeout(span));
@@ -245,7 +251,10 @@ fn secured(options: PgConnectOptions, plaintext: bool) -> Result<PgConnectOption
 
 fn is_here(options: &PgConnectOptions) -> bool {
     let host = options.get_host();
-    let address = host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
+    let address = host
+        .trim_start_matches('[')
+        .trim_end_matches(']')
+        .parse::<IpAddr>();
     options.get_socket().is_some()
         || host.starts_with('/')
         || host.eq_ignore_ascii_case("localhost")

@@ -66,9 +66,7 @@ impl Connector {
     pub(crate) async fn open(&self, queries: &Queries) -> Outcome<PgConnection> {
         let opening = async {
             let mut conn = self.options.connect().await?;
-            let row = sqlx::raw_sql(queries.server.clone())
-                .fetch_one(&mut conn)
-                .await?;
+            let row = sqlx::raw_sql(queries.server.clone()).fetch_one(&mut conn).await?;
             check(&row, &self.place)?;
             Ok::<_, Fault>(conn)
         };
@@ -82,44 +80,82 @@ impl Connector {
     }
 }
 
-/// Refuses a server that cannot keep the promises.
+/// What a server says about itself.
+struct Facts {
+    version: u32,
+    is_standby: bool,
+    is_read_only: bool,
+    synchronous_commit: String,
+    fsync: String,
+    encoding: String,
+}
+
 fn check(row: &PgRow, place: &str) -> Outcome<()> {
     let text = |column: usize| row.try_get_unchecked::<String, _>(column);
-    let refuse = |kind, message: String| Err(StoreError::rejected(kind, format!("{place}: {message}")).into());
-    let version: u32 = text(0)?.parse().unwrap_or(0);
-    if version < OLDEST_VERSION {
-        let found = version / 10_000;
-        return refuse(
-            StoreErrorKind::Invalid,
-            format!("the server is PostgreSQL {found}; the store needs 13 or newer"),
-        );
+    let facts = Facts {
+        version: text(0)?.parse().unwrap_or(0),
+        is_standby: text(1)? == "true",
+        is_read_only: text(2)? == "on",
+        synchronous_commit: text(3)?,
+        fsync: text(4)?,
+        encoding: text(5)?,
+    };
+    match refusal(&facts) {
+        Some((kind, reason)) => Err(StoreError::rejected(kind, format!("{place}: {reason}")).into()),
+        None => Ok(()),
     }
-    if text(1)? == "true" || text(2)? == "on" {
-        return refuse(
-            StoreErrorKind::ReadOnly,
-            "the server is a standby or read-only; connect to the primary".to_owned(),
-        );
+}
+
+/// Why a server cannot keep the promises, if it cannot.
+fn refusal(facts: &Facts) -> Option<(StoreErrorKind, String)> {
+    if facts.version < OLDEST_VERSION {
+        let found = facts.version / 10_000;
+        let reason = format!("the server is PostgreSQL {found}; the store needs 13 or newer");
+        return Some((StoreErrorKind::Invalid, reason));
     }
-    if text(3)? == "off" {
-        return refuse(
-            StoreErrorKind::Invalid,
-            "`synchronous_commit` is off: the server answers before a commit is on its disk, so tasks could be lost; set it \
-             to `on` or `local` for this role or database"
-                .to_owned(),
-        );
+    if facts.is_standby || facts.is_read_only {
+        let reason = "the server is a standby or read-only; connect to the primary".to_owned();
+        return Some((StoreErrorKind::ReadOnly, reason));
     }
-    if text(4)? == "off" {
-        return refuse(
-            StoreErrorKind::Invalid,
-            "`fsync` is off: a power cut may destroy the database; turn it on".to_owned(),
-        );
+    if facts.synchronous_commit == "off" {
+        let reason = "`synchronous_commit` is off: the server answers before a commit is on its disk, so tasks could be \
+                      lost; set it to `on` or `local` for this role or database";
+        return Some((StoreErrorKind::Invalid, reason.to_owned()));
     }
-    let encoding = text(5)?;
-    if encoding != "UTF8" {
-        return refuse(
-            StoreErrorKind::Invalid,
-            format!("the database has the encoding {encoding}, which cannot keep every text; create one with UTF8"),
-        );
+    if facts.fsync == "off" {
+        let reason = "`fsync` is off: a power cut may destroy the database; turn it on".to_owned();
+        return Some((StoreErrorKind::Invalid, reason));
     }
-    Ok(())
+    (facts.encoding != "UTF8").then(|| {
+        let encoding = &facts.encoding;
+        let reason = format!(
+            "the database has the encoding {encoding}, which cannot keep every text; create one with UTF8"
+        );
+        (StoreErrorKind::Invalid, reason)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn facts(version: u32) -> Facts {
+        Facts {
+            version,
+            is_standby: false,
+            is_read_only: false,
+            synchronous_commit: "on".to_owned(),
+            fsync: "on".to_owned(),
+            encoding: "UTF8".to_owned(),
+        }
+    }
+
+    #[test]
+    fn the_oldest_release_passes_and_the_one_before_does_not() {
+        assert_eq!(refusal(&facts(130_000)), None);
+        assert_eq!(refusal(&facts(180_001)), None);
+        let (kind, reason) = refusal(&facts(120_022)).unwrap();
+        assert_eq!(kind, StoreErrorKind::Invalid);
+        assert!(reason.contains("PostgreSQL 12"), "{reason}");
+    }
 }

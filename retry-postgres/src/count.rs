@@ -27,7 +27,9 @@ pub(crate) async fn exact(tx: &mut Tx<'_>, scope: &CountScope) -> Outcome<Counts
     for row in tx.rows(statement).await? {
         // Rows that cannot be read belong to no queue or state.
         if let (Some(queue), Ok(state)) = (queue_of(&row, &mut memo), record::state(&row, 1)) {
-            counts.counts.insert((queue, state), Count::Exact(number(&row, 2)?));
+            counts
+                .counts
+                .insert((queue, state), Count::Exact(number(&row, 2)?));
         }
     }
     Ok(counts)
@@ -87,7 +89,11 @@ fn add(counts: &mut Counts, mut groups: BTreeMap<Queue, u64>, scope: &CountScope
     }
     for (queue, n) in groups {
         if scope.queue.as_ref().is_none_or(|only| *only == queue) {
-            let count = if is_cut { Count::AtLeast(n) } else { Count::Exact(n) };
+            let count = if is_cut {
+                Count::AtLeast(n)
+            } else {
+                Count::Exact(n)
+            };
             counts.counts.insert((queue, state), count);
         }
     }

@@ -61,6 +61,11 @@ impl Fault {
         }
     }
 
+    /// A lock was waited for in vain.
+    pub(crate) fn is_lock_timeout(&self) -> bool {
+        self.code() == Some("55P03")
+    }
+
     fn is_key_race(&self) -> bool {
         let Self::Driver(error) = self else { return false };
         let constraint = error.as_database_error().and_then(|error| error.constraint());
@@ -99,7 +104,9 @@ pub(crate) fn store_error(fault: Fault, during: During, place: &str) -> StoreErr
 /// Whether the server said of a commit, or of a statement that is its own transaction, that it did not happen.
 fn is_surely_rolled_back(error: &sqlx::Error) -> bool {
     let said = |code: &str| {
-        let classes = ["0A", "22", "23", "25", "28", "3D", "3F", "40", "42", "53", "54", "55"];
+        let classes = [
+            "0A", "22", "23", "25", "28", "3D", "3F", "40", "42", "53", "54", "55",
+        ];
         classes.iter().any(|class| code.starts_with(class)) || code == "57014"
     };
     code(error).is_some_and(said)
@@ -116,7 +123,10 @@ fn kind(error: &sqlx::Error, during: During) -> (StoreErrorKind, &'static str) {
             Kind::Busy,
             "a statement took longer than its timeout and was cancelled; look for locks held too long, or raise the timeout",
         ),
-        "53100" => (Kind::Full, "the server's disk is full; free some space, the store goes on by itself"),
+        "53100" => (
+            Kind::Full,
+            "the server's disk is full; free some space, the store goes on by itself",
+        ),
         "25006" => (
             Kind::ReadOnly,
             "the server refuses writes; connect to the primary, or end its read-only mode",
@@ -143,7 +153,10 @@ fn by_class(code: &str) -> (StoreErrorKind, &'static str) {
             Kind::Unavailable,
             "the server is stopping, starting, or out of connections or memory; it is tried again",
         ),
-        "58" => (Kind::Unavailable, "the server's system failed; look into the server's log"),
+        "58" => (
+            Kind::Unavailable,
+            "the server's system failed; look into the server's log",
+        ),
         "22" | "54" => (Kind::Invalid, "the server cannot keep one of the values"),
         "XX" => (
             Kind::Corrupt,
@@ -162,7 +175,8 @@ fn without_code(error: &sqlx::Error) -> (StoreErrorKind, &'static str) {
         _ => false,
     };
     if is_tls {
-        let remedy = "TLS could not be set up; check the server's certificate and `sslrootcert`, or `sslmode`";
+        let remedy =
+            "TLS could not be set up; check the server's certificate and `sslrootcert`, or `sslmode`";
         return (Kind::Unavailable, remedy);
     }
     match error {
@@ -171,9 +185,12 @@ fn without_code(error: &sqlx::Error) -> (StoreErrorKind, &'static str) {
             "the connection failed; check that the server runs and can be reached",
         ),
         sqlx::Error::Configuration(_) => (Kind::Invalid, "the URL cannot be used"),
-        sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) | sqlx::Error::ColumnIndexOutOfBounds { .. } => {
-            (Kind::Schema, "a column has another type than the store's; somebody altered its tables")
-        }
+        sqlx::Error::ColumnDecode { .. }
+        | sqlx::Error::Decode(_)
+        | sqlx::Error::ColumnIndexOutOfBounds { .. } => (
+            Kind::Schema,
+            "a column has another type than the store's; somebody altered its tables",
+        ),
         _ => (Kind::Other, "the statement failed"),
     }
 }
@@ -214,7 +231,10 @@ mod tests {
             (During::Commit, Certainty::Unknown),
         ] {
             let error = store_error(lost(), during, "db:5432/shop");
-            assert_eq!((error.certainty(), error.kind()), (certainty, StoreErrorKind::Unavailable));
+            assert_eq!(
+                (error.certainty(), error.kind()),
+                (certainty, StoreErrorKind::Unavailable)
+            );
             assert!(error.to_string().starts_with("db:5432/shop: "), "{error}");
         }
     }

@@ -85,7 +85,9 @@ async fn holders(tx: &mut Tx<'_>, losers: &[&NewTask]) -> Outcome<HashMap<TaskId
         let holder = record::task_id(&row, 1).map_err(altered)?;
         // A holder in a state that does not exist still holds; it answers as one that is kept.
         let state = record::state(&row, 2).unwrap_or(State::Failed);
-        let loser = usize::try_from(place - 1).ok().and_then(|place| losers.get(place));
+        let loser = usize::try_from(place - 1)
+            .ok()
+            .and_then(|place| losers.get(place));
         if let Some(loser) = loser {
             found.insert(loser.id, (holder, state));
         }

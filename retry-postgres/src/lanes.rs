@@ -51,7 +51,13 @@ impl Head {
 pub(crate) async fn look(tx: &mut Tx<'_>, request: &ClaimRequest) -> Outcome<Look> {
     let session = Id::from(request.session);
     let queue = request.queue.as_str().to_owned();
-    let asked = || request.kinds.iter().enumerate().filter(|(_, (_, limit))| *limit > 0);
+    let asked = || {
+        request
+            .kinds
+            .iter()
+            .enumerate()
+            .filter(|(_, (_, limit))| *limit > 0)
+    };
     let is_bounded = request.not_before.is_some() || !request.after.is_empty();
     let statement = if is_bounded {
         let mut lanes = Bounds::default();
@@ -70,7 +76,10 @@ pub(crate) async fn look(tx: &mut Tx<'_>, request: &ClaimRequest) -> Outcome<Loo
             .bind(lanes.id)
     } else {
         let kinds: Vec<&str> = asked().map(|(_, (kind, _))| kind.as_str()).collect();
-        tx.query(&tx.sql.claim_heads).bind(session).bind(queue).bind(kinds)
+        tx.query(&tx.sql.claim_heads)
+            .bind(session)
+            .bind(queue)
+            .bind(kinds)
     };
     // The statement without bounds counts the asked kinds from one.
     let places: HashMap<i64, usize> = if is_bounded {

@@ -1,4 +1,4 @@
-//! The PostgreSQL store of task-retry.
+#![doc = include_str!("../README.md")]
 
 mod apply;
 mod aside;

@@ -32,7 +32,11 @@ pub(crate) async fn join_settings(
             *children.entry(parent).or_default() += 1;
         }
     }
-    let may_join = |(id, n): &(TaskId, u32)| board.row(*id).is_some_and(|row| !row.state.is_final() && row.open <= *n);
+    let may_join = |(id, n): &(TaskId, u32)| {
+        board
+            .row(*id)
+            .is_some_and(|row| !row.state.is_final() && row.open <= *n)
+    };
     let parents: Vec<TaskId> = children.into_iter().filter(may_join).map(|(id, _)| id).collect();
     settings_of(tx, &parents, memo).await
 }

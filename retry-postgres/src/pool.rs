@@ -19,12 +19,20 @@ pub(crate) struct Pool {
     connector: Connector,
     queries: Arc<Queries>,
     permits: Arc<Semaphore>,
-    /// The one that was used last comes first: the others may be closed by who closes idle connections.
-    idle: Mutex<Vec<PgConnection>>,
+    /// The one that was used last comes first, so that those too many are the ones that rest.
+    idle: Mutex<Vec<Resting>>,
     /// Raised when a connection breaks: those opened before are probably broken as well.
     generation: AtomicU64,
     acquire_timeout: Duration,
     size: usize,
+}
+
+/// An idle connection.
+#[derive(Debug)]
+struct Resting {
+    conn: PgConnection,
+    /// It was used since the last round of [`Pool::close_resting`].
+    is_fresh: bool,
 }
 
 /// A connection on loan. Dropped without [`put_back`](Self::put_back) it is closed, and the server rolls back.
@@ -38,7 +46,12 @@ pub(crate) struct Lease {
 }
 
 impl Pool {
-    pub(crate) fn new(connector: Connector, queries: Arc<Queries>, size: usize, acquire_timeout: Duration) -> Self {
+    pub(crate) fn new(
+        connector: Connector,
+        queries: Arc<Queries>,
+        size: usize,
+        acquire_timeout: Duration,
+    ) -> Self {
         Self {
             connector,
             queries,
@@ -64,7 +77,7 @@ impl Pool {
         let idle = self.idle().pop();
         let reused = idle.is_some();
         let conn = match idle {
-            Some(conn) => conn,
+            Some(resting) => resting.conn,
             None => self.connector.open(&self.queries).await?,
         };
         Ok(Lease {
@@ -76,7 +89,39 @@ impl Pool {
         })
     }
 
-    fn idle(&self) -> MutexGuard<'_, Vec<PgConnection>> {
+    /// Closes the connections that nobody used since the last call.
+    fn close_resting(&self) {
+        let mut closed = Vec::new();
+        let mut idle = self.idle();
+        for resting in std::mem::take(&mut *idle) {
+            if resting.is_fresh {
+                idle.push(Resting {
+                    is_fresh: false,
+                    ..resting
+                });
+            } else {
+                closed.push(resting);
+            }
+        }
+        drop(idle);
+    }
+
+    /// Closes connections that rest for long, as long as the pool is there: what lies between may have forgotten them
+    /// without a word, and then a call on one of them would wait for its whole timeout.
+    pub(crate) fn close_resting_for(self: &Arc<Self>, span: Duration) {
+        let pool = Arc::downgrade(self);
+        tokio::spawn(async move {
+            loop {
+                wait::pause(span).await;
+                match pool.upgrade() {
+                    Some(pool) => pool.close_resting(),
+                    None => return,
+                }
+            }
+        });
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Vec<Resting>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -93,7 +138,7 @@ impl Lease {
         } = self;
         let mut idle = pool.idle();
         if pool.generation.load(Ordering::Acquire) == generation {
-            idle.push(conn);
+            idle.push(Resting { conn, is_fresh: true });
         }
     }
 

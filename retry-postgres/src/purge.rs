@@ -70,10 +70,7 @@ async fn due(tx: &mut Tx<'_>, now: Timestamp, limit: usize) -> Outcome<Vec<Due>>
 }
 
 /// Those of `parents` that have not ended and still need their children.
-async fn awaiting(
-    tx: &mut Tx<'_>,
-    parents: impl Iterator<Item = TaskId> + Send,
-) -> Outcome<HashSet<TaskId>> {
+async fn awaiting(tx: &mut Tx<'_>, parents: impl Iterator<Item = TaskId> + Send) -> Outcome<HashSet<TaskId>> {
     let parents: HashSet<TaskId> = parents.collect();
     let mut awaiting = HashSet::new();
     if parents.is_empty() {

@@ -121,9 +121,9 @@ statements! {
     time = include_str!("../sql/time.sql"),
 }
 
-/// The first statement of a transaction whose connection has no settings of its own.
+/// The first statement of a transaction, which brings the settings that its connection does not have.
 pub(crate) fn begin_with(settings: &[(&str, String)]) -> SqlStr {
-    let mut text = "BEGIN".to_owned();
+    let mut text = "BEGIN ISOLATION LEVEL READ COMMITTED".to_owned();
     for (name, value) in settings {
         text.push_str(&format!("; SET LOCAL {name} = '{value}'"));
     }

@@ -69,16 +69,21 @@ pub(crate) async fn list(tx: &mut Tx<'_>, filter: &TaskFilter, page: &Page) -> O
     loop {
         let is_full = |listed: &Listed| listed.tasks.len() + listed.bad.len() == page.limit;
         let room = page.limit - listed.tasks.len() - listed.bad.len();
-        let rows = if filter.with_output { ROWS_WITH_OUTPUT } else { ROWS };
-        let (looked_at, at_end) =
-            chunk(tx, &mut candidates, room.min(rows), &mut examined).await?;
+        let rows = if filter.with_output {
+            ROWS_WITH_OUTPUT
+        } else {
+            ROWS
+        };
+        let (looked_at, at_end) = chunk(tx, &mut candidates, room.min(rows), &mut examined).await?;
         let records = records(tx, &looked_at, filter).await?;
         for candidate in &looked_at {
             if is_full(&listed) || bytes > MAX_CALL_BYTES {
                 return Ok(listed);
             }
             listed.next = Some(candidate.id);
-            let Some(row) = records.get(&candidate.id) else { continue };
+            let Some(row) = records.get(&candidate.id) else {
+                continue;
+            };
             match summary(row, filter, &mut memo) {
                 Ok(Some(summary)) => {
                     bytes += summary.output.as_ref().map_or(0, Payload::len);
@@ -186,7 +191,8 @@ pub(crate) fn may_pass(row: &PgRow, filter: &TaskFilter) -> bool {
         })
     };
     let other = |column: usize, wanted: Option<Id>| {
-        wanted.is_some_and(|wanted| record::value::<Option<Id>>(row, column).is_ok_and(|id| id != Some(wanted)))
+        wanted
+            .is_some_and(|wanted| record::value::<Option<Id>>(row, column).is_ok_and(|id| id != Some(wanted)))
     };
     let queue = text(1).is_ok_and(|name| filter.queues.iter().all(|queue| queue.as_str() != name));
     let kind = text(2).is_ok_and(|name| filter.kinds.iter().all(|kind| kind.as_str() != name));

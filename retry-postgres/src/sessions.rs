@@ -27,7 +27,10 @@ pub(crate) async fn open(tx: &mut Tx<'_>, info: &SessionInfo, until: Timestamp) 
     }
     let statement = tx.query(&tx.sql.session_get).bind(Id::from(info.id));
     let row = tx.row(statement).await?;
-    let is_lost = row.map(|row| record::value(&row, 0)).transpose().map_err(altered)?;
+    let is_lost = row
+        .map(|row| record::value(&row, 0))
+        .transpose()
+        .map_err(altered)?;
     match is_lost {
         Some(false) => Ok(()),
         // One that has gone meanwhile was lost before.

@@ -2,13 +2,15 @@
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use retry_core::id::{SessionId, TaskId};
 use retry_core::name::Queue;
 use retry_core::store::{
     ClaimRequest, CountScope, Counts, Durability, Exchanged, Expired, ExpiredRequest, Inserted, Listed, Page,
-    QueueInfo, QueueSetting, Renewed, Result, Session, SessionInfo, TaskFilter, TaskStore, Waker, Wakeups, check,
+    QueueInfo, QueueSetting, Renewed, Result, Session, SessionInfo, TaskFilter, TaskStore, Waker, Wakeups,
+    check,
 };
 use retry_core::task::{Edit, NewTask, TaskDetail};
 use retry_core::time::Timestamp;
@@ -21,6 +23,9 @@ use crate::insert::{self, Newcomer, altered};
 use crate::pool::Pool;
 use crate::queries::{self, Queries};
 use crate::{apply, claim, count, purge, queues, read, record, rescue, schema, sessions};
+
+/// An idle connection is closed after this long, at the latest after twice that.
+const MAX_REST: Duration = Duration::from_mins(3);
 
 /// A [`TaskStore`] in a PostgreSQL database. Clones share its connections; the last one closes them when it is dropped.
 #[derive(Clone)]
@@ -99,7 +104,10 @@ impl PostgresStore {
             listener: Mutex::new(None),
             config,
         };
-        let store = Self { inner: Arc::new(inner) };
+        inner.pool.close_resting_for(MAX_REST);
+        let store = Self {
+            inner: Arc::new(inner),
+        };
         if store.inner.config.migrate {
             store.migrate().await?;
         } else {
@@ -142,10 +150,7 @@ impl TaskStore for PostgresStore {
         self.call(form, move |tx| {
             let tasks = Arc::clone(&tasks);
             Box::pin(async move {
-                let newcomers: Vec<_> = tasks
-                    .iter()
-                    .map(|new| Newcomer { new, edited: None })
-                    .collect();
+                let newcomers: Vec<_> = tasks.iter().map(|new| Newcomer { new, edited: None }).collect();
                 Ok(insert::insert(tx, &newcomers, now).await?.answers)
             })
         })
@@ -190,8 +195,10 @@ impl TaskStore for PostgresStore {
     }
 
     async fn close_session(&self, session: SessionId) -> Result<()> {
-        self.call(Form::Transaction, move |tx| Box::pin(sessions::close(tx, session)))
-            .await
+        self.call(Form::Transaction, move |tx| {
+            Box::pin(sessions::close(tx, session))
+        })
+        .await
     }
 
     async fn sessions(&self) -> Result<Vec<Session>> {
@@ -231,7 +238,11 @@ impl TaskStore for PostgresStore {
 
     async fn count(&self, scope: &CountScope) -> Result<Counts> {
         let scope = scope.clone();
-        let form = if scope.exact { Form::Transaction } else { Form::Read };
+        let form = if scope.exact {
+            Form::Transaction
+        } else {
+            Form::Read
+        };
         self.call(form, move |tx| {
             let scope = scope.clone();
             Box::pin(async move {
@@ -247,8 +258,10 @@ impl TaskStore for PostgresStore {
 
     async fn purge(&self, now: Timestamp, limit: usize) -> Result<u64> {
         check::purge(limit)?;
-        self.call(Form::Transaction, move |tx| Box::pin(purge::purge(tx, now, limit)))
-            .await
+        self.call(Form::Transaction, move |tx| {
+            Box::pin(purge::purge(tx, now, limit))
+        })
+        .await
     }
 
     async fn set_queue(&self, queue: &Queue, setting: QueueSetting) -> Result<()> {

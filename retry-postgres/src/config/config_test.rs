@@ -22,7 +22,10 @@ fn mode(url: &str) -> Result<String, ConfigError> {
 #[test]
 fn wrong_options_are_named_before_a_connection_is_opened() {
     let local = || builder("postgres://localhost/db");
-    assert_eq!(refusal(local().max_connections(0)), ConfigError::MaxConnections(0));
+    assert_eq!(
+        refusal(local().max_connections(0)),
+        ConfigError::MaxConnections(0)
+    );
     assert_eq!(
         refusal(local().max_connections(1_001)),
         ConfigError::MaxConnections(1_001)
@@ -63,7 +66,10 @@ fn a_remote_server_is_verified_unless_the_user_says_otherwise() {
     ] {
         assert_eq!(mode(url), Err(ConfigError::Plaintext), "{url}");
     }
-    assert_eq!(mode("postgres://db.example/x?sslmode=require").as_deref(), Ok("Require"));
+    assert_eq!(
+        mode("postgres://db.example/x?sslmode=require").as_deref(),
+        Ok("Require")
+    );
     for url in [
         "postgres://localhost/x",
         "postgres://127.0.0.9/x",

@@ -12,7 +12,10 @@ use crate::support::{Env, block_on, execute};
 
 pub(crate) const TESTS: &[(&str, Test)] = &[
     ("config::unsafe_settings_are_refused", unsafe_settings_are_refused),
-    ("config::a_server_without_fsync_is_refused", a_server_without_fsync_is_refused),
+    (
+        "config::a_server_without_fsync_is_refused",
+        a_server_without_fsync_is_refused,
+    ),
     ("config::a_standby_is_refused", a_standby_is_refused),
     ("config::another_encoding_is_refused", another_encoding_is_refused),
     ("config::schemas_are_checked", schemas_are_checked),
@@ -30,7 +33,11 @@ async fn refusal(url: &str) -> StoreError {
 }
 
 fn assert_refused(error: &StoreError, kind: StoreErrorKind, word: &str) {
-    assert_eq!((error.certainty(), error.kind()), (Certainty::Rejected, kind), "{error}");
+    assert_eq!(
+        (error.certainty(), error.kind()),
+        (Certainty::Rejected, kind),
+        "{error}"
+    );
     assert!(error.to_string().contains(word), "{error}");
 }
 
@@ -58,7 +65,9 @@ fn a_standby_is_refused(_env: Arc<Env>) {
     block_on(async {
         let store = PostgresStore::connect(&server.url()).await.unwrap();
         // A server that was stopped with care can be started as a standby of nobody.
-        let mut conn = <sqlx::PgConnection as sqlx::Connection>::connect(&server.url()).await.unwrap();
+        let mut conn = <sqlx::PgConnection as sqlx::Connection>::connect(&server.url())
+            .await
+            .unwrap();
         execute(&mut conn, "CHECKPOINT").await;
         server.kill();
         let signal = server.folder().join("data/standby.signal");
@@ -121,7 +130,11 @@ fn schemas_are_checked(env: Arc<Env>) {
 fn secrets_stay_secret(env: Arc<Env>) {
     block_on(async move {
         let open = env.url.replace("retry@", "retry:hunter2@");
-        let store = PostgresStore::builder(&open).schema("secrets").connect().await.unwrap();
+        let store = PostgresStore::builder(&open)
+            .schema("secrets")
+            .connect()
+            .await
+            .unwrap();
         let mut shown = format!("{store:?} {:?}", PostgresStore::builder(&open));
         // Nobody listens there.
         for url in [
@@ -155,7 +168,9 @@ fn the_connections_are_bounded(env: Arc<Env>) {
             })
             .collect();
         let session = crate::support::session(1);
-        let renewed = store.renew(session.id, crate::support::FAR, crate::support::NOW).await;
+        let renewed = store
+            .renew(session.id, crate::support::FAR, crate::support::NOW)
+            .await;
         assert!(renewed.is_ok(), "a heartbeat passes by");
         let mut conn = env.beside().await;
         let sql = format!(

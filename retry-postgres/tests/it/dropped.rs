@@ -4,9 +4,9 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Waker};
 
+use retry_core::name::Queue;
 use retry_core::seams::{Random as _, SeededRandom};
 use retry_core::store::{CountScope, ExpiredRequest, QueueSetting, TaskStore as _};
-use retry_core::name::Queue;
 use retry_postgres::PostgresStore;
 
 use crate::Test;
@@ -16,7 +16,10 @@ use crate::support::{
 
 pub(crate) const TESTS: &[(&str, Test)] = &[
     ("dropped::nothing_stays_open", nothing_stays_open),
-    ("dropped::a_slow_call_is_done_or_undone", a_slow_call_is_done_or_undone),
+    (
+        "dropped::a_slow_call_is_done_or_undone",
+        a_slow_call_is_done_or_undone,
+    ),
 ];
 
 /// Calls that are made.
@@ -26,7 +29,11 @@ const CALLS: u64 = 600;
 async fn poll_and_drop<T>(future: impl Future<Output = T>, polls: u64) {
     let mut future = pin!(future);
     for _ in 0..polls {
-        if future.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_ready() {
+        if future
+            .as_mut()
+            .poll(&mut Context::from_waker(Waker::noop()))
+            .is_ready()
+        {
             return;
         }
         tokio::task::yield_now().await;
@@ -38,7 +45,13 @@ async fn some_call(store: &PostgresStore, n: u64, polls: u64) {
     let queue = Queue::new("other").unwrap();
     match n % 8 {
         0 => poll_and_drop(store.insert(&[task(n)], NOW), polls).await,
-        1 => poll_and_drop(store.insert(&[keyed(n, "one"), keyed(n + CALLS, "one")], NOW), polls).await,
+        1 => {
+            poll_and_drop(
+                store.insert(&[keyed(n, "one"), keyed(n + CALLS, "one")], NOW),
+                polls,
+            )
+            .await
+        }
         2 => poll_and_drop(store.exchange(&[], &[request(&session, 3)], NOW), polls).await,
         3 => poll_and_drop(store.purge(FAR, 10), polls).await,
         4 => {
@@ -74,9 +87,16 @@ fn nothing_stays_open(env: Arc<Env>) {
         let mut conn = env.beside().await;
         for n in 0..30 {
             let id = 10 * CALLS + n;
-            let inserted = store.insert(&[keyed(id, &format!("after {n}"))], NOW).await.unwrap();
+            let inserted = store
+                .insert(&[keyed(id, &format!("after {n}"))], NOW)
+                .await
+                .unwrap();
             assert_eq!(inserted.len(), 1);
-            let seen = number(&mut conn, format!("SELECT count(*) FROM {schema}.task WHERE id = '{}'", task_id(id))).await;
+            let seen = number(
+                &mut conn,
+                format!("SELECT count(*) FROM {schema}.task WHERE id = '{}'", task_id(id)),
+            )
+            .await;
             assert_eq!(seen, 1, "a commit that others see");
         }
         let sql = format!(
@@ -92,8 +112,10 @@ fn nothing_stays_open(env: Arc<Env>) {
             open = number(&mut conn, sql.clone()).await;
         }
         assert_eq!(open, 0, "transactions stay open");
-        let bodies = format!("SELECT count(*) FROM {schema}.task FULL JOIN {schema}.body USING (id) \
-                              WHERE task.version IS NULL OR body.payload IS NULL");
+        let bodies = format!(
+            "SELECT count(*) FROM {schema}.task FULL JOIN {schema}.body USING (id) \
+                              WHERE task.version IS NULL OR body.payload IS NULL"
+        );
         assert_eq!(number(&mut conn, bodies).await, 0, "half a task");
     });
 }
@@ -104,7 +126,11 @@ fn a_slow_call_is_done_or_undone(env: Arc<Env>) {
         let (store, schema) = env.fresh().await;
         let tasks = claimed(&store, 1..3).await;
         let mut blocker = env.beside().await;
-        execute(&mut blocker, format!("BEGIN; SELECT 1 FROM {schema}.task FOR UPDATE")).await;
+        execute(
+            &mut blocker,
+            format!("BEGIN; SELECT 1 FROM {schema}.task FOR UPDATE"),
+        )
+        .await;
         let edits: Vec<_> = tasks.iter().map(success).collect();
         poll_and_drop(store.exchange(&edits, &[], NOW), 50).await;
         execute(&mut blocker, "COMMIT").await;

@@ -12,11 +12,23 @@ use crate::Test;
 use crate::support::{Env, NOW, block_on, claimed, keyed, number, success, task, task_id, tasks};
 
 pub(crate) const TESTS: &[(&str, Test)] = &[
-    ("faults::a_killed_server_loses_nothing", a_killed_server_loses_nothing),
-    ("faults::a_terminated_connection_is_replaced", a_terminated_connection_is_replaced),
-    ("faults::a_lost_reply_is_unknown_and_converges", a_lost_reply_is_unknown_and_converges),
+    (
+        "faults::a_killed_server_loses_nothing",
+        a_killed_server_loses_nothing,
+    ),
+    (
+        "faults::a_terminated_connection_is_replaced",
+        a_terminated_connection_is_replaced,
+    ),
+    (
+        "faults::a_lost_reply_is_unknown_and_converges",
+        a_lost_reply_is_unknown_and_converges,
+    ),
     ("faults::a_lost_request_converges", a_lost_request_converges),
-    ("faults::a_server_that_does_not_answer_ends_the_call", a_server_that_does_not_answer_ends_the_call),
+    (
+        "faults::a_server_that_does_not_answer_ends_the_call",
+        a_server_that_does_not_answer_ends_the_call,
+    ),
 ];
 
 fn port(url: &str) -> u16 {
@@ -30,7 +42,11 @@ async fn proxied(env: &Env) -> (Proxy, PostgresStore, String) {
     let url = format!("postgres://retry@127.0.0.1:{}/postgres", proxy.port());
     let (builder, schema) = env.builder();
     drop(builder);
-    let store = PostgresStore::builder(&url).schema(&schema).connect().await.unwrap();
+    let store = PostgresStore::builder(&url)
+        .schema(&schema)
+        .connect()
+        .await
+        .unwrap();
     (proxy, store, schema)
 }
 
@@ -57,7 +73,10 @@ fn a_killed_server_loses_nothing(_env: Arc<Env>) {
             let error = store.insert(&tasks(0..1), NOW).await.unwrap_err();
             assert_eq!(error.kind(), StoreErrorKind::Unavailable, "{error}");
             server.restart().unwrap();
-            let there = store.insert(&tasks(answered.saturating_sub(500)..answered), NOW).await.unwrap();
+            let there = store
+                .insert(&tasks(answered.saturating_sub(500)..answered), NOW)
+                .await
+                .unwrap();
             assert!(
                 there.iter().all(|answer| *answer == Inserted::Repeated),
                 "round {round}: an answered insert is gone"
@@ -96,7 +115,10 @@ fn a_lost_reply_is_unknown_and_converges(env: Arc<Env>) {
         store.insert(&tasks(0..1), NOW).await.unwrap();
         proxy.set(Fault::LoseReplies);
         let error = store.insert(&tasks(1..4), NOW).await.unwrap_err();
-        assert_eq!((error.certainty(), error.kind()), (Certainty::Unknown, StoreErrorKind::Unavailable));
+        assert_eq!(
+            (error.certainty(), error.kind()),
+            (Certainty::Unknown, StoreErrorKind::Unavailable)
+        );
         proxy.set(Fault::None);
         let again = store.insert(&tasks(1..4), NOW).await.unwrap();
         assert_eq!(again, [Inserted::Repeated; 3], "it had been written");
@@ -129,26 +151,40 @@ fn a_lost_request_converges(env: Arc<Env>) {
     });
 }
 
-/// A server process that is stopped keeps its connections open and says nothing.
+/// Sends a signal to a process of the server.
+fn signal(name: &str, process: i64) {
+    let sent = std::process::Command::new("kill")
+        .args([name, &process.to_string()])
+        .status();
+    assert!(sent.unwrap().success());
+}
+
+/// A server process that is stopped keeps its connection open and says nothing.
 fn a_server_that_does_not_answer_ends_the_call(env: Arc<Env>) {
     block_on(async move {
         let (builder, schema) = env.builder();
         let store = builder
-            .lock_timeout(Duration::from_millis(300))
-            .statement_timeout(Duration::from_millis(400))
-            .call_timeout(Duration::from_millis(401))
+            .max_connections(1)
+            .lock_timeout(Duration::from_secs(2))
+            .statement_timeout(Duration::from_secs(2))
+            .call_timeout(Duration::from_secs(3))
             .connect()
             .await
             .unwrap();
-        let mut blocker = env.beside().await;
-        crate::support::execute(&mut blocker, format!("BEGIN; LOCK TABLE {schema}.task")).await;
-        let error = store.get(task_id(1)).await.unwrap_err();
-        assert_eq!(error.certainty(), Certainty::Rejected);
-        assert!(
-            matches!(error.kind(), StoreErrorKind::Busy | StoreErrorKind::Unavailable),
-            "{error}"
-        );
-        crate::support::execute(&mut blocker, "ROLLBACK").await;
         assert!(store.get(task_id(1)).await.unwrap().is_none());
+        let mut conn = env.beside().await;
+        let process = format!(
+            "SELECT pid::bigint FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND query LIKE '%\"{schema}\"%'"
+        );
+        let process = number(&mut conn, process).await;
+        signal("-STOP", process);
+        let error = store.insert_one(task(1), NOW).await.unwrap_err();
+        assert_eq!(
+            (error.certainty(), error.kind()),
+            (Certainty::Unknown, StoreErrorKind::Unavailable)
+        );
+        let answer = store.insert_one(task(1), NOW).await.unwrap();
+        assert_eq!(answer, Inserted::New { leased: false }, "on another connection");
+        signal("-CONT", process);
     });
 }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use retry_core::name::Queue;
 use retry_core::store::{TaskStore as _, TaskStoreExt as _};
-use sqlx::postgres::PgListener;
 use sqlx::PgConnection;
+use sqlx::postgres::PgListener;
 
 use crate::Test;
 use crate::support::{Env, NOW, block_on, execute, number, task, task_id};
@@ -18,7 +18,9 @@ pub(crate) const TESTS: &[(&str, Test)] = &[
 
 /// Waits until a store listens on its schema's channel.
 pub(crate) async fn await_listener(conn: &mut PgConnection, schema: &str) {
-    let sql = format!("SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'LISTEN%task_retry_{schema}\"' AND state = 'idle'");
+    let sql = format!(
+        "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'LISTEN%task_retry_{schema}\"' AND state = 'idle'"
+    );
     while number(conn, sql.clone()).await == 0 {}
 }
 
@@ -32,7 +34,10 @@ fn another_process_is_told(env: Arc<Env>) {
         for n in 1..4 {
             store.insert_one(task(n), NOW).await.unwrap();
             hints.next().await;
-            assert!(other.get(task_id(n)).await.unwrap().is_some(), "told after the commit");
+            assert!(
+                other.get(task_id(n)).await.unwrap().is_some(),
+                "told after the commit"
+            );
         }
     });
 }

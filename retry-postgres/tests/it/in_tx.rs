@@ -9,20 +9,41 @@ use retry_core::store::{
     Certainty, Enlist as _, Inserted, Result, StoreErrorKind, TaskStore as _, TaskStoreExt as _,
 };
 use retry_core::task::State;
-use sqlx::postgres::PgPoolOptions;
 use sqlx::Connection as _;
+use sqlx::postgres::PgPoolOptions;
 
 use crate::Test;
 use crate::support::{Env, NOW, block_on, execute, keyed, number, task, task_id, tasks};
 
 pub(crate) const TESTS: &[(&str, Test)] = &[
-    ("in_tx::tasks_exist_when_the_transaction_commits", tasks_exist_when_the_transaction_commits),
-    ("in_tx::a_savepoint_takes_its_tasks_along", a_savepoint_takes_its_tasks_along),
-    ("in_tx::every_form_of_a_connection_joins", every_form_of_a_connection_joins),
-    ("in_tx::an_uncommitted_holder_is_waited_for", an_uncommitted_holder_is_waited_for),
-    ("in_tx::repeatable_read_answers_or_asks_to_repeat", repeatable_read_answers_or_asks_to_repeat),
-    ("in_tx::a_failed_transaction_says_so", a_failed_transaction_says_so),
-    ("in_tx::a_hint_comes_with_the_commit", a_hint_comes_with_the_commit),
+    (
+        "in_tx::tasks_exist_when_the_transaction_commits",
+        tasks_exist_when_the_transaction_commits,
+    ),
+    (
+        "in_tx::a_savepoint_takes_its_tasks_along",
+        a_savepoint_takes_its_tasks_along,
+    ),
+    (
+        "in_tx::every_form_of_a_connection_joins",
+        every_form_of_a_connection_joins,
+    ),
+    (
+        "in_tx::an_uncommitted_holder_is_waited_for",
+        an_uncommitted_holder_is_waited_for,
+    ),
+    (
+        "in_tx::repeatable_read_answers_or_asks_to_repeat",
+        repeatable_read_answers_or_asks_to_repeat,
+    ),
+    (
+        "in_tx::a_failed_transaction_says_so",
+        a_failed_transaction_says_so,
+    ),
+    (
+        "in_tx::a_hint_comes_with_the_commit",
+        a_hint_comes_with_the_commit,
+    ),
 ];
 
 type Answer = Result<Vec<Inserted>>;
@@ -58,7 +79,9 @@ fn a_savepoint_takes_its_tasks_along(env: Arc<Env>) {
         let mut tx = conn.begin().await.unwrap();
         store.enlist(&mut tx, Ok(tasks(1..2)), NOW, same).await.unwrap();
         let mut savepoint = tx.begin().await.unwrap();
-        let answer = store.enlist(&mut savepoint, Ok(vec![keyed(2, "k")]), NOW, same).await;
+        let answer = store
+            .enlist(&mut savepoint, Ok(vec![keyed(2, "k")]), NOW, same)
+            .await;
         assert_eq!(answer.unwrap(), [NEW]);
         savepoint.rollback().await.unwrap();
         // The key is nobody's, inside the transaction and for everybody else.
@@ -80,7 +103,11 @@ fn every_form_of_a_connection_joins(env: Arc<Env>) {
         let (store, _) = env.fresh().await;
         let client = Client::new(store.clone());
         let draft = || Draft::raw("work", Payload::null());
-        let pool = PgPoolOptions::new().max_connections(1).connect(&env.url).await.unwrap();
+        let pool = PgPoolOptions::new()
+            .max_connections(1)
+            .connect(&env.url)
+            .await
+            .unwrap();
         // Another thread runs it: the reply is `Send`.
         let (enqueuing, shared) = (client.clone(), pool.clone());
         let enqueued = tokio::spawn(async move {
@@ -106,7 +133,10 @@ fn an_uncommitted_holder_is_waited_for(env: Arc<Env>) {
         for (n, commits) in [(1, true), (3, false)] {
             let key = format!("k{n}");
             let mut tx = one.begin().await.unwrap();
-            store.enlist(&mut tx, Ok(vec![keyed(n, &key)]), NOW, same).await.unwrap();
+            store
+                .enlist(&mut tx, Ok(vec![keyed(n, &key)]), NOW, same)
+                .await
+                .unwrap();
             let (waiting, late) = (store.clone(), keyed(n + 1, &key));
             let waiting = tokio::spawn(async move { waiting.insert_one(late, NOW).await });
             let waits = format!(
@@ -135,12 +165,22 @@ fn repeatable_read_answers_or_asks_to_repeat(env: Arc<Env>) {
         let (store, _) = env.fresh().await;
         let mut conn = env.beside().await;
         let mut tx = conn.begin().await.unwrap();
-        execute(&mut tx, "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; SELECT 1").await;
+        execute(
+            &mut tx,
+            "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; SELECT 1",
+        )
+        .await;
         store.insert_one(keyed(1, "k"), NOW).await.unwrap();
         let answer = store.enlist(&mut tx, Ok(vec![keyed(2, "k")]), NOW, same).await;
         let error = answer.unwrap_err();
-        assert_eq!((error.certainty(), error.kind()), (Certainty::Rejected, StoreErrorKind::Busy));
-        assert!(error.is_retryable() && error.to_string().contains("repeat"), "{error}");
+        assert_eq!(
+            (error.certainty(), error.kind()),
+            (Certainty::Rejected, StoreErrorKind::Busy)
+        );
+        assert!(
+            error.is_retryable() && error.to_string().contains("repeat"),
+            "{error}"
+        );
         tx.rollback().await.unwrap();
         let mut tx = conn.begin().await.unwrap();
         let answer = store.enlist(&mut tx, Ok(vec![keyed(2, "k")]), NOW, same).await;

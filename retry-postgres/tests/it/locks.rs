@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use retry_core::store::{Applied, Certainty, ExpiredRequest, Renewed, StoreErrorKind, TaskStore as _, TaskStoreExt as _};
+use retry_core::store::{
+    Applied, Certainty, ExpiredRequest, Renewed, StoreErrorKind, TaskStore as _, TaskStoreExt as _,
+};
 
 use crate::Test;
 use crate::support::{
@@ -14,8 +16,14 @@ pub(crate) const TESTS: &[(&str, Test)] = &[
     ("locks::claims_pass_by_locked_rows", claims_pass_by_locked_rows),
     ("locks::a_claim_locks_what_it_takes", a_claim_locks_what_it_takes),
     ("locks::a_deadlock_is_tried_again", a_deadlock_is_tried_again),
-    ("locks::a_lock_held_too_long_is_busy", a_lock_held_too_long_is_busy),
-    ("locks::a_heartbeat_passes_an_open_claim", a_heartbeat_passes_an_open_claim),
+    (
+        "locks::a_lock_held_too_long_is_busy",
+        a_lock_held_too_long_is_busy,
+    ),
+    (
+        "locks::a_heartbeat_passes_an_open_claim",
+        a_heartbeat_passes_an_open_claim,
+    ),
 ];
 
 fn claims_pass_by_locked_rows(env: Arc<Env>) {
@@ -25,7 +33,10 @@ fn claims_pass_by_locked_rows(env: Arc<Env>) {
         store.open_session(&worker, FAR, NOW).await.unwrap();
         store.insert(&tasks(1..11), NOW).await.unwrap();
         let mut blocker = env.beside().await;
-        let lock = format!("BEGIN; SELECT 1 FROM {schema}.task WHERE id <= '{}' FOR UPDATE", task_id(3));
+        let lock = format!(
+            "BEGIN; SELECT 1 FROM {schema}.task WHERE id <= '{}' FOR UPDATE",
+            task_id(3)
+        );
         execute(&mut blocker, lock).await;
         let answer = store.claim(request(&worker, 100), NOW).await.unwrap();
         let ids: Vec<_> = answer.tasks.iter().map(|claimed| claimed.task.id).collect();
@@ -44,7 +55,10 @@ fn a_claim_locks_what_it_takes(env: Arc<Env>) {
         store.insert(&tasks(1..101), NOW).await.unwrap();
         let text = |name: &str| {
             let all = retry_postgres::plans::statements(&schema);
-            all.into_iter().find(|(found, _)| *found == name).expect("a statement").1
+            all.into_iter()
+                .find(|(found, _)| *found == name)
+                .expect("a statement")
+                .1
         };
         let mut conn = env.beside().await;
         execute(&mut conn, "CREATE EXTENSION IF NOT EXISTS pgrowlocks").await;
@@ -52,8 +66,19 @@ fn a_claim_locks_what_it_takes(env: Arc<Env>) {
         execute(&mut conn, take).await;
         execute(&mut conn, "BEGIN").await;
         let zero = task_id(0);
-        execute(&mut conn, format!("EXECUTE take ('default', 'work', 4, {}, 0, '{zero}', 10)", NOW.as_millis())).await;
-        let locked = number(&mut conn, format!("SELECT count(*) FROM pgrowlocks('{schema}.task')")).await;
+        execute(
+            &mut conn,
+            format!(
+                "EXECUTE take ('default', 'work', 4, {}, 0, '{zero}', 10)",
+                NOW.as_millis()
+            ),
+        )
+        .await;
+        let locked = number(
+            &mut conn,
+            format!("SELECT count(*) FROM pgrowlocks('{schema}.task')"),
+        )
+        .await;
         assert_eq!(locked, 10);
         execute(&mut conn, "ROLLBACK").await;
     });
@@ -66,8 +91,17 @@ fn a_deadlock_is_tried_again(env: Arc<Env>) {
         let running = claimed(&store, 1..3).await;
         let mut foreign = env.beside().await;
         // The foreign transaction takes the rows in the other order, and is patient enough to win.
-        let lock = |n: u64| format!("SELECT 1 FROM {schema}.task WHERE id = '{}' FOR UPDATE", task_id(n));
-        execute(&mut foreign, format!("SET deadlock_timeout = '1h'; BEGIN; {}", lock(2))).await;
+        let lock = |n: u64| {
+            format!(
+                "SELECT 1 FROM {schema}.task WHERE id = '{}' FOR UPDATE",
+                task_id(n)
+            )
+        };
+        execute(
+            &mut foreign,
+            format!("SET deadlock_timeout = '1h'; BEGIN; {}", lock(2)),
+        )
+        .await;
         let edits: Vec<_> = running.iter().map(success).collect();
         let settling = tokio::spawn({
             let store = store.clone();
@@ -90,13 +124,24 @@ fn a_deadlock_is_tried_again(env: Arc<Env>) {
 fn a_lock_held_too_long_is_busy(env: Arc<Env>) {
     block_on(async move {
         let (builder, schema) = env.builder();
-        let store = builder.lock_timeout(Duration::from_millis(5)).connect().await.unwrap();
+        let store = builder
+            .lock_timeout(Duration::from_millis(5))
+            .connect()
+            .await
+            .unwrap();
         let running = claimed(&store, 1..2).await;
         let edit = success(&running[0]);
         let mut blocker = env.beside().await;
-        execute(&mut blocker, format!("BEGIN; SELECT 1 FROM {schema}.task FOR UPDATE")).await;
+        execute(
+            &mut blocker,
+            format!("BEGIN; SELECT 1 FROM {schema}.task FOR UPDATE"),
+        )
+        .await;
         let error = store.apply(edit.clone(), NOW).await.unwrap_err();
-        assert_eq!((error.certainty(), error.kind()), (Certainty::Rejected, StoreErrorKind::Busy));
+        assert_eq!(
+            (error.certainty(), error.kind()),
+            (Certainty::Rejected, StoreErrorKind::Busy)
+        );
         execute(&mut blocker, "ROLLBACK").await;
         assert_eq!(store.apply(edit, NOW).await.unwrap(), Applied::DONE);
     });
@@ -110,7 +155,11 @@ fn a_heartbeat_passes_an_open_claim(env: Arc<Env>) {
         store.open_session(&worker, NOW, NOW).await.unwrap();
         let mut open = env.beside().await;
         let id = String::from(worker.id);
-        execute(&mut open, format!("BEGIN; SELECT 1 FROM {schema}.session WHERE id = '{id}' FOR KEY SHARE")).await;
+        execute(
+            &mut open,
+            format!("BEGIN; SELECT 1 FROM {schema}.session WHERE id = '{id}' FOR KEY SHARE"),
+        )
+        .await;
         let asked = ExpiredRequest {
             mark: true,
             after: None,

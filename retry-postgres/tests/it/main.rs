@@ -1,5 +1,6 @@
 //! What is special to PostgreSQL: plans, locks, connections, transactions of the user's own, hints, faults.
 
+mod arguments;
 mod config;
 mod dropped;
 mod faults;

@@ -6,17 +6,21 @@ use std::sync::Arc;
 use sqlx::{PgConnection, Row as _};
 
 use crate::Test;
-use crate::support::{Env, NOW, block_on, execute, rows, session, task_id};
+use crate::arguments::arguments;
+use crate::support::{Env, block_on, execute, rows};
 
 pub(crate) const TESTS: &[(&str, Test)] = &[
     ("plans::on_empty_tables", on_empty_tables),
     ("plans::on_unanalysed_tables", on_unanalysed_tables),
     ("plans::on_large_tables", on_large_tables),
-    ("plans::planned_before_the_tables_grew", planned_before_the_tables_grew),
+    (
+        "plans::planned_before_the_tables_grew",
+        planned_before_the_tables_grew,
+    ),
 ];
 
 /// Rows of a large table.
-const ROWS: u64 = 100_000;
+pub(crate) const ROWS: u64 = 100_000;
 
 /// Tables that grow with the tasks.
 const GROWING: [&str; 4] = ["task", "body", "note", "failure"];
@@ -44,7 +48,13 @@ const NOT_PLANNED: [&str; 7] = [
 ];
 
 /// Those that run on a connection of the user's own, which has other settings.
-const FOREIGN: [&str; 5] = ["insert_task", "task_exists", "key_holder", "replace_task", "body_write"];
+const FOREIGN: [&str; 5] = [
+    "insert_task",
+    "task_exists",
+    "key_holder",
+    "replace_task",
+    "body_write",
+];
 
 fn on_empty_tables(env: Arc<Env>) {
     block_on(async move {
@@ -58,7 +68,11 @@ fn on_unanalysed_tables(env: Arc<Env>) {
         let (_store, schema) = env.fresh().await;
         let mut conn = env.beside().await;
         for table in GROWING {
-            execute(&mut conn, format!("ALTER TABLE {schema}.{table} SET (autovacuum_enabled = off)")).await;
+            execute(
+                &mut conn,
+                format!("ALTER TABLE {schema}.{table} SET (autovacuum_enabled = off)"),
+            )
+            .await;
         }
         fill(&mut conn, &schema).await;
         check(&env, &schema, false).await;
@@ -145,7 +159,9 @@ async fn planned(conn: &mut PgConnection, name: &str, text: &str, batch: u64) ->
     for _ in 0..6 {
         execute(conn, call.clone()).await;
     }
-    let row = rows(conn, format!("EXPLAIN (FORMAT JSON) {call}")).await.remove(0);
+    let row = rows(conn, format!("EXPLAIN (FORMAT JSON) {call}"))
+        .await
+        .remove(0);
     execute(conn, "ROLLBACK; DEALLOCATE checked").await;
     let plan: &str = row.try_get_unchecked(0).unwrap();
     serde_json::from_str(plan).unwrap()
@@ -158,8 +174,17 @@ fn assert_narrow(name: &str, batch: u64, plan: &serde_json::Value) {
         match node {
             serde_json::Value::Array(list) => nodes.extend(list),
             serde_json::Value::Object(fields) => {
-                nodes.extend(fields.values().filter(|value| value.is_array() || value.is_object()));
-                let text = |key: &str| fields.get(key).and_then(|value| value.as_str()).unwrap_or_default();
+                nodes.extend(
+                    fields
+                        .values()
+                        .filter(|value| value.is_array() || value.is_object()),
+                );
+                let text = |key: &str| {
+                    fields
+                        .get(key)
+                        .and_then(|value| value.as_str())
+                        .unwrap_or_default()
+                };
                 let kind = text("Node Type");
                 let grows = GROWING.contains(&text("Relation Name"));
                 let shown = || format!("{name} at batch {batch}: {plan:#}");
@@ -171,85 +196,4 @@ fn assert_narrow(name: &str, batch: u64, plan: &serde_json::Value) {
             _ => {}
         }
     }
-}
-
-/// `n` values of an array.
-fn array(n: u64, value: impl Fn(u64) -> String) -> String {
-    let values: Vec<String> = (1..=n).map(value).collect();
-    format!("'{{{}}}'", values.join(","))
-}
-
-fn all(n: u64, value: &str) -> String {
-    array(n, |_| value.to_owned())
-}
-
-/// Arguments for a statement with lists of `n` values.
-fn arguments(name: &str, n: u64) -> Vec<String> {
-    let now = NOW.as_millis().to_string();
-    let session = format!("'{}'", String::from(session(1).id));
-    let one = format!("'{}'", task_id(7));
-    let ids = || array(n, |n| task_id(n * 90).to_string());
-    let many = |value: &str| all(n, value);
-    let quoted = |value: &str| format!("'{value}'");
-    let list: Vec<String> = match name {
-        "insert_task" => {
-            let new = array(n, |n| task_id(ROWS * 2 + n).to_string());
-            let keys = array(n, |n| format!("new {n}"));
-            vec![
-                now, new, many("default"), many("work"), many("4"), many("0"), many("1"), many("0"), many("0"),
-                many("NULL"), many("NULL"), keys, many("NULL"), many("NULL"), many("4"), many("1"), many("0"),
-                many("NULL"), many("NULL"), many("1"),
-            ]
-        }
-        "edit_write" => vec![
-            ids(), many("4"), many("1"), many("1"), many("0"), many("4"), many("0"), many("NULL"), many("f"),
-            many("NULL"), many("5"), many("f"), many("1"), many("0"), many("0"), many("0"), many("2"), many("9"),
-            many("f"), many("4"),
-        ],
-        "note_write" => vec![
-            ids(), many("NULL"), many("NULL"), many("no"), many("NULL"), many("1"), many("NULL"),
-        ],
-        "failure_add" => vec![ids(), many("x"), "20".to_owned()],
-        "key_holder" => vec![many("work"), array(n, |n| format!("key {}", n * 5))],
-        "replace_task" => vec![one, now, "NULL".to_owned(), "NULL".to_owned()],
-        "body_write" => vec![one, quoted("1"), "true".to_owned(), "NULL".to_owned()],
-        "settings_write" | "note_store_early" => vec![ids(), many("x")],
-        "lease_check" => vec![ids(), many("default")],
-        "claim_heads" => vec![session, quoted("default"), array(n.min(64), |n| format!("k{n}"))],
-        "claim_heads_after" => {
-            let lanes = n.min(512);
-            let places = array(lanes, |n| (n / 8).to_string());
-            let kinds = array(lanes, |n| format!("k{}", n / 8));
-            let levels = array(lanes, |n| (n % 8).to_string());
-            let at = array(lanes, |_| task_id(5).to_string());
-            vec![session, quoted("default"), places, kinds, levels, all(lanes, "5"), at]
-        }
-        "claim_take" => vec![
-            quoted("default"), quoted("work"), "4".to_owned(), now, "0".to_owned(), one, n.to_string(),
-        ],
-        "claim_write" => vec![session, now, ids()],
-        "bad_write" => vec![ids(), now],
-        "purge_put_off" => vec![ids(), now],
-        "purge_due" => vec!["4".to_owned(), now.clone(), now, n.to_string()],
-        "session_open" => vec![session, now, quoted("w"), quoted("h"), quoted("[]"), quoted("[]")],
-        "session_renew" => vec![session, now, n.to_string()],
-        "session_mark" => vec![now, n.to_string()],
-        "session_get" | "session_close" | "session_holds" | "session_dead" | "session_delete"
-        | "expired_sessions" => vec![session],
-        "expired_held" => vec![session, one, n.to_string()],
-        "expired_alarm" => vec![now, "0".to_owned(), one, n.to_string()],
-        "get" => vec![one],
-        "list_newest" => vec!["NULL".to_owned(), n.to_string()],
-        "list_parent" | "list_session" => vec!["NULL".to_owned(), n.to_string(), one],
-        "list_state" => vec!["NULL".to_owned(), n.to_string(), "5".to_owned()],
-        "list_record" => vec![ids(), "NULL".to_owned(), "true".to_owned()],
-        "count_pending" | "count_running" | "count_ended" | "lane_list" => vec![n.to_string()],
-        "count_pending_queue" => vec![n.to_string(), quoted("default")],
-        "count_listed" => vec![n.to_string(), "5".to_owned()],
-        "queue_pause" | "queue_resume" => vec![quoted("default")],
-        "notify" => vec![quoted("channel"), many("default")],
-        "time" | "backend" | "session_list" | "session_sweep" | "paused_list" | "queue_list" => Vec::new(),
-        _ => vec![ids()],
-    };
-    list
 }

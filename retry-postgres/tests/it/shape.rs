@@ -11,10 +11,19 @@ use crate::support::{
 };
 
 pub(crate) const TESTS: &[(&str, Test)] = &[
-    ("shape::a_plain_task_has_few_index_entries", a_plain_task_has_few_index_entries),
+    (
+        "shape::a_plain_task_has_few_index_entries",
+        a_plain_task_has_few_index_entries,
+    ),
     ("shape::renewals_are_heap_only", renewals_are_heap_only),
-    ("shape::marks_spare_the_walk_over_the_dead", marks_spare_the_walk_over_the_dead),
-    ("shape::vacuum_comes_by_the_number_of_dead_rows", vacuum_comes_by_the_number_of_dead_rows),
+    (
+        "shape::marks_spare_the_walk_over_the_dead",
+        marks_spare_the_walk_over_the_dead,
+    ),
+    (
+        "shape::vacuum_comes_by_the_number_of_dead_rows",
+        vacuum_comes_by_the_number_of_dead_rows,
+    ),
 ];
 
 /// How many indexes of a table have an entry for a task as it is now: what its last write added, unless it was heap-only.
@@ -51,7 +60,11 @@ fn a_plain_task_has_few_index_entries(env: Arc<Env>) {
         assert_eq!(entries(&mut conn, &schema, "task", 1).await, 2, "a claim");
         store.apply(success(&claimed.tasks[0]), NOW).await.unwrap();
         assert_eq!(entries(&mut conn, &schema, "task", 1).await, 2, "a settle");
-        assert_eq!(entries(&mut conn, &schema, "note", 1).await, 0, "a settle writes no other row");
+        assert_eq!(
+            entries(&mut conn, &schema, "note", 1).await,
+            0,
+            "a settle writes no other row"
+        );
     });
 }
 
@@ -133,8 +146,14 @@ fn marks_spare_the_walk_over_the_dead(env: Arc<Env>) {
         let (fresh_store, fresh) = env.fresh().await;
         fresh_store.insert(&tasks(0..100), NOW).await.unwrap();
         let unpinned = pages(&mut conn, &fresh, (i64::MIN, task_id(0).to_string())).await;
-        assert!(with <= 2 * unpinned, "{with} pages with marks, {unpinned} in a new store");
-        assert!(without > 2 * with, "the walk that marks spare: {without} against {with}");
+        assert!(
+            with <= 2 * unpinned,
+            "{with} pages with marks, {unpinned} in a new store"
+        );
+        assert!(
+            without > 2 * with,
+            "the walk that marks spare: {without} against {with}"
+        );
     });
 }
 

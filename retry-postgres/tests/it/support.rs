@@ -172,7 +172,9 @@ pub(crate) fn success(claimed: &ClaimedTask) -> Edit {
     Edit {
         id: claimed.task.id,
         version: claimed.task.version,
-        nonce: Nonce::from_random(u64::from_be_bytes(claimed.task.id.to_bytes()[8..].try_into().unwrap()) + 1),
+        nonce: Nonce::from_random(
+            u64::from_be_bytes(claimed.task.id.to_bytes()[8..].try_into().unwrap()) + 1,
+        ),
         action,
         insert: Vec::new(),
     }

@@ -18,7 +18,17 @@ pub(crate) const TESTS: &[(&str, Test)] = &[(
 /// A certificate for `localhost` and its key, signed by itself.
 fn certificate(folder: &std::path::Path, name: &str) {
     let made = Command::new("openssl")
-        .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost"])
+        .args([
+            "req",
+            "-x509",
+            "-newkey",
+            "rsa:2048",
+            "-nodes",
+            "-days",
+            "2",
+            "-subj",
+            "/CN=localhost",
+        ])
         .args(["-addext", "subjectAltName=DNS:localhost"])
         .args(["-addext", "basicConstraints=critical,CA:FALSE"])
         .arg("-keyout")
@@ -38,7 +48,9 @@ fn only_the_right_certificate_is_believed(_env: Arc<Env>) {
     certificate(keys.path(), "other");
     block_on(async {
         // The server reads both through its own functions, so that its files have the right owner.
-        let mut conn = <sqlx::PgConnection as sqlx::Connection>::connect(&server.url()).await.unwrap();
+        let mut conn = <sqlx::PgConnection as sqlx::Connection>::connect(&server.url())
+            .await
+            .unwrap();
         for (file, mode) in [("server.crt", "644"), ("server.key", "600")] {
             let text = std::fs::read_to_string(keys.path().join(file)).unwrap();
             let path = data.join(file);
@@ -51,13 +63,21 @@ fn only_the_right_certificate_is_believed(_env: Arc<Env>) {
         }
         crate::support::execute(&mut conn, "ALTER SYSTEM SET ssl = on").await;
         crate::support::execute(&mut conn, "SELECT pg_reload_conf()").await;
-        while crate::support::number(&mut conn, "SELECT count(*) FROM pg_settings WHERE name = 'ssl' AND setting = 'on'").await == 0 {}
+        while crate::support::number(
+            &mut conn,
+            "SELECT count(*) FROM pg_settings WHERE name = 'ssl' AND setting = 'on'",
+        )
+        .await
+            == 0
+        {}
         let url = |host: &str, root: &str| {
             let plain = server.url().replace("127.0.0.1", host);
             let root = keys.path().join(root);
             format!("{plain}?sslmode=verify-full&sslrootcert={}", root.display())
         };
-        PostgresStore::connect(&url("localhost", "server.crt")).await.expect("the right one");
+        PostgresStore::connect(&url("localhost", "server.crt"))
+            .await
+            .expect("the right one");
         for (host, root) in [("127.0.0.1", "server.crt"), ("localhost", "other.crt")] {
             let Err(OpenError::Store(error)) = PostgresStore::connect(&url(host, root)).await else {
                 panic!("{host} with {root} was believed");
