@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use retry_core::store::{Applied, Certainty, Inserted, StoreErrorKind, TaskStore as _, TaskStoreExt as _};
+use retry_core::store::{
+    Applied, Certainty, Inserted, Renewed, StoreErrorKind, TaskStore as _, TaskStoreExt as _,
+};
 use retry_core::task::State;
 use retry_mysql::MySqlStore;
 use sqlx::Connection as _;
@@ -300,4 +302,40 @@ pub(crate) async fn a_killed_server_loses_nothing_and_is_used_again(server: Arc<
             "what was answered is there"
         );
     }
+}
+
+pub(crate) async fn a_busy_store_still_renews(server: Arc<Server>) {
+    let (place, _) = fresh(&server).await;
+    let store = place.builder().connections(1).readers(1).connect().await.unwrap();
+    store.insert(&tasks(1..3), NOW).await.unwrap();
+    let holder = session(&store, 1).await;
+    let mine = claimed(&store, holder, 1).await;
+    let mut conn = place.connect().await;
+    let mut tx = conn.begin().await.unwrap();
+    run(&mut tx, "SELECT id FROM retry_task FOR UPDATE").await;
+    // The only connection for writing waits for a lock.
+    let waiting = {
+        let (store, edit) = (store.clone(), success(&mine[0], 1));
+        tokio::spawn(async move { store.apply(edit, NOW).await })
+    };
+    until("the settle waits", || {
+        let place = &place;
+        async move {
+            let mut conn = place.connect().await;
+            let sql = "SELECT COUNT(*) FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT'";
+            number(&mut conn, sql).await > 0
+        }
+    })
+    .await;
+    let renewed = store.renew(holder, FAR, NOW).await.unwrap();
+    assert_eq!(
+        renewed,
+        Renewed::Live {
+            cancel: Vec::new(),
+            held: 1
+        }
+    );
+    assert!(!waiting.is_finished());
+    tx.rollback().await.unwrap();
+    assert_eq!(waiting.await.unwrap().unwrap(), Applied::DONE);
 }

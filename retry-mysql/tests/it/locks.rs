@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use retry_core::priority::Priority;
-use retry_core::store::{TaskStore as _, TaskStoreExt as _};
+use retry_core::store::{Inserted, TaskStore as _, TaskStoreExt as _};
 use retry_core::task::NewTask;
 use retry_core::time::Timestamp;
 use retry_mysql::MySqlStore;
@@ -75,6 +75,15 @@ pub(crate) async fn a_claim_locks_what_it_takes(server: Arc<Server>) {
              JOIN information_schema.processlist p ON p.id = x.trx_mysql_thread_id WHERE p.db = DATABASE()",
         )
         .await;
+        // An open claim locks no gap: what others insert, even at the head of its lane, does not wait.
+        let head = NewTask {
+            run_at: Timestamp::from_millis(NOW.as_millis() - i64::try_from(limit).unwrap()),
+            ..task(10_000_000 + u64::try_from(limit).unwrap())
+        };
+        assert_eq!(
+            store.insert_one(head, NOW).await.unwrap(),
+            Inserted::New { leased: false }
+        );
         pass.send(()).unwrap();
         assert_eq!(claim.await.unwrap().unwrap().tasks.len(), limit);
         let most = 2 * i64::try_from(limit).unwrap() + 4;
