@@ -10,7 +10,7 @@ use retry_mysql::MySqlStore;
 use sqlx::mysql::MySqlConnection;
 use test_servers::Server;
 
-use crate::gate::Gate;
+use crate::gate::{COMMIT, Gate};
 use crate::support::{NOW, Place, fresh, kind, number, request, run, session, task, tasks};
 
 /// Rows that no claim may take, and that none may look at one by one.
@@ -55,20 +55,20 @@ pub(crate) async fn a_claim_locks_what_it_takes(server: Arc<Server>) {
     multiply(&mut conn, "work", IN_THE_WAY).await;
     store.insert(&tasks(1_000..2_000), NOW).await.unwrap();
 
-    let mut gate = Gate::before(server.ports()[0]);
+    let mut gate = Gate::before(server.ports()[0], COMMIT);
     let gated = gated(&place, &gate).await;
     let mut opening = tokio::spawn({
         let gated = gated.clone();
         async move { session(&gated, 1).await }
     });
-    gate.commit().await.send(()).unwrap();
+    gate.stopped().await.send(()).unwrap();
     let session = (&mut opening).await.unwrap();
     for limit in [1, 10, 100, 500] {
         let claim = {
             let (gated, request) = (gated.clone(), request(session, limit));
             tokio::spawn(async move { gated.claim(request, NOW).await })
         };
-        let pass = gate.commit().await;
+        let pass = gate.stopped().await;
         let locked = number(
             &mut conn,
             "SELECT CAST(MAX(x.trx_rows_locked) AS SIGNED) FROM information_schema.innodb_trx x \

@@ -91,6 +91,7 @@ fn main() -> ExitCode {
             faults::lost_replies_converge,
             faults::a_silent_server_costs_no_connection,
             faults::a_busy_store_still_renews,
+            faults::tasks_of_live_sessions_are_never_reported,
             in_tx::tasks_exist_when_the_transaction_commits,
             in_tx::tasks_go_with_a_rollback_also_to_a_savepoint,
             in_tx::duplicates_are_answers_and_leave_the_transaction_usable,
