@@ -83,7 +83,7 @@ impl Rows {
             ..hot.clone()
         });
         if let Some(slot) = self.slots.get_mut(&hot.id) {
-            let was = slot.was;
+            let was = slot.was.take();
             *slot = crate::rows::Slot {
                 was,
                 dirty: true,

@@ -7,7 +7,7 @@ use retry_core::task::{Children, KeyScope, Settings, State, Target, Task};
 use retry_core::time::Timestamp;
 
 /// A row of the table of tasks.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Hot {
     pub(crate) id: TaskId,
     pub(crate) queue: Queue,
@@ -96,6 +96,21 @@ impl Hot {
             wait_secret: 0,
             reruns: 0,
         }
+    }
+
+    /// Whether this is `before` after the end of an attempt that changed nothing but its state and its times.
+    pub(crate) fn is_plain_end_of(&self, before: &Self) -> bool {
+        let ended = Self {
+            state: self.state,
+            session: None,
+            alarm_at: self.alarm_at,
+            purge_at: self.purge_at,
+            updated_at: self.updated_at,
+            version: before.version + 1,
+            last_nonce: self.last_nonce,
+            ..before.clone()
+        };
+        *self == ended
     }
 
     /// Writes the hot fields of a target: version + 1, updated at `now`.

@@ -197,6 +197,7 @@ queries! {
     session_states = include_str!("../sql/session_states.sql");
     session_sweep = include_str!("../sql/session_sweep.sql");
     settings_of_server = include_str!("../sql/settings_of_server.sql");
+    settle_tasks = include_str!("../sql/settle_tasks.sql");
     time = include_str!("../sql/time.sql");
     trim_failures = include_str!("../sql/trim_failures.sql");
     unlock = include_str!("../sql/unlock.sql");

@@ -55,6 +55,9 @@ pub(crate) async fn report(
         last: request.after.unwrap_or(ExpiredCursor::START),
         expired: Expired::default(),
     };
+    // First who holds tasks, then how the sessions stand: a session that opens and claims meanwhile is in neither answer, or in
+    // the second one, but never a holder whose session seems to be missing.
+    let holders = db.rows(&db.q.held_sessions, Args::new()).await?;
     for row in db.rows(&db.q.session_states, Args::new()).await? {
         let status = match (record::int(&row, 1), record::int(&row, 2)) {
             (Ok(0), _) => Status::Live,
@@ -65,20 +68,24 @@ pub(crate) async fn report(
             .sessions
             .insert(record::id(&row, 0).unwrap_or_default(), status);
     }
-    round.held(db, request.after).await?;
+    round.held(db, &holders, request.after).await?;
     round.alarms(db, request.after).await?;
     Ok(round.expired)
 }
 
 impl Round {
     /// The tasks of lost and missing sessions, by session and id.
-    async fn held(&mut self, db: &mut Db<'_>, after: Option<ExpiredCursor>) -> Outcome<()> {
+    async fn held(
+        &mut self,
+        db: &mut Db<'_>,
+        holders: &[MySqlRow],
+        after: Option<ExpiredCursor>,
+    ) -> Outcome<()> {
         let (first, mut behind) = match after {
             None => ([0; 16], Vec::new()),
             Some(ExpiredCursor::Session(session, id)) => (session.to_bytes(), id.to_bytes().to_vec()),
             Some(ExpiredCursor::Alarm(..)) => return Ok(()),
         };
-        let holders = db.rows(&db.q.held_sessions, Args::new()).await?;
         let mut holders: Vec<[u8; 16]> = holders.iter().filter_map(|row| record::id(row, 0).ok()).collect();
         holders.sort_unstable();
         for session in holders.into_iter().filter(|session| *session >= first) {

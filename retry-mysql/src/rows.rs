@@ -42,8 +42,10 @@ pub(crate) struct Slot {
 }
 
 /// What a stored row has that its removal or change must know.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Was {
+    /// The hot row; none: it cannot be read.
+    pub(crate) hot: Option<Hot>,
     pub(crate) noted: bool,
     pub(crate) failures: u32,
     pub(crate) holds_key: bool,
@@ -77,18 +79,12 @@ pub(crate) struct Rows {
 impl Slot {
     /// A row that was read, or one that cannot be.
     pub(crate) fn stored(hot: Option<Hot>) -> Self {
-        let was = hot.as_ref().map_or(
-            Was {
-                noted: true,
-                failures: 1,
-                holds_key: true,
-            },
-            |hot| Was {
-                noted: hot.noted,
-                failures: hot.failures,
-                holds_key: hot.holds_key,
-            },
-        );
+        let was = Was {
+            noted: hot.as_ref().is_none_or(|hot| hot.noted),
+            failures: hot.as_ref().map_or(1, |hot| hot.failures),
+            holds_key: hot.as_ref().is_none_or(|hot| hot.holds_key),
+            hot: hot.clone(),
+        };
         Self {
             unreadable: hot.is_none(),
             hot,

@@ -1,5 +1,7 @@
 //! The tables: created under a lock, checked, and refused when a newer program made them.
 
+use std::time::Duration;
+
 use retry_core::store::{StoreError, StoreErrorKind};
 
 use crate::args::Args;
@@ -10,9 +12,6 @@ use crate::record;
 
 /// The version this program writes. A change of the tables raises it and adds a step to [`migrate`].
 pub(crate) const VERSION: i64 = 1;
-
-/// How long a migration waits for another one, in seconds.
-const LOCK_SECONDS: i64 = 60;
 
 /// The stored version; none when there are none of the tables, or not all of them yet.
 async fn stored_version(db: &mut Db<'_>, tables: &Tables) -> Outcome<Option<i64>> {
@@ -58,8 +57,8 @@ pub(crate) async fn verify(db: &mut Db<'_>, tables: &Tables, place: &str) -> Out
     Ok(())
 }
 
-/// Creates or upgrades the tables. The lock is the server's and belongs to this connection: it ends with it.
-pub(crate) async fn migrate(db: &mut Db<'_>, tables: &Tables, place: &str) -> Outcome<()> {
+/// Creates or upgrades the tables, after up to `wait` for another program that does. The lock is the server's and belongs to this connection: it ends with it.
+pub(crate) async fn migrate(db: &mut Db<'_>, tables: &Tables, place: &str, wait: Duration) -> Outcome<()> {
     // Without the look ahead every start of a worker would wait for the lock.
     if stored_version(db, tables).await? == Some(VERSION) {
         return Ok(());
@@ -69,11 +68,14 @@ pub(crate) async fn migrate(db: &mut Db<'_>, tables: &Tables, place: &str) -> Ou
             .with(tables.database.as_str())
             .with(tables.prefix.as_str())
     };
-    let row = db.row(&db.q.lock, names().with(LOCK_SECONDS)).await?;
+    let row = db
+        .row(
+            &db.q.lock,
+            names().with(i64::try_from(wait.as_secs().max(1)).unwrap_or(i64::MAX)),
+        )
+        .await?;
     if row.is_none_or(|row| record::int(&row, 0) != Ok(1)) {
-        let message = format!(
-            "{place}: another program is migrating the schema for a minute; try again when it is done"
-        );
+        let message = format!("{place}: another program is migrating the schema; try again when it is done");
         return Err(StoreError::rejected(StoreErrorKind::Busy, message).into());
     }
     let created = create(db, tables, place).await;

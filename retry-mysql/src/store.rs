@@ -286,7 +286,11 @@ impl TaskStore for MySqlStore {
         let inner = Arc::clone(&self.inner);
         let work = self.write(move |mut db, _| {
             let inner = Arc::clone(&inner);
-            Box::pin(async move { schema::migrate(&mut db, &inner.config.tables, &inner.place).await })
+            Box::pin(async move {
+                // Half of what the call may take.
+                let wait = inner.config.call_timeout / 2;
+                schema::migrate(&mut db, &inner.config.tables, &inner.place, wait).await
+            })
         });
         work.await
     }

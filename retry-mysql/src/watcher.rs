@@ -2,6 +2,7 @@
 //! counter of changes would, and it misses what no insert shows, such as a retry in another process: hints may be lost.
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
 
 use retry_core::id::TaskId;
 
@@ -9,6 +10,9 @@ use crate::args::Args;
 use crate::error::Outcome;
 use crate::record;
 use crate::store::{Inner, MySqlStore};
+
+/// How long a server that does not answer is left alone.
+const REST: Duration = Duration::from_secs(1);
 
 /// The newest task that this process inserted and told its workers of.
 #[derive(Debug, Default)]
@@ -50,8 +54,13 @@ async fn watch(store: Weak<Inner>) {
             newest = None;
             continue;
         }
-        // A store that does not answer has nothing to tell; the workers find out by themselves.
-        let Ok(now) = look(inner.clone()).await else {
+        let Ok(now) = look(Arc::clone(&inner)).await else {
+            // A server that does not answer has nothing to tell, and is not to be asked too often.
+            newest = None;
+            let clock = &inner.config.clock;
+            let rest = clock.sleep_until(clock.monotonic() + REST);
+            drop(inner);
+            rest.await;
             continue;
         };
         // An insert of this process is noted before its caller hears of it, so nobody is told twice.

@@ -1,9 +1,11 @@
 //! Writing what a call changed in memory: what frees keys first, then what takes them, so that no moment has two holders.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use retry_core::id::{SessionId, TaskId};
 use retry_core::name::UniqueKey;
+use retry_core::task::State;
 use retry_core::time::Timestamp;
 
 use crate::args::{Args, hex, ids};
@@ -22,15 +24,19 @@ pub(crate) async fn write(db: &mut Db<'_>, rows: &Rows) -> Outcome<()> {
     let changed: Vec<(&TaskId, &Slot)> = rows.slots.iter().filter(|(_, slot)| slot.dirty).collect();
     delete(db, &changed).await?;
     let mut born: Vec<(&Slot, &Hot)> = Vec::new();
-    let (mut taking, mut others): (Vec<&Hot>, Vec<&Hot>) = (Vec::new(), Vec::new());
+    let (mut taking, mut ended, mut others): (Vec<&Hot>, Vec<&Hot>, Vec<&Hot>) = Default::default();
     for (_, slot) in &changed {
-        match (&slot.hot, slot.was) {
+        match (&slot.hot, &slot.was) {
             (Some(hot), _) if slot.born => born.push((slot, hot)),
             (Some(hot), Some(was)) if hot.holds_key && !was.holds_key => taking.push(hot),
+            (Some(hot), Some(was)) if was.hot.as_ref().is_some_and(|before| hot.is_plain_end_of(before)) => {
+                ended.push(hot);
+            }
             (Some(hot), _) => others.push(hot),
             (None, _) => {}
         }
     }
+    settle(db, rows.now, &ended).await?;
     update(db, &others).await?;
     insert(db, born).await?;
     update(db, &taking).await?;
@@ -42,7 +48,7 @@ async fn delete(db: &mut Db<'_>, changed: &[(&TaskId, &Slot)]) -> Outcome<()> {
     let removed: Vec<_> = changed
         .iter()
         .filter(|(_, slot)| slot.hot.is_none() || slot.born)
-        .filter_map(|(id, slot)| Some((id.to_bytes(), slot.was?)))
+        .filter_map(|(id, slot)| Some((id.to_bytes(), slot.was.as_ref()?)))
         .collect();
     let of = |chosen: Vec<[u8; 16]>| chosen;
     let all = of(removed.iter().map(|(id, _)| *id).collect());
@@ -140,6 +146,33 @@ fn bind_body(args: Args, slot: &Slot, id: TaskId) -> Args {
         .with(body.payload.as_json().as_bytes())
 }
 
+/// Writes plain ends, those of one state together.
+async fn settle(db: &mut Db<'_>, now: Timestamp, rows: &[&Hot]) -> Outcome<()> {
+    let mut groups: BTreeMap<(State, Option<Timestamp>), String> = BTreeMap::new();
+    for hot in rows {
+        let list = groups.entry((hot.state, hot.alarm_at)).or_default();
+        list.push(if list.is_empty() { '[' } else { ',' });
+        let (id, nonce, purge) = (hex(&hot.id.to_bytes()), hot.last_nonce, millis(hot.purge_at));
+        // Writing to a string cannot fail.
+        let _ = write!(list, "[\"{id}\",{nonce},{purge}]");
+    }
+    for ((state, alarm), mut list) in groups {
+        list.push(']');
+        let args = Args::new()
+            .with(list)
+            .with(state.code())
+            .with(alarm.map(Timestamp::as_millis))
+            .with(now.as_millis());
+        db.run(&db.q.settle_tasks, args).await?;
+    }
+    Ok(())
+}
+
+/// A time in a list.
+fn millis(time: Option<Timestamp>) -> String {
+    time.map_or_else(|| "null".to_owned(), |time| time.as_millis().to_string())
+}
+
 async fn update(db: &mut Db<'_>, rows: &[&Hot]) -> Outcome<()> {
     if rows.is_empty() {
         return Ok(());
@@ -157,8 +190,6 @@ async fn update(db: &mut Db<'_>, rows: &[&Hot]) -> Outcome<()> {
 /// One row of the list that `update_tasks` takes.
 fn push_row(list: &mut String, hot: &Hot) {
     let id = |id: Option<[u8; 16]>| id.map_or_else(|| "null".to_owned(), |id| format!("\"{}\"", hex(&id)));
-    let time =
-        |time: Option<Timestamp>| time.map_or_else(|| "null".to_owned(), |time| time.as_millis().to_string());
     // Writing to a string cannot fail.
     let _ = write!(
         list,
@@ -174,8 +205,8 @@ fn push_row(list: &mut String, hot: &Hot) {
         hot.last_nonce,
         id(hot.session.map(SessionId::to_bytes)),
         u8::from(hot.cancel_requested),
-        time(hot.alarm_at),
-        time(hot.purge_at),
+        millis(hot.alarm_at),
+        millis(hot.purge_at),
         hot.updated_at.as_millis(),
         u8::from(hot.holds_key),
         hot.children.total,
@@ -189,7 +220,7 @@ fn push_row(list: &mut String, hot: &Hot) {
 
 async fn write_notes(db: &mut Db<'_>, changed: &[(&TaskId, &Slot)]) -> Outcome<()> {
     let kept = || changed.iter().filter(|(_, slot)| slot.hot.is_some());
-    let is_noted = |slot: &Slot| !slot.born && slot.was.is_some_and(|was| was.noted);
+    let is_noted = |slot: &Slot| !slot.born && slot.was.as_ref().is_some_and(|was| was.noted);
     let notes: Vec<_> = kept()
         .filter(|(_, slot)| slot.note.is_needed(is_noted(slot)))
         .collect();

@@ -4,12 +4,15 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use retry_core::store::{Applied, Certainty, Inserted, StoreErrorKind, TaskStore as _, TaskStoreExt as _};
+use retry_core::store::{
+    Applied, Certainty, ExpiredRequest, Inserted, Renewed, StoreErrorKind, TaskStore as _, TaskStoreExt as _,
+};
 use retry_core::task::State;
 use retry_mysql::MySqlStore;
 use sqlx::Connection as _;
 use test_servers::{Fault, Proxy, Server};
 
+use crate::gate::Gate;
 use crate::support::{
     FAR, NOW, claimed, fresh, number, open_transactions, request, run, session, success, task, task_id,
     tasks, until,
@@ -299,5 +302,74 @@ pub(crate) async fn a_killed_server_loses_nothing_and_is_used_again(server: Arc<
             store.get(id).await.unwrap().is_some(),
             "what was answered is there"
         );
+    }
+}
+
+pub(crate) async fn a_busy_store_still_renews(server: Arc<Server>) {
+    let (place, _) = fresh(&server).await;
+    let store = place.builder().connections(1).readers(1).connect().await.unwrap();
+    store.insert(&tasks(1..3), NOW).await.unwrap();
+    let holder = session(&store, 1).await;
+    let mine = claimed(&store, holder, 1).await;
+    let mut conn = place.connect().await;
+    let mut tx = conn.begin().await.unwrap();
+    run(&mut tx, "SELECT id FROM retry_task FOR UPDATE").await;
+    // The only connection for writing waits for a lock.
+    let waiting = {
+        let (store, edit) = (store.clone(), success(&mine[0], 1));
+        tokio::spawn(async move { store.apply(edit, NOW).await })
+    };
+    until("the settle waits", || {
+        let place = &place;
+        async move {
+            let mut conn = place.connect().await;
+            let sql = "SELECT COUNT(*) FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT'";
+            number(&mut conn, sql).await > 0
+        }
+    })
+    .await;
+    let renewed = store.renew(holder, FAR, NOW).await.unwrap();
+    assert_eq!(
+        renewed,
+        Renewed::Live {
+            cancel: Vec::new(),
+            held: 1
+        }
+    );
+    assert!(!waiting.is_finished());
+    tx.rollback().await.unwrap();
+    assert_eq!(waiting.await.unwrap().unwrap(), Applied::DONE);
+}
+
+/// Between any two statements of a rescuer's look, a session opens and claims.
+pub(crate) async fn tasks_of_live_sessions_are_never_reported(server: Arc<Server>) {
+    let statements: [&[u8]; 3] = [
+        b"SELECT DISTINCT t.session",
+        b"SELECT id, lost, dead",
+        b"a.alarm_at <= ?",
+    ];
+    for (statement, n) in statements.into_iter().zip(1..) {
+        let (place, direct) = fresh(&server).await;
+        direct.insert(&tasks(0..3), NOW).await.unwrap();
+        let mut gate = Gate::before(server.ports()[0], statement);
+        let store = MySqlStore::builder(&place.url_at(gate.port))
+            .poll_interval(None)
+            .connect()
+            .await
+            .unwrap();
+        let expiring = tokio::spawn(async move {
+            let request = ExpiredRequest {
+                mark: true,
+                after: None,
+                limit: 1_000,
+            };
+            store.expired(&request, NOW).await
+        });
+        let pass = gate.stopped().await;
+        let holder = session(&direct, n).await;
+        assert_eq!(claimed(&direct, holder, 1).await.len(), 1);
+        pass.send(()).unwrap();
+        let expired = expiring.await.unwrap().unwrap();
+        assert!(expired.items.is_empty(), "{:?}", expired.items);
     }
 }

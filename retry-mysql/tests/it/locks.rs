@@ -3,14 +3,14 @@
 use std::sync::Arc;
 
 use retry_core::priority::Priority;
-use retry_core::store::{TaskStore as _, TaskStoreExt as _};
+use retry_core::store::{Inserted, TaskStore as _, TaskStoreExt as _};
 use retry_core::task::NewTask;
 use retry_core::time::Timestamp;
 use retry_mysql::MySqlStore;
 use sqlx::mysql::MySqlConnection;
 use test_servers::Server;
 
-use crate::gate::Gate;
+use crate::gate::{COMMIT, Gate};
 use crate::support::{NOW, Place, fresh, kind, number, request, run, session, task, tasks};
 
 /// Rows that no claim may take, and that none may look at one by one.
@@ -55,26 +55,35 @@ pub(crate) async fn a_claim_locks_what_it_takes(server: Arc<Server>) {
     multiply(&mut conn, "work", IN_THE_WAY).await;
     store.insert(&tasks(1_000..2_000), NOW).await.unwrap();
 
-    let mut gate = Gate::before(server.ports()[0]);
+    let mut gate = Gate::before(server.ports()[0], COMMIT);
     let gated = gated(&place, &gate).await;
     let mut opening = tokio::spawn({
         let gated = gated.clone();
         async move { session(&gated, 1).await }
     });
-    gate.commit().await.send(()).unwrap();
+    gate.stopped().await.send(()).unwrap();
     let session = (&mut opening).await.unwrap();
     for limit in [1, 10, 100, 500] {
         let claim = {
             let (gated, request) = (gated.clone(), request(session, limit));
             tokio::spawn(async move { gated.claim(request, NOW).await })
         };
-        let pass = gate.commit().await;
+        let pass = gate.stopped().await;
         let locked = number(
             &mut conn,
             "SELECT CAST(MAX(x.trx_rows_locked) AS SIGNED) FROM information_schema.innodb_trx x \
              JOIN information_schema.processlist p ON p.id = x.trx_mysql_thread_id WHERE p.db = DATABASE()",
         )
         .await;
+        // An open claim locks no gap: what others insert, even at the head of its lane, does not wait.
+        let head = NewTask {
+            run_at: Timestamp::from_millis(NOW.as_millis() - i64::try_from(limit).unwrap()),
+            ..task(10_000_000 + u64::try_from(limit).unwrap())
+        };
+        assert_eq!(
+            store.insert_one(head, NOW).await.unwrap(),
+            Inserted::New { leased: false }
+        );
         pass.send(()).unwrap();
         assert_eq!(claim.await.unwrap().unwrap().tasks.len(), limit);
         let most = 2 * i64::try_from(limit).unwrap() + 4;

@@ -8,6 +8,7 @@ mod locks;
 mod plans;
 mod refusals;
 mod support;
+mod tls;
 mod wake;
 
 use std::future::Future;
@@ -89,6 +90,8 @@ fn main() -> ExitCode {
             faults::killed_connections_are_replaced,
             faults::lost_replies_converge,
             faults::a_silent_server_costs_no_connection,
+            faults::a_busy_store_still_renews,
+            faults::tasks_of_live_sessions_are_never_reported,
             in_tx::tasks_exist_when_the_transaction_commits,
             in_tx::tasks_go_with_a_rollback_also_to_a_savepoint,
             in_tx::duplicates_are_answers_and_leave_the_transaction_usable,
@@ -101,6 +104,8 @@ fn main() -> ExitCode {
             refusals::secrets_are_never_shown,
             refusals::a_schema_that_is_missing_newer_or_foreign_is_refused,
             refusals::prefixes_do_not_meet,
+            tls::certificate_and_name_are_checked,
+            tls::a_server_without_tls_is_refused_where_it_is_asked_for,
             wake::inserts_of_this_process_wake_at_once,
             wake::inserts_of_another_process_wake_within_the_interval;
         Needs::Own(&[("general-log", "1"), ("log-output", "TABLE")]) =>

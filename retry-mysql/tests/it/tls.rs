@@ -1,0 +1,107 @@
+//! TLS with a real server: the certificate and the host's name are checked, unless that is given up by name.
+
+use std::path::Path;
+use std::process::Command;
+use std::sync::Arc;
+
+use retry_core::store::StoreErrorKind;
+use retry_mysql::{ConnectError, MySqlBuilder, MySqlStore, Tls};
+use test_servers::{Kind, Server};
+
+fn openssl(folder: &Path, arguments: &[&str]) {
+    let made = Command::new("openssl")
+        .current_dir(folder)
+        .args(arguments)
+        .output();
+    let made = made.expect("openssl is installed (apt-get install openssl)");
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+}
+
+/// An authority, and a certificate of it for `localhost`.
+fn certificates(folder: &Path) {
+    let key = ["-newkey", "rsa:2048", "-nodes"];
+    let authority = [
+        "-subj",
+        "/CN=authority",
+        "-x509",
+        "-days",
+        "2",
+        "-keyout",
+        "ca.key",
+        "-out",
+        "ca.pem",
+    ];
+    openssl(folder, &[&["req"], &key[..], &authority[..]].concat());
+    let server = [
+        "-subj",
+        "/CN=localhost",
+        "-keyout",
+        "server.key",
+        "-out",
+        "server.csr",
+    ];
+    openssl(folder, &[&["req"], &key[..], &server[..]].concat());
+    std::fs::write(folder.join("names"), "subjectAltName = DNS:localhost\n").unwrap();
+    let sign = "x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile names -out server.pem";
+    openssl(folder, &sign.split(' ').collect::<Vec<_>>());
+    // The server runs as somebody else.
+    for name in ["server.key", "server.pem", "ca.pem"] {
+        open_to_all(&folder.join(name), 0o644);
+    }
+    open_to_all(folder, 0o755);
+}
+
+fn open_to_all(path: &Path, mode: u32) {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+}
+
+async fn refused(builder: MySqlBuilder, what: &str) {
+    match builder.connect().await {
+        Err(ConnectError::Store(error)) => assert_eq!(error.kind(), StoreErrorKind::Unavailable, "{error}"),
+        other => panic!("{what}: {other:?}"),
+    }
+}
+
+pub(crate) async fn certificate_and_name_are_checked(_: Arc<Server>) {
+    let folder = tempfile::tempdir().unwrap();
+    certificates(folder.path());
+    let at = |name: &str| folder.path().join(name).display().to_string();
+    let settings = [
+        ("ssl-ca", at("ca.pem")),
+        ("ssl-cert", at("server.pem")),
+        ("ssl-key", at("server.key")),
+    ];
+    let settings: Vec<(&str, &str)> = settings
+        .iter()
+        .map(|(name, value)| (*name, value.as_str()))
+        .collect();
+    let server = test_servers::start_with(Kind::MySql, &settings).unwrap();
+    let builder =
+        |host: &str| MySqlStore::builder(&format!("mysql://retry:retry@{host}:{}/retry", server.ports()[0]));
+    builder("localhost")
+        .tls(Tls::Verify)
+        .tls_ca(at("ca.pem"))
+        .connect()
+        .await
+        .unwrap();
+    refused(
+        builder("127.0.0.1").tls(Tls::Verify).tls_ca(at("ca.pem")),
+        "a name that is not the certificate's",
+    )
+    .await;
+    refused(
+        builder("localhost").tls(Tls::Verify),
+        "an authority that nobody trusts",
+    )
+    .await;
+    builder("127.0.0.1").tls(Tls::Unverified).connect().await.unwrap();
+    builder("127.0.0.1").tls(Tls::Plaintext).connect().await.unwrap();
+    builder("localhost").connect().await.unwrap();
+}
+
+pub(crate) async fn a_server_without_tls_is_refused_where_it_is_asked_for(server: Arc<Server>) {
+    let builder = || MySqlStore::builder(&server.url());
+    refused(builder().tls(Tls::Verify), "no TLS, but it must be verified").await;
+    refused(builder().tls(Tls::Unverified), "no TLS, but it must be encrypted").await;
+}
