@@ -1,7 +1,7 @@
 //! Claims as arguments of a script, and the tasks in its answer (laws 3, 5, 14).
 
 use retry_core::id::TaskId;
-use retry_core::limits::{MAX_BATCH, MAX_VERSION};
+use retry_core::limits::MAX_BATCH;
 use retry_core::store::{BadRecord, ClaimRequest, Claimed, Mark, Result};
 use retry_core::task::ClaimedTask;
 use retry_core::time::Timestamp;
@@ -11,8 +11,6 @@ use crate::codec::{Damage, Read};
 use crate::error::unexpected;
 use crate::record::{self, Names, opt_time};
 use crate::reply::Reply;
-use crate::scripts;
-use crate::server::Server;
 use crate::texts::Texts;
 
 /// A number of tasks: more than a call carries is the same as that.
@@ -119,33 +117,4 @@ fn task(id: TaskId, row: &[u8], body: Option<&[u8]>, texts: &Texts, names: &mut 
         checkpoint: texts.checkpoint()?,
         completion: texts.completion()?,
     })
-}
-
-/// Puts claimed rows aside that cannot be read (law 14): they become failed, and are reported with the version they have then.
-pub(crate) async fn put_aside(server: &Server, brought: Brought, now: Timestamp) -> Claimed {
-    let Brought {
-        mut claimed,
-        unreadable,
-    } = brought;
-    if unreadable.is_empty() {
-        return claimed;
-    }
-    let mut args = Args::new();
-    args.number(now.as_millis());
-    for bad in &unreadable {
-        tracing::warn!(id = %bad.id, reason = bad.reason, "a task that cannot be read is moved to failed");
-        args.build(|out| {
-            out.extend(bad.id.to_bytes());
-            out.extend(bad.version.to_be_bytes());
-        });
-    }
-    if let Err(error) = server.run(&scripts::ASIDE, &args).await {
-        // The session still holds them: its end reports them again.
-        tracing::warn!(%error, "tasks that cannot be read were not moved to failed");
-    }
-    claimed.bad.extend(unreadable.into_iter().map(|bad| BadRecord {
-        version: (bad.version + 1).min(MAX_VERSION),
-        ..bad
-    }));
-    claimed
 }

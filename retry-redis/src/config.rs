@@ -174,7 +174,7 @@ impl RedisBuilder {
         RedisStore::start(config).await
     }
 
-    fn check(self) -> Result<Config, ConfigError> {
+    pub(crate) fn check(self) -> Result<Config, ConfigError> {
         // The parser's error may quote the URL.
         let parse = |url: &String| url.as_str().into_connection_info().map_err(|_| ConfigError::Url);
         let nodes = self.urls.iter().map(parse).collect::<Result<Vec<_>, _>>()?;

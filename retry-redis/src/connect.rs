@@ -79,3 +79,59 @@ fn judge(
     }
     Ok(durability)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::RedisBuilder;
+
+    fn config(builder: RedisBuilder) -> Config {
+        builder.check().unwrap()
+    }
+
+    fn info(changes: &[(&str, &str)]) -> HashMap<String, String> {
+        let usual = [
+            ("redis_version", "7.2.4"),
+            ("role", "master"),
+            ("maxmemory_policy", "noeviction"),
+            ("aof_enabled", "1"),
+        ];
+        let fields = usual.iter().chain(changes);
+        fields
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect()
+    }
+
+    #[test]
+    fn versions_before_the_seventh_are_refused() {
+        let config = config(RedisBuilder::new("redis://h"));
+        for version in ["6.2.14", "", "x"] {
+            let judged = judge(&info(&[("redis_version", version)]), Some("always"), &config);
+            assert_eq!(judged, Err(Refused::Version(version.to_owned())));
+        }
+        for version in ["7.0.0", "8.2.1", "10.0"] {
+            let judged = judge(&info(&[("redis_version", version)]), Some("always"), &config);
+            assert_eq!(judged, Ok(Durability::Synced));
+        }
+    }
+
+    #[test]
+    fn durability_is_the_weakest_of_what_is_told() {
+        let plain = config(RedisBuilder::new("redis://h"));
+        let risky = config(RedisBuilder::new("redis://h").allow_no_persistence(true));
+        let off = info(&[("aof_enabled", "0")]);
+        let on = info(&[]);
+        for (info, fsync, refused, allowed) in [
+            (&off, Some("always"), Refused::NoPersistence, Durability::None),
+            (&on, Some("no"), Refused::NoPersistence, Durability::None),
+            (&on, None, Refused::UnknownPersistence, Durability::None),
+        ] {
+            assert_eq!(judge(info, fsync, &plain), Err(refused));
+            assert_eq!(judge(info, fsync, &risky), Ok(allowed));
+        }
+        let vouched = RedisBuilder::new("redis://h").assume_durability(Durability::Synced);
+        assert_eq!(judge(&on, None, &config(vouched.clone())), Ok(Durability::Synced));
+        let replica = info(&[("role", "slave")]);
+        assert_eq!(judge(&replica, None, &config(vouched)), Err(Refused::Replica));
+    }
+}

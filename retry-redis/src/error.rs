@@ -16,6 +16,11 @@ pub(crate) enum During {
 /// answer, or came out of the middle of a script, is unknown.
 pub(crate) fn classify(error: RedisError, during: During, address: &str) -> StoreError {
     let (certainty, kind, remedy) = sort(&error, during);
+    let certainty = if during == During::Connect {
+        Certainty::Rejected
+    } else {
+        certainty
+    };
     let message = format!("redis at {address}: {remedy}");
     let sorted = match certainty {
         Certainty::Rejected => StoreError::rejected(kind, message),
@@ -53,8 +58,7 @@ fn sort(error: &RedisError, during: During) -> (Certainty, StoreErrorKind, Strin
         ),
         _ => (StoreErrorKind::Other, "the server's answer was not understood"),
     };
-    let refused = during == During::Connect
-        || error.is_connection_refusal()
+    let refused = error.is_connection_refusal()
         || matches!(
             error.kind(),
             ErrorKind::AuthenticationFailed
@@ -233,6 +237,11 @@ mod tests {
             let error = classify(reset(), during, "h:1");
             assert_eq!((error.certainty(), error.kind()), (certainty, kind));
         }
+        let odd = redis::make_extension_error("ODD".to_owned(), None);
+        assert_eq!(
+            classify(odd, During::Connect, "h:1").certainty(),
+            Certainty::Rejected
+        );
         let refused = RedisError::from(io::Error::from(io::ErrorKind::ConnectionRefused));
         assert_eq!(
             classify(refused, During::Call, "h:1").certainty(),

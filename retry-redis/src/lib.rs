@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod args;
+mod aside;
 mod claim;
 mod codec;
 mod config;

@@ -5,6 +5,7 @@ use retry_core::store::{BadRecord, Cause, Expired, ExpiredCursor, ExpiredRequest
 use retry_core::time::Timestamp;
 
 use crate::args::Args;
+use crate::aside::put_aside;
 use crate::claim::split;
 use crate::error::unexpected;
 use crate::record::{self, Names};
@@ -23,7 +24,7 @@ pub(crate) async fn expired(server: &Server, request: &ExpiredRequest, now: Time
     let address = server.address();
     let mut parts = Reply::new(answer, address).array()?;
     let mut expired = Expired::default();
-    let mut names = Names::default();
+    let (mut names, mut unreadable) = (Names::default(), Vec::new());
     let mut items = parts.part()?.array()?;
     while items.left() > 0 {
         let cause = match items.part()?.bytes()?.as_slice() {
@@ -36,7 +37,7 @@ pub(crate) async fn expired(server: &Server, request: &ExpiredRequest, now: Time
         let (id, row) = split(&row, address)?;
         match record::read(id, row, &mut names) {
             Ok(record) => expired.items.push((record.task, cause)),
-            Err(damage) => expired.bad.push(record::bad(id, row, damage)),
+            Err(damage) => unreadable.push(record::bad(id, row, damage)),
         }
     }
     for id in parts.part()?.array()? {
@@ -50,6 +51,7 @@ pub(crate) async fn expired(server: &Server, request: &ExpiredRequest, now: Time
     if !next.is_empty() {
         expired.next = Some(cursor(&next).ok_or_else(|| unexpected(address))?);
     }
+    expired.bad.extend(put_aside(server, unreadable, now).await);
     Ok(expired)
 }
 

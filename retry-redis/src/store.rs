@@ -15,6 +15,8 @@ use retry_core::task::{Edit, NewTask, TaskDetail};
 use retry_core::time::Timestamp;
 
 use crate::args::Args;
+use crate::aside::put_aside;
+use crate::claim::Brought;
 use crate::config::{Config, OpenError, RedisBuilder};
 use crate::error::unexpected;
 use crate::keys::Keys;
@@ -135,8 +137,12 @@ impl TaskStore for RedisStore {
         let applied = edit::applied(parts.part()?.array()?)?;
         let mut claimed = Vec::with_capacity(claims.len());
         for answer in parts.part()?.array()? {
-            let brought = claim::claimed(answer)?;
-            claimed.push(claim::put_aside(self.server(), brought, now).await);
+            let Brought {
+                claimed: mut answer,
+                unreadable,
+            } = claim::claimed(answer)?;
+            answer.bad.extend(put_aside(self.server(), unreadable, now).await);
+            claimed.push(answer);
         }
         if applied.len() != edits.len() || claimed.len() != claims.len() {
             return Err(unexpected(self.server().address()));

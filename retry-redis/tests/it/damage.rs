@@ -1,5 +1,6 @@
 //! Damage is found before anything is written, and reported beside its neighbours.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use libtest_mimic::Trial;
@@ -141,6 +142,8 @@ async fn running() {
     let session = session(&store).await;
     let claimed = claim(&store, session, 3).await;
     overwrite(&server, "{it}:h", claimed[1].task.id, b"");
+    // Another whose record a script can read, and this program cannot.
+    cut_record(&server, claimed[2].task.id);
     let later = NOW.saturating_add(Duration::from_hours(1));
     let request = ExpiredRequest {
         mark: true,
@@ -148,8 +151,26 @@ async fn running() {
         limit: 10,
     };
     let expired = store.expired(&request, later).await.expect("expired");
-    assert_eq!((expired.items.len(), expired.bad.len()), (2, 1));
-    assert_eq!(expired.bad[0].id, claimed[1].task.id);
+    let bad: BTreeSet<_> = expired.bad.iter().map(|bad| bad.id).collect();
+    assert_eq!(expired.items.len(), 1);
+    assert_eq!(bad, BTreeSet::from([claimed[1].task.id, claimed[2].task.id]));
+
+    let again = store.expired(&request, later).await.expect("expired");
+    assert_eq!((again.items.len(), again.bad.len()), (1, 0), "reported once");
+    let counts = store.count(&Default::default()).await.expect("a count");
+    assert_eq!(counts.of(State::Failed), 1, "an operator sees it");
+}
+
+fn cut_record(server: &Server, id: retry_core::id::TaskId) {
+    let client = redis::Client::open(server.url()).expect("its URL");
+    let mut connection = client.get_connection().expect("a connection");
+    let mut get = redis::cmd("HGET");
+    let record: Vec<u8> = get
+        .arg("{it}:h")
+        .arg(&id.to_bytes())
+        .query(&mut connection)
+        .expect("its record");
+    overwrite(server, "{it}:h", id, &record[..record.len() - 2]);
 }
 
 /// Index entries without a row do not stop a claim or a round.

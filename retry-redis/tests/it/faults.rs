@@ -8,6 +8,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::future::join_all;
 use libtest_mimic::Trial;
+use redis::Value;
 use retry_core::id::TaskId;
 use retry_core::store::{Applied, Certainty, Inserted, Renewed, StoreError, StoreErrorKind, TaskStore};
 use retry_core::task::State;
@@ -32,6 +33,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         on_redis("faults::a_replica_writes_nothing", replica),
         on_redis("faults::missing_replicas_write_nothing", missing_replicas),
         on_redis("faults::a_slow_server_is_unknown", slow),
+        on_redis("faults::a_server_that_cannot_save_writes_nothing", cannot_save),
     ]
 }
 
@@ -325,4 +327,40 @@ async fn slow() {
         .map(|row| row.task.id)
         .collect();
     assert_eq!(all, HashSet::from([new.id]), "however often it was sent");
+}
+
+/// Snapshots fail, and the server refuses writes until one has succeeded.
+async fn cannot_save() {
+    let server = server(&[]);
+    let store = store(&server).await;
+    send(&server, &["CONFIG", "SET", "save", "1 1000000"]);
+    send(&server, &["CONFIG", "SET", "rdb-save-incremental-fsync", "no"]);
+    // A folder in the place of the file cannot be renamed over.
+    let Value::Array(answer) = send(&server, &["CONFIG", "GET", "dir"]) else {
+        panic!("its folder");
+    };
+    let Some(Value::BulkString(folder)) = answer.get(1) else {
+        panic!("its folder");
+    };
+    let folder = std::path::Path::new(std::str::from_utf8(folder).expect("a path"));
+    std::fs::create_dir_all(folder.join("dump.rdb").join("inside")).expect("a folder");
+    send(&server, &["BGSAVE"]);
+    let failed = || {
+        let Value::BulkString(info) = send(&server, &["INFO", "persistence"]) else {
+            return false;
+        };
+        String::from_utf8_lossy(&info).contains("rdb_last_bgsave_status:err")
+    };
+    while !failed() {}
+    let error = store.insert(&tasks(1), NOW).await.expect_err("it cannot save");
+    assert_eq!(
+        kind_of(&error),
+        (Certainty::Rejected, StoreErrorKind::ReadOnly),
+        "{error}"
+    );
+    send(&server, &["CONFIG", "SET", "save", ""]);
+    store
+        .insert(&tasks(1), NOW)
+        .await
+        .expect("it need not save any more");
 }

@@ -1,6 +1,7 @@
 //! What is special to Redis: its settings, memory limit, scripts, keys, connections and hints. Each test starts a server.
 
 mod audit;
+mod cluster;
 mod damage;
 mod engine;
 mod faults;
@@ -26,6 +27,7 @@ fn main() -> ExitCode {
         short_cuts::trials(),
         hints::trials(),
         tls::trials(),
+        cluster::trials(),
         engine::trials(),
     ];
     libtest_mimic::run(&Arguments::from_args(), all.into_iter().flatten().collect()).exit_code()
