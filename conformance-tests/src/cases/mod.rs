@@ -174,7 +174,7 @@ pub const CASES: &[Case] = cases! {
     }
     table {
         succeed: "L6",
-        succeed_and_forget: "L6",
+        succeed_and_forget: "L6" "L8",
         retry: "L6" "L7",
         fail: "L6",
         snooze_and_continue: "L6" "L7",

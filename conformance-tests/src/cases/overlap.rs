@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use futures_util::future::join;
 use retry_core::machine::Event;
 use retry_core::store::{Applied, Result, TaskStore, TaskStoreExt as _};
 use retry_core::task::{NewTask, Retention, Settings, State};
@@ -46,18 +47,22 @@ pub async fn a_moving_task_is_never_absent(f: &mut Fixture) -> Verdict {
     for round in 0..20 {
         let at = f.now();
         let snooze = f.decide(&task, Event::Snooze { at });
-        let (store, claim, now) = (f.store(), f.request(session, 1), f.now());
-        let moving = tokio::spawn(async move { store.exchange(&[snooze], &[claim], now).await });
-        for _ in 0..10 {
-            let found = f.store().get(task.id).await;
+        let (store, claims, now) = (f.store(), [f.request(session, 1)], f.now());
+        let edits = [snooze];
+        let looks = async {
+            let mut found = Vec::new();
+            for _ in 0..10 {
+                found.push(store.get(task.id).await);
+                tokio::task::yield_now().await;
+            }
+            found
+        };
+        let (moved, found) = join(store.exchange(&edits, &claims, now), looks).await;
+        f.answered("settle and claim".to_owned(), moved)?;
+        for found in found {
             let found = f.answered("get beside a settle".to_owned(), found)?;
             holds("L11", "a get beside a settle", found.is_some(), round, "the task")?;
-            tokio::task::yield_now().await;
         }
-        let moved = moving
-            .await
-            .unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
-        f.answered("settle and claim".to_owned(), moved)?;
         task = f.task_now(task.id).await?;
         equal(
             "L7",
