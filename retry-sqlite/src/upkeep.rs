@@ -9,8 +9,9 @@ use rusqlite::Connection;
 
 use crate::config::{Config, Synchronous};
 
-/// Pages in the log that are worth a checkpoint when nothing else is to do.
-const IDLE_PAGES: i64 = 1_000;
+/// Pages in the log that are worth a checkpoint when nothing else is to do. Whoever comes during one waits for its two
+/// syncs, so it is made seldom: beside an idle worker less than once in a hundred tasks.
+const IDLE_PAGES: i64 = 2_000;
 
 /// A pause this long means that nothing else is to do: a worker that was just woken claims within it.
 const SHORT_PAUSE: Duration = Duration::from_millis(2);
@@ -68,8 +69,8 @@ impl Upkeep {
         }
     }
 
-    /// After a group.
-    pub(crate) fn after_group(&mut self, conn: &Connection, clock: &dyn Clock, committed: bool) {
+    /// After a group. `idle`: nothing waits, and nobody was woken who is about to come.
+    pub(crate) fn after_group(&mut self, conn: &Connection, clock: &dyn Clock, committed: bool, idle: bool) {
         self.paused = Duration::ZERO;
         if committed {
             self.uncopied = true;
@@ -78,7 +79,7 @@ impl Upkeep {
                 .or_else(|| self.syncs.then(|| clock.monotonic()));
         }
         self.sync_if_due(clock);
-        self.shorten(conn, BUSY_PAGES);
+        self.shorten(conn, if idle { IDLE_PAGES } else { BUSY_PAGES });
     }
 
     /// After a pause of `waited` in which nothing came.

@@ -109,6 +109,7 @@ impl Writer {
         if committed {
             self.commits.fetch_add(1, Ordering::Relaxed);
         }
+        let woken = !ended.effects.woken.is_empty() && self.waker.is_watched();
         for queue in &ended.effects.woken {
             self.waker.wake(queue);
         }
@@ -119,8 +120,9 @@ impl Writer {
         if committed {
             self.group.turn.step_back();
         }
+        let idle = waiting.is_empty() && !woken;
         self.upkeep
-            .after_group(&self.group.conn, &*self.group.clock, committed);
+            .after_group(&self.group.conn, &*self.group.clock, committed, idle);
     }
 
     fn look(&mut self) {
