@@ -29,6 +29,7 @@ pub mod sessions;
 pub mod settle;
 pub mod table;
 pub mod table_admin;
+pub mod transactions;
 pub mod unique;
 
 use futures_util::future::BoxFuture;
@@ -76,6 +77,8 @@ pub enum Needs {
     Damage,
     /// A second handle to its data.
     Peer,
+    /// To join a user's transaction.
+    Transactions,
 }
 
 /// Rows of `name: laws`, by area, as cases. What a case needs stands behind its name.
@@ -346,6 +349,12 @@ pub const CASES: &[Case] = cases! {
         settings_survive (Reopen): "L15" "L9",
         the_forgotten_stays_forgotten (Reopen): "L1",
         crashes_between_writes_lose_nothing (Reopen): "L1",
+    }
+    transactions {
+        a_commit_brings_the_tasks (Transactions): "L1" "L12",
+        a_rollback_leaves_nothing (Transactions): "L1" "L2",
+        answers_are_those_of_an_insert (Transactions): "L2",
+        a_refused_call_writes_nothing (Transactions): "L1",
     }
     damage {
         a_damaged_row_blocks_no_claim (Damage): "L14",
