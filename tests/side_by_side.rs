@@ -108,7 +108,7 @@ impl Harness for Member {
                 Arc::new(builder.connect().await.expect("it connects"))
             }
             Opener::MySql => {
-                let builder = MySqlStore::builder(&url).prefix(own).max_connections(4);
+                let builder = MySqlStore::builder(&url).prefix(own).connections(4);
                 Arc::new(builder.connect().await.expect("it connects"))
             }
             Opener::Redis => {
