@@ -175,13 +175,13 @@ impl Listener {
             // The driver's listener wants a pool; this one never has more than the listener's own connection.
             let pool = PgPoolOptions::new().max_connections(1).connect_lazy_with(options);
             let ours = ours.unwrap_or_default();
+            let mut is_first = true;
             loop {
                 if let Ok(listener) = PgListener::connect_with(&pool).await {
-                    listen(listener, &channel, &waker, &ours).await;
+                    listen(listener, &channel, &waker, &ours, is_first).await;
+                    is_first = false;
                 }
                 wait::pause(RECONNECT).await;
-                // What was told of meanwhile is lost.
-                waker.wake_all();
             }
         });
         Self { task }
@@ -195,9 +195,13 @@ impl Drop for Listener {
 }
 
 /// Wakes watchers until the connection fails.
-async fn listen(mut listener: PgListener, channel: &str, waker: &Waker, ours: &Voice) {
+async fn listen(mut listener: PgListener, channel: &str, waker: &Waker, ours: &Voice, is_first: bool) {
     if listener.listen(channel).await.is_err() {
         return;
+    }
+    if !is_first {
+        // What was told of while nobody listened is lost.
+        waker.wake_all();
     }
     loop {
         match listener.try_recv().await {
@@ -207,7 +211,7 @@ async fn listen(mut listener: PgListener, channel: &str, waker: &Waker, ours: &V
                     waker.wake(&queue);
                 }
             }
-            // The driver connects again by itself; what was told of meanwhile is lost.
+            // The driver has connected again by itself.
             Ok(None) => waker.wake_all(),
             Err(_) => return,
         }
