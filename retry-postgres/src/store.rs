@@ -91,9 +91,10 @@ impl PostgresStore {
             pooler: config.pooler,
             limit: spans.call,
         };
-        let notifier = config
-            .notify
-            .then(|| Notifier::start(connector.clone(), Arc::clone(&queries), config.schema.channel()));
+        let notifier = config.notify.then(|| {
+            let (connector, queries) = (connector.clone(), Arc::clone(&queries));
+            Notifier::start(connector, queries, config.schema.channel(), calls.begin.clone())
+        });
         let inner = Inner {
             pool: pool(config.max_connections),
             reserved: pool(1),
