@@ -5,7 +5,9 @@ mod connect;
 pub use connect::{ConnectError, connect};
 pub use retry_core::client::{Cancelled, Changes, Client, Enqueue, Enqueued, Error, Result};
 pub use retry_core::draft::{Draft, InvalidTask, TaskOptions, TaskPayload};
-pub use retry_core::engine::{BuildError, KindOptions, OnLeaseLost, Worker, WorkerBuilder, WorkerHandle};
+pub use retry_core::engine::{
+    BuildError, HandledTask, KindOptions, OnLeaseLost, Worker, WorkerBuilder, WorkerHandle,
+};
 pub use retry_core::executor::{Ctx, Executor, Final, HandlerError, Outcome, State};
 pub use retry_core::id::TaskId;
 pub use retry_core::policy::{Backoff, Jitter, RetryPolicy};
@@ -18,6 +20,29 @@ pub use retry_core::{
     seams, store, task, time,
 };
 
+/// The MySQL and MariaDB store.
+#[cfg(feature = "mysql")]
+pub use retry_mysql as mysql;
+/// The PostgreSQL store.
+#[cfg(feature = "postgres")]
+pub use retry_postgres as postgres;
+/// The Redis and Valkey store.
+#[cfg(feature = "redis")]
+pub use retry_redis as redis;
+/// The sled store.
+#[cfg(feature = "sled")]
+pub use retry_sled as sled;
 /// The SQLite store.
 #[cfg(feature = "sqlite")]
 pub use retry_sqlite as sqlite;
+
+/// Makes a task of an async function.
+#[cfg(feature = "macros")]
+pub use retry_macros::task;
+
+/// What the attribute `#[task]` needs and nobody else.
+#[cfg(feature = "macros")]
+#[doc(hidden)]
+pub mod __private {
+    pub use serde;
+}

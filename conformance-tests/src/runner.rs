@@ -11,10 +11,10 @@ use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use retry_core::clock::ManualClock;
 use tokio::runtime::{Builder, Runtime};
 
-use crate::cases::{CASES, Case, Needs};
+use crate::cases::{CASES, Case, Needs, isolation};
 use crate::fixture::Fixture;
 use crate::harness::{Capabilities, Harness, Skip};
-use crate::model;
+use crate::model::{self, Sort};
 use crate::verdict::Failure;
 
 /// How long a case may take before it counts as hung. No case waits for time, so this is far more than any needs.
@@ -49,12 +49,27 @@ pub fn run_all<H: Harness>(harnesses: impl IntoIterator<Item = H>) -> ExitCode {
 #[must_use]
 pub fn trials(harness: Arc<dyn Harness>) -> Vec<Trial> {
     let mut trials: Vec<Trial> = CASES.iter().map(|case| trial(&harness, case)).collect();
-    let name = format!("{}::model::histories", harness.name());
+    let apart = Arc::clone(&harness);
+    let name = format!("{}::isolation::fresh_stores_share_nothing", harness.name());
     trials.push(Trial::ignorable_test(name, move || {
-        let limit = HANG_LIMIT + Duration::from_millis(500) * model::histories(harness.capabilities());
-        let model = Arc::clone(&harness);
-        completion(&*harness, within(limit, move || model::check(&model)))
+        let stores = Arc::clone(&apart);
+        let verdict = within(HANG_LIMIT, move || {
+            let runtime = runtime();
+            let verdict = runtime.block_on(isolation::fresh_stores_share_nothing(&*stores));
+            runtime.shutdown_background();
+            verdict
+        });
+        completion(&*apart, verdict)
     }));
+    for sort in [Sort::Sequential, Sort::Concurrent] {
+        let harness = Arc::clone(&harness);
+        let name = format!("{}::{}", harness.name(), sort.name());
+        trials.push(Trial::ignorable_test(name, move || {
+            let limit = HANG_LIMIT + Duration::from_millis(500) * sort.histories(harness.capabilities());
+            let model = Arc::clone(&harness);
+            completion(&*harness, within(limit, move || model::check(&model, sort)))
+        }));
+    }
     trials
 }
 

@@ -53,6 +53,12 @@ pub(crate) fn open(db: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
+/// A number of things, in words.
+pub(crate) fn counted(number: usize, thing: &str) -> String {
+    let s = if number == 1 { "" } else { "s" };
+    format!("{number} {thing}{s}")
+}
+
 impl Import {
     /// Imports what is missing. Blocks.
     pub(crate) fn run(&self) -> anyhow::Result<Imported> {
@@ -107,7 +113,8 @@ impl Import {
             }
         }
         if malformed > 0 {
-            bail!("{malformed} malformed lines; nothing was imported (--strict)");
+            let lines = counted(malformed, "malformed line");
+            bail!("{lines}; nothing was imported (--strict)");
         }
         Ok(())
     }

@@ -14,6 +14,7 @@ mod progress;
 mod receiver;
 mod signals;
 mod summary;
+mod trouble;
 
 use std::process::ExitCode;
 
@@ -30,6 +31,7 @@ use crate::faults::Faults;
 use crate::import::{Import, Imported};
 use crate::receiver::Receiver;
 use crate::summary::Summary;
+use crate::trouble::Trouble;
 
 /// What a shell reports for a program that Ctrl-C ended.
 const INTERRUPTED: u8 = 130;
@@ -47,6 +49,7 @@ async fn main() -> ExitCode {
 }
 
 async fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
+    let trouble = Trouble::listen();
     let stop = signals::stop_token()?;
     let store = SqliteStore::open(&cli.db);
     let client = Client::new(store.with_context(|| format!("cannot open {}", cli.db.display()))?);
@@ -58,7 +61,7 @@ async fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
     let book = Book::open(&Book::path(&cli.db)).context("cannot open the receiver's records")?;
     let carrier = carrier(cli, &book).await?;
     let worker = start_worker(cli, &client, carrier.clone())?;
-    let ended = progress::watch(&client, &carrier, &stop).await;
+    let ended = progress::watch(&client, &carrier, &trouble, &stop).await;
     // Also after an error: what runs is finished or handed back, and the session closed.
     worker.shutdown().await;
 
@@ -88,7 +91,11 @@ async fn take_in(cli: &Cli, client: &Client<SqliteStore>, stop: &CancellationTok
         known,
         malformed,
     } = tokio::task::spawn_blocking(move || import.run()).await??;
-    eprintln!("{new} orders taken in, {known} were there already, {malformed} malformed lines skipped");
+    eprintln!(
+        "{} taken in, {known} were there already, {} skipped",
+        import::counted(new, "order"),
+        import::counted(malformed, "malformed line")
+    );
     Ok(())
 }
 

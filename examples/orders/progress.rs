@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::deliver::Carrier;
 use crate::order::QUEUE;
+use crate::trouble::Trouble;
 
 /// How often the store is asked; a count is cheap, and the eye is slow.
 const PERIOD: Duration = Duration::from_millis(200);
@@ -25,6 +26,7 @@ const LINE_EVERY: u64 = 10;
 pub(crate) async fn watch(
     client: &Client<SqliteStore>,
     carrier: &Carrier,
+    trouble: &Trouble,
     stop: &CancellationToken,
 ) -> anyhow::Result<bool> {
     let clock = SystemClock::new();
@@ -38,14 +40,17 @@ pub(crate) async fn watch(
         if open(&counts) == 0 {
             break;
         }
-        show.update(round, &counts, carrier);
+        show.update(round, &counts, &message(carrier, trouble));
         tokio::select! {
-            () = stop.cancelled() => break,
+            () = stop.cancelled() => {
+                show.say("Stopping; what is under way may finish. Ctrl-C once more ends it on the spot.");
+                break;
+            }
             () = clock.sleep_until(clock.monotonic() + PERIOD) => {}
         }
     }
     let counts = client.count(&scope).await?;
-    show.finish(&counts, carrier);
+    show.finish(&counts, &message(carrier, trouble));
     Ok(open(&counts) == 0)
 }
 
@@ -75,36 +80,54 @@ impl Show {
         Self::Bar(ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr()).with_style(style))
     }
 
-    fn update(&self, round: u64, counts: &Counts, carrier: &Carrier) {
+    /// Prints a line, not on the bar's.
+    fn say(&self, line: &str) {
+        match self {
+            Self::Bar(bar) => bar.println(line),
+            Self::Lines => eprintln!("{line}"),
+        }
+    }
+
+    fn update(&self, round: u64, counts: &Counts, message: &str) {
         match self {
             Self::Bar(bar) => {
                 bar.set_length(ended(counts) + open(counts));
                 bar.set_position(ended(counts));
-                bar.set_message(setbacks(carrier));
+                bar.set_message(message.to_owned());
             }
-            Self::Lines if round.is_multiple_of(LINE_EVERY) => self.line(counts, carrier),
+            Self::Lines if round.is_multiple_of(LINE_EVERY) => self.line(counts, message),
             Self::Lines => {}
         }
     }
 
-    fn finish(&self, counts: &Counts, carrier: &Carrier) {
+    fn finish(&self, counts: &Counts, message: &str) {
         match self {
             Self::Bar(bar) => {
-                self.update(0, counts, carrier);
+                self.update(0, counts, message);
                 bar.abandon();
+                // The bar stays, and what follows is not on its line.
+                eprintln!();
             }
-            Self::Lines => self.line(counts, carrier),
+            Self::Lines => self.line(counts, message),
         }
     }
 
-    fn line(&self, counts: &Counts, carrier: &Carrier) {
+    fn line(&self, counts: &Counts, message: &str) {
         let (ended, all) = (ended(counts), ended(counts) + open(counts));
-        eprintln!("{ended}/{all} orders · {}", setbacks(carrier));
+        eprintln!("{ended}/{all} orders · {message}");
     }
 }
 
-fn setbacks(carrier: &Carrier) -> String {
-    match carrier.setbacks() {
+/// What keeps the orders back: the store, or else the receiver.
+fn message(carrier: &Carrier, trouble: &Trouble) -> String {
+    match (trouble.now(), carrier.setbacks()) {
+        (Some(why), _) => format!("trying again: {why}"),
+        (None, setbacks) => told(setbacks),
+    }
+}
+
+fn told(setbacks: (u64, String)) -> String {
+    match setbacks {
         (0, _) => "no setbacks yet".to_owned(),
         (1, last) => format!("1 setback: {last}"),
         (n, last) => format!("{n} setbacks, last: {last}"),

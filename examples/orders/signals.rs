@@ -16,7 +16,6 @@ pub(crate) fn stop_token() -> io::Result<CancellationToken> {
     let told = stop.clone();
     tokio::spawn(async move {
         signals.next().await;
-        eprintln!("\nStopping; what is under way may finish. Ctrl-C once more ends it on the spot.");
         told.cancel();
         let clock = SystemClock::new();
         clock.sleep_until(clock.monotonic() + ECHO).await;

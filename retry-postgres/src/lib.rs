@@ -1,1 +1,42 @@
-//! Under construction.
+#![doc = include_str!("../README.md")]
+
+mod apply;
+mod aside;
+mod board;
+mod call;
+mod candidates;
+mod claim;
+mod config;
+mod connect;
+mod count;
+mod effects;
+mod enlist;
+mod error;
+mod existing;
+mod hints;
+mod insert;
+mod lanes;
+mod memo;
+mod note;
+mod parents;
+#[doc(hidden)]
+pub mod plans;
+mod pool;
+mod purge;
+mod queries;
+mod queues;
+mod read;
+mod record;
+mod rescue;
+mod rows;
+mod schema;
+mod schema_name;
+mod sessions;
+mod settings;
+mod store;
+mod tx;
+mod types;
+mod wait;
+
+pub use config::{ConfigError, OpenError, PostgresBuilder};
+pub use store::PostgresStore;

@@ -1,1 +1,46 @@
-//! Under construction.
+#![doc = include_str!("../README.md")]
+
+mod apply;
+mod aside;
+mod audit;
+mod calls;
+mod candidates;
+mod claim;
+mod config;
+mod count;
+mod disk;
+mod draft;
+mod dropped;
+mod effects;
+mod error;
+mod export;
+mod files;
+mod group;
+mod import;
+mod insert;
+mod job;
+mod keys;
+mod lanes;
+mod lines;
+mod parents;
+mod purge;
+mod queues;
+mod read;
+mod readers;
+mod record;
+mod rescue;
+mod rows;
+mod schema;
+mod sessions;
+mod settings;
+mod settle;
+mod store;
+mod testing;
+mod view;
+mod writer;
+
+pub use audit::Audit;
+pub use config::{ConfigError, OpenError, SledBuilder};
+pub use export::{ExportError, Exported};
+pub use import::{ImportError, Imported, MAX_LINE_BYTES};
+pub use store::SledStore;

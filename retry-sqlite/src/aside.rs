@@ -1,18 +1,22 @@
-//! Rows that cannot be read (law 14): a claim puts them aside as failed, so that they block no lane.
+//! Rows that cannot be read (law 14): a claim puts them aside as failed, so that they block no lane; an operator removes
+//! them.
 
 use retry_core::id::TaskId;
 use retry_core::limits::MAX_VERSION;
-use retry_core::store::BadRecord;
+use retry_core::store::{BadRecord, StoreError, StoreErrorKind};
 use retry_core::task::State;
 use retry_core::time::Timestamp;
 use rusqlite::{Connection, Row, params};
 
+use crate::apply::delete;
 use crate::effects::Effects;
-use crate::error::Outcome;
+use crate::error::{Fault, Outcome};
 use crate::lanes::Position;
 use crate::memo::Memo;
+use crate::note::Place;
 use crate::parents::Parents;
 use crate::queries;
+use crate::read;
 use crate::record::{self, Damage, at};
 
 /// A pending row that cannot be read.
@@ -56,4 +60,36 @@ impl Aside {
         parents.child_changed(conn, self.parent, states, now, memo, effects)?;
         parents.flush(conn)
     }
+}
+
+/// Forgets a task if its row cannot be read; false: there is no such task.
+pub(crate) fn remove(
+    conn: &Connection,
+    id: TaskId,
+    now: Timestamp,
+    memo: &mut Memo,
+    effects: &mut Effects,
+) -> Outcome<bool> {
+    match read::get(conn, id, memo) {
+        Ok(None) => return Ok(false),
+        Ok(Some(_)) => {
+            let message = format!("the task {id} can be read; delete it by its client");
+            return Err(StoreError::invalid(message).into());
+        }
+        Err(Fault::Store(error)) if error.kind() == StoreErrorKind::Corrupt => {}
+        Err(fault) => return Err(fault),
+    }
+    let mut statement = conn.prepare_cached(queries::GET)?;
+    let (number, state, parent) = statement.query_row([id.to_bytes()], |row| {
+        // What cannot be read waits for nothing, and nobody for it.
+        let state = record::state(row, at::STATE).unwrap_or(State::Failed);
+        let parent = record::opt_id(row, at::PARENT).ok().flatten();
+        Ok((row.get(at::NUMBER)?, state, parent.map(TaskId::from_bytes)))
+    })?;
+    delete(conn, Place { number, noted: true })?;
+    let mut parents = Parents::default();
+    parents.child_changed(conn, parent, (state, State::Failed), now, memo, effects)?;
+    parents.flush(conn)?;
+    tracing::warn!(%id, "a task that could not be read was removed");
+    Ok(true)
 }

@@ -63,6 +63,15 @@ pub(crate) struct Config {
     pub(crate) migrate: bool,
 }
 
+impl Config {
+    /// The write-ahead log.
+    pub(crate) fn wal(&self) -> PathBuf {
+        let mut wal = self.path.as_os_str().to_owned();
+        wal.push("-wal");
+        PathBuf::from(wal)
+    }
+}
+
 /// Options of a [`SqliteStore`], from [`SqliteStore::builder`].
 #[derive(Debug, Clone)]
 #[must_use = "a builder does nothing until it is built"]

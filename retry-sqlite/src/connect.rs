@@ -1,16 +1,20 @@
 //! Opening the file: its path, its rights, and the settings of every connection.
 
+use std::cell::Cell;
 use std::fs::OpenOptions;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use retry_core::clock::{Clock, Monotonic, SystemClock};
 use retry_core::store::{StoreError, StoreErrorKind};
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use crate::config::{Config, Synchronous};
 use crate::error::Outcome;
-use crate::turn;
+use crate::patience::pause;
+use crate::turn::STEP;
 
 /// Statements that a connection keeps prepared; more than the store has, so that users' own fit as well.
 const STATEMENTS: usize = 128;
@@ -79,8 +83,16 @@ pub(crate) fn open(config: &Config) -> Outcome<Connection> {
     Ok(conn)
 }
 
+/// Plans a statement once, whatever values it is given: SQLite otherwise plans those with a range anew whenever their
+/// values change, which took more than half of the time of a small claim.
+pub(crate) fn plan_once(conn: &Connection) -> rusqlite::Result<()> {
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)
+        .map(drop)
+}
+
 /// Makes a connection the writer.
 pub(crate) fn writer(conn: &Connection, config: &Config) -> Outcome<()> {
+    plan_once(conn)?;
     let mode: String = conn.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
     if !mode.eq_ignore_ascii_case("wal") {
         let message = format!(
@@ -126,15 +138,27 @@ pub(crate) fn users(conn: &Connection, config: &Config) -> Outcome<()> {
     Ok(())
 }
 
-/// Looks for the lock every half millisecond, for about five seconds. SQLite's own wait sleeps up to 100 ms between two
-/// looks, which beside a busy writer hardly ever finds the lock free.
+/// How long a connection of the user's own waits for the write lock.
+const USERS_WAIT: Duration = Duration::from_secs(5);
+
+/// Looks for the lock every half millisecond. SQLite's own wait sleeps up to 100 ms between two looks, which beside a busy
+/// writer hardly ever finds the lock free. SQLite takes no closure: the thread remembers since when it waits.
 fn wait_closely(looks: i32) -> bool {
-    turn::pause();
-    looks < 10_000
+    thread_local! {
+        static SINCE: Cell<Monotonic> = const { Cell::new(Monotonic::NEVER) };
+        static CLOCK: SystemClock = SystemClock::new();
+    }
+    let now = CLOCK.with(Clock::monotonic);
+    if looks == 0 {
+        SINCE.set(now);
+    }
+    pause(STEP);
+    now.saturating_since(SINCE.get()) < USERS_WAIT
 }
 
 /// Makes a connection a reader.
 pub(crate) fn reader(conn: &Connection) -> Outcome<()> {
+    plan_once(conn)?;
     conn.pragma_update(None, "cache_size", -8 * 1024)?;
     conn.pragma_update(None, "query_only", true)?;
     Ok(())

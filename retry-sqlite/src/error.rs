@@ -60,6 +60,13 @@ pub(crate) struct Failure {
     source: Arc<rusqlite::Error>,
 }
 
+impl Failure {
+    /// Whether there was no room.
+    pub(crate) fn is_full(&self) -> bool {
+        self.kind == StoreErrorKind::Full
+    }
+}
+
 impl From<&Failure> for StoreError {
     fn from(failure: &Failure) -> Self {
         let error = match failure.certainty {
@@ -72,8 +79,10 @@ impl From<&Failure> for StoreError {
 
 /// Sorts a driver's error.
 pub(crate) fn classify(error: rusqlite::Error, during: During, file: &Path) -> Failure {
+    let error = without_script(error);
     let (kind, remedy) = kind(&error, during);
     let uncertain = during == During::Commit
+        && !is_constraint(&error)
         && !matches!(
             kind,
             StoreErrorKind::Full | StoreErrorKind::Busy | StoreErrorKind::ReadOnly
@@ -98,23 +107,45 @@ pub(crate) fn store_error(fault: Fault, during: During, file: &Path) -> StoreErr
     }
 }
 
+/// Sorts an error of the file system, met while the files were opened or created.
+pub(crate) fn file_error(error: std::io::Error, file: &Path, remedy: &str) -> StoreError {
+    use std::io::ErrorKind;
+    let (kind, remedy) = match error.kind() {
+        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => (StoreErrorKind::ReadOnly, READ_ONLY),
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => (StoreErrorKind::Full, FULL),
+        _ => (StoreErrorKind::Unavailable, remedy),
+    };
+    StoreError::rejected(kind, format!("{}: {remedy}", file.display())).with_source(error)
+}
+
+/// Whether a rule of the file's own tables refused a write.
+pub(crate) fn is_constraint(error: &rusqlite::Error) -> bool {
+    error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation)
+}
+
+/// A statement as long as a schema says nothing to a user.
+fn without_script(error: rusqlite::Error) -> rusqlite::Error {
+    match error {
+        rusqlite::Error::SqlInputError { error, msg, .. } => rusqlite::Error::SqliteFailure(error, Some(msg)),
+        other => other,
+    }
+}
+
+const READ_ONLY: &str = "the file or its directory is read-only; allow this user to write to the directory, the file and \
+                         the files beside it that end in -wal and -shm";
+
+const FULL: &str = "the disk is full, or the file has reached its maximum size; free some space, the store goes on by itself";
+
 fn kind(error: &rusqlite::Error, during: During) -> (StoreErrorKind, &'static str) {
     if is_schema(error) {
         return (StoreErrorKind::Schema, schema_remedy(during));
     }
     match error.sqlite_error_code() {
-        Some(ErrorCode::DiskFull) => (
-            StoreErrorKind::Full,
-            "the disk is full, or the file has reached its maximum size; free some space, the store goes on by itself",
-        ),
+        Some(ErrorCode::DiskFull) => (StoreErrorKind::Full, FULL),
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::FileLockingProtocolFailed) => {
             (StoreErrorKind::Busy, busy_remedy(during))
         }
-        Some(ErrorCode::ReadOnly) => (
-            StoreErrorKind::ReadOnly,
-            "the file or its directory is read-only; allow this user to write to the directory, the file and the files \
-             beside it that end in -wal and -shm",
-        ),
+        Some(ErrorCode::ReadOnly) => (StoreErrorKind::ReadOnly, READ_ONLY),
         Some(ErrorCode::DatabaseCorrupt) => (
             StoreErrorKind::Corrupt,
             "the file is damaged; stop every program that uses it, save a copy, and restore a backup or run sqlite3's \
@@ -132,6 +163,10 @@ fn kind(error: &rusqlite::Error, during: During) -> (StoreErrorKind, &'static st
             StoreErrorKind::Unavailable,
             "the system failed to read or write the file; check the disk and the system's log",
         ),
+        Some(ErrorCode::ConstraintViolation) => (
+            StoreErrorKind::Other,
+            "a constraint or trigger of the file refused the write; nothing of it was kept",
+        ),
         Some(ErrorCode::TooBig) => (StoreErrorKind::Invalid, "a text is too large for SQLite"),
         _ => (StoreErrorKind::Other, "the statement failed"),
     }
@@ -140,7 +175,6 @@ fn kind(error: &rusqlite::Error, during: During) -> (StoreErrorKind, &'static st
 /// A table, column or index of ours is not there: another file, an unmigrated one, or one that somebody altered.
 fn is_schema(error: &rusqlite::Error) -> bool {
     let message = match error {
-        rusqlite::Error::SqlInputError { msg, .. } => msg,
         rusqlite::Error::SqliteFailure(cause, Some(message)) if cause.code == ErrorCode::Unknown => message,
         _ => return false,
     };
@@ -149,6 +183,7 @@ fn is_schema(error: &rusqlite::Error) -> bool {
         "no such column",
         "no such index",
         "has no column",
+        "already exists",
     ]
     .iter()
     .any(|text| message.contains(text))

@@ -12,7 +12,7 @@ use retry_core::store::{StoreError, StoreErrorKind};
 use rusqlite::Connection;
 
 use crate::effects::Effects;
-use crate::error::{During, Failure, classify};
+use crate::error::{During, Failure, classify, is_constraint};
 use crate::job::{Desk, Job};
 use crate::memo::Memo;
 use crate::turn::Turn;
@@ -26,6 +26,10 @@ pub(crate) const MAX_BYTES: usize = 16 * 1024 * 1024;
 /// No write joins a group that has worked for this long.
 const MAX_TIME: Duration = Duration::from_millis(50);
 
+/// Kept prepared. The comment keeps it apart from a user's `COMMIT`, which must not find it prepared: the guard asks only
+/// when a statement is prepared.
+const COMMIT: &str = "COMMIT /* of a group */";
+
 /// The writer's connection and what belongs to it.
 pub(crate) struct Group {
     pub(crate) conn: Connection,
@@ -33,6 +37,8 @@ pub(crate) struct Group {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) turn: Turn,
     pub(crate) memo: Memo,
+    /// So many of the next writes get a group of their own, because their commit together was refused.
+    pub(crate) singly: usize,
 }
 
 /// How a group ended.
@@ -75,13 +81,14 @@ impl Group {
             answered: Vec::new(),
             failure: None,
         };
-        if let Err(error) = self.turn.begin(&self.conn) {
+        if let Err(error) = self.turn.begin(&self.conn, &*self.clock) {
             ended.failure = Some(classify(error, During::Call, &self.path));
             ended.answered.extend(jobs.drain(..));
             return ended;
         }
         let began = self.clock.monotonic();
-        let alone = jobs.len() == 1;
+        let alone = jobs.len() == 1 || self.singly > 0;
+        self.singly = self.singly.saturating_sub(1);
         while let Some(mut job) = jobs.pop_front() {
             if job.is_abandoned() {
                 continue;
@@ -97,20 +104,37 @@ impl Group {
                     return ended;
                 }
             }
-            if self.clock.monotonic().saturating_since(began) >= MAX_TIME {
+            if alone || self.clock.monotonic().saturating_since(began) >= MAX_TIME {
                 break;
             }
         }
-        match self.conn.execute_batch("COMMIT") {
+        match run(&self.conn, COMMIT) {
             Ok(()) => ended.committed = true,
             Err(error) => {
-                ended.failure = Some(classify(error, During::Commit, &self.path));
                 ended.effects = Effects::default();
                 self.memo.forget_lanes();
                 self.roll_back();
+                let refused = is_constraint(&error);
+                ended.failure = Some(classify(error, During::Commit, &self.path));
+                if refused && ended.answered.len() > 1 {
+                    self.run_apart(&mut ended, jobs);
+                }
             }
         }
         ended
+    }
+
+    /// A deferred constraint, which is checked by the commit alone, refused the writes of a group: one of them breaks it, and
+    /// which one shows when each has a commit of its own. Users' transactions cannot be run again; theirs are such
+    /// constraints, so they get the failure.
+    fn run_apart(&mut self, ended: &mut Ended, jobs: &mut VecDeque<Box<dyn Job>>) {
+        let answered = std::mem::take(&mut ended.answered);
+        let (repeatable, lasting): (Vec<_>, Vec<_>) = answered.into_iter().partition(|job| job.can_repeat());
+        self.singly = repeatable.len();
+        for job in repeatable.into_iter().rev() {
+            jobs.push_front(job);
+        }
+        ended.answered = lasting;
     }
 
     fn run_one(&mut self, job: &mut dyn Job, alone: bool, effects: &mut Effects) -> Left {
@@ -177,7 +201,7 @@ impl Group {
     }
 
     fn savepoint(&self, sql: &str) -> rusqlite::Result<()> {
-        self.conn.prepare_cached(sql)?.execute([]).map(drop)
+        run(&self.conn, sql)
     }
 
     fn roll_back(&self) {
@@ -187,6 +211,10 @@ impl Group {
             tracing::error!(%error, path = %self.path.display(), "a transaction could not be rolled back");
         }
     }
+}
+
+fn run(conn: &Connection, sql: &str) -> rusqlite::Result<()> {
+    conn.prepare_cached(sql)?.execute([]).map(drop)
 }
 
 /// The transaction is gone because of the last write that was run. The others are run again where that is possible.
@@ -218,4 +246,96 @@ pub(crate) fn panicked(panic: &(dyn std::any::Any + Send)) -> StoreError {
         StoreErrorKind::Other,
         format!("the write panicked and was rolled back: {text}"),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use retry_core::clock::ManualClock;
+
+    use super::*;
+
+    /// What happens while a write is done.
+    #[derive(Clone, Copy, PartialEq)]
+    enum Meanwhile {
+        Nothing,
+        CallerLeaves,
+        Panic,
+    }
+
+    /// Writes a row.
+    struct Probe {
+        row: i64,
+        meanwhile: Meanwhile,
+        gone: AtomicBool,
+    }
+
+    impl Job for Probe {
+        fn bytes(&self) -> usize {
+            0
+        }
+
+        fn is_abandoned(&self) -> bool {
+            self.gone.load(Ordering::Relaxed)
+        }
+
+        fn run(&mut self, desk: Desk<'_>) -> bool {
+            let insert = desk.conn.execute("INSERT INTO mine VALUES (?1)", [self.row]);
+            assert!(self.meanwhile != Meanwhile::Panic, "as planned");
+            let gone = self.meanwhile == Meanwhile::CallerLeaves;
+            self.gone.store(gone, Ordering::Relaxed);
+            insert.is_ok()
+        }
+
+        fn can_repeat(&self) -> bool {
+            true
+        }
+
+        fn refuse(&mut self, _: StoreError) {}
+
+        fn reply(self: Box<Self>, _: Result<(), &Failure>) {}
+    }
+
+    fn rows_after(probes: &[Meanwhile]) -> Vec<i64> {
+        let conn = Connection::open_in_memory().unwrap();
+        conn.execute_batch("CREATE TABLE mine (n INTEGER)").unwrap();
+        let mut group = Group {
+            conn,
+            path: PathBuf::from("mine.db"),
+            clock: Arc::new(ManualClock::new()),
+            turn: Turn::new(None, Duration::ZERO),
+            memo: Memo::default(),
+            singly: 0,
+        };
+        let probe = |(row, meanwhile): (i64, &Meanwhile)| -> Box<dyn Job> {
+            Box::new(Probe {
+                row,
+                meanwhile: *meanwhile,
+                gone: AtomicBool::new(false),
+            })
+        };
+        let mut jobs: VecDeque<_> = (1..).zip(probes).map(probe).collect();
+        while !jobs.is_empty() {
+            group.run(&mut jobs).reply();
+        }
+        let mut rows = group.conn.prepare("SELECT n FROM mine ORDER BY n").unwrap();
+        let rows = rows.query_map([], |row| row.get(0)).unwrap();
+        rows.collect::<rusqlite::Result<_>>().unwrap()
+    }
+
+    /// A claim that nobody hears of would be held until its session ends.
+    #[test]
+    fn a_write_whose_caller_left_during_it_is_undone() {
+        assert_eq!(rows_after(&[Meanwhile::CallerLeaves]), [0_i64; 0]);
+        let three = [Meanwhile::Nothing, Meanwhile::CallerLeaves, Meanwhile::Nothing];
+        assert_eq!(rows_after(&three), [1, 3]);
+    }
+
+    #[test]
+    fn a_write_that_panics_is_undone_and_the_others_are_done() {
+        assert_eq!(rows_after(&[Meanwhile::Panic]), [0_i64; 0]);
+        let three = [Meanwhile::Nothing, Meanwhile::Panic, Meanwhile::Nothing];
+        assert_eq!(rows_after(&three), [1, 3]);
+    }
 }

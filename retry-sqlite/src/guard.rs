@@ -23,8 +23,9 @@ const READ_ONLY: [&str; 8] = [
     "foreign_key_check",
 ];
 
-/// Pragmas that belong to the user, also to write.
-const THE_USERS: [&str; 3] = ["user_version", "application_id", "defer_foreign_keys"];
+/// Pragmas that belong to the user, also to write. Not `defer_foreign_keys`: it would last for the whole group, and other
+/// users' statements would not be refused until the commit.
+const THE_USERS: [&str; 2] = ["user_version", "application_id"];
 
 /// A switch for the rules. SQLite asks only when a statement is prepared, so they cost nothing later.
 #[derive(Debug, Clone)]

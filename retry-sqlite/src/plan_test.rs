@@ -1,13 +1,15 @@
 //! Every statement prepares, and those with a bound on their work use the index that keeps it, whatever the statistics say.
 
-use rusqlite::Connection;
 use rusqlite::types::Value;
+use rusqlite::{Connection, StatementStatus};
 
+use crate::connect::plan_once;
 use crate::queries;
 use crate::record::at;
 
 fn migrated() -> Connection {
     let conn = Connection::open_in_memory().unwrap();
+    plan_once(&conn).unwrap();
     conn.execute_batch(queries::CREATE).unwrap();
     conn
 }
@@ -165,6 +167,22 @@ fn bounded_statements_use_their_index_and_sort_nothing() {
             for costly in ["SCAN", "TEMP B-TREE", "AUTOMATIC"] {
                 assert!(!plan.contains(costly), "{name}: {costly} in\n{plan}\nof\n{sql}");
             }
+        }
+    }
+}
+
+#[test]
+fn no_statement_is_planned_anew_for_its_values() {
+    for conn in [migrated(), filled()] {
+        for (sql, _) in BOUNDED {
+            let mut statement = conn.prepare(sql).unwrap();
+            for value in 1..=3 {
+                let values = vec![Value::Integer(value); statement.parameter_count()];
+                let mut rows = statement.query(rusqlite::params_from_iter(values)).unwrap();
+                // What it finds or writes, or that a value has no place in its column, does not matter.
+                let _ = rows.next();
+            }
+            assert_eq!(statement.get_status(StatementStatus::RePrepare), 0, "{sql}");
         }
     }
 }

@@ -29,7 +29,7 @@ pub(crate) fn get(conn: &Connection, id: TaskId, memo: &mut Memo) -> Outcome<Opt
         StoreError::rejected(
             StoreErrorKind::Corrupt,
             format!(
-                "{}: the stored task {id} cannot be read: {reason}; repair its row or delete it",
+                "{}: the stored task {id} cannot be read: {reason}; repair its row, or remove it with SqliteStore::remove_damaged",
                 conn.path().unwrap_or_default()
             ),
         )

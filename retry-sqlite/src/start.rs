@@ -10,20 +10,22 @@ use retry_core::id::SessionId;
 use retry_core::store::{Result, StoreError, StoreErrorKind, Waker};
 use rusqlite::Connection;
 
-use crate::config::Config;
+use crate::config::{Config, Synchronous};
 use crate::connect;
 use crate::dropped::Dropped;
 use crate::effects::Effects;
-use crate::error::{During, Outcome, store_error};
+use crate::error::{During, Outcome, file_error, store_error};
 use crate::group::Group;
 use crate::guard::Guard;
 use crate::memo::Memo;
+use crate::patience::Patience;
 use crate::queries;
 use crate::readers::Readers;
 use crate::record;
 use crate::schema;
 use crate::session_lock::SessionLocks;
 use crate::store::{Inner, SqliteStore};
+use crate::sync::Syncer;
 use crate::transaction::Surroundings;
 use crate::turn::Turn;
 use crate::upkeep::Upkeep;
@@ -35,11 +37,9 @@ impl SqliteStore {
     pub(crate) fn start(mut config: Config) -> Result<Self> {
         config.path = connect::resolve(&config.path)?;
         let config = config;
-        let io = |what: &str| {
-            let message = format!("{}: {what}", config.path.display());
-            move |error: std::io::Error| {
-                StoreError::rejected(StoreErrorKind::Unavailable, message).with_source(error)
-            }
+        let io = |remedy: &'static str| {
+            let path = &config.path;
+            move |error| file_error(error, path, remedy)
         };
         if config.migrate {
             connect::create_file(&config.path).map_err(io(
@@ -72,15 +72,10 @@ const OPEN_PAUSE: Duration = Duration::from_millis(5);
 /// Opens again while others hold the file, up to the busy timeout. SQLite waits by itself only for some locks: changing
 /// the journal mode and recovering the log of a killed process answer busy at once.
 fn patiently<T>(config: &Config, open: impl Fn() -> Outcome<T>) -> Outcome<T> {
-    let (_never, pause) = channel::<()>();
-    let mut left = config.busy_timeout;
+    let mut patience = Patience::new(&*config.clock, config.busy_timeout);
     loop {
         match open() {
-            Err(fault) if fault.is_busy() && !left.is_zero() => {
-                left = left.saturating_sub(OPEN_PAUSE);
-                // Nothing is ever sent: this only waits.
-                let _ = pause.recv_timeout(OPEN_PAUSE);
-            }
+            Err(fault) if fault.is_busy() && patience.nap(OPEN_PAUSE) => {}
             answer => return answer,
         }
     }
@@ -153,12 +148,17 @@ fn start_threads(
             clock: Arc::clone(&config.clock),
             turn: Turn::new(turn.ok(), config.busy_timeout),
             memo: Memo::default(),
+            singly: 0,
         },
         inbox: messages,
         waker: Arc::clone(&waker),
         locks: Arc::clone(&locks),
         watcher: Watcher::default(),
         upkeep: Upkeep::new(&config, page_size),
+        syncer: match config.synchronous {
+            Synchronous::Normal => Some(Syncer::start(config.wal()).map_err(spawn)?),
+            Synchronous::Full | Synchronous::Off => None,
+        },
         poll_interval: config.poll_interval,
         commits: Arc::clone(&commits),
     };

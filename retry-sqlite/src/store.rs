@@ -33,7 +33,7 @@ use crate::readers::Readers;
 use crate::session_lock::SessionLocks;
 use crate::transaction::{Surroundings, TransactionJob};
 use crate::writer::Message;
-use crate::{connect, count, purge, queues, read, rescue, schema, sessions};
+use crate::{aside, connect, count, purge, queues, read, rescue, schema, sessions};
 
 /// A [`TaskStore`] in one SQLite file. Clones share its connections; the last one closes them when it is dropped, which
 /// waits for the writes that were sent.
@@ -116,6 +116,22 @@ impl SqliteStore {
             Ok(conn)
         };
         open().map_err(|fault| store_error(fault, During::Open, &config.path))
+    }
+
+    /// Forgets a task that a listing reports as bad, with everything that is kept about it; false: there is no such task.
+    ///
+    /// A bad row blocks nothing, but no edit can remove it: an edit is decided on the record, which cannot be read. A parent
+    /// that waits for the task counts it as failed. Save a copy of the file before, if the reason is not known.
+    ///
+    /// # Errors
+    /// [`Invalid`](retry_core::store::StoreErrorKind::Invalid) when the task can be read: nothing is removed. Otherwise as
+    /// any write; repeating it is safe.
+    pub async fn remove_damaged(&self, id: TaskId) -> Result<bool> {
+        let now = self.inner.config.clock.now();
+        self.write(0, move |desk| {
+            aside::remove(desk.conn, id, now, desk.memo, desk.effects)
+        })
+        .await
     }
 
     /// How many times the writer has committed since the store was opened. Writes that arrive together share a commit, so

@@ -1,25 +1,24 @@
-//! Between the groups: the write-ahead log is copied into the file and kept short, and under `Normal` brought to the disk.
+//! Between the groups: the write-ahead log is copied into the file and kept short.
 
-use std::fs::File;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
-use retry_core::clock::{Clock, Monotonic};
 use rusqlite::Connection;
 
-use crate::config::{Config, Synchronous};
+use crate::config::Config;
 
-/// Pages in the log that are worth a checkpoint when nothing else is to do.
-const IDLE_PAGES: i64 = 1_000;
+/// Pages in the log that are worth a checkpoint when nothing else is to do. Whoever comes during one waits for its two
+/// syncs, so it is made seldom: beside an idle worker less than once in a hundred tasks.
+const IDLE_PAGES: i64 = 2_000;
+
+/// A pause this long means that nothing else is to do: a worker that was just woken claims within it.
+const SHORT_PAUSE: Duration = Duration::from_millis(2);
 
 /// Pages in the log that are worth a checkpoint in any case.
 const BUSY_PAGES: i64 = 4_000;
 
 /// A pause this long empties the log, however short it is.
 const LONG_PAUSE: Duration = Duration::from_secs(1);
-
-/// How often `Normal` syncs: half of what it promises, the other half is for the sync itself and a group in progress.
-const SYNC_EVERY: Duration = Duration::from_millis(500);
 
 /// The state of the log.
 #[derive(Debug)]
@@ -28,98 +27,97 @@ pub(crate) struct Upkeep {
     limit_pages: i64,
     /// The length of the log at which cutting it is tried again, after a reader kept it from being cut.
     cut_at: i64,
-    syncs: bool,
-    unsynced_since: Option<Monotonic>,
     uncopied: bool,
+    /// Enough pages wait for a checkpoint in the next short pause.
+    worth_a_pause: bool,
     /// How long nothing was to do.
     paused: Duration,
 }
 
+/// What a look at the log left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Log {
+    /// All of it is in the file, and it is no longer than it may be.
+    Done,
+    /// A reader, or another process that is at it, kept some of it.
+    Kept,
+}
+
 impl Upkeep {
     pub(crate) fn new(config: &Config, page_size: i64) -> Self {
-        let mut wal = config.path.as_os_str().to_owned();
-        wal.push("-wal");
         let limit = i64::try_from(config.wal_limit).unwrap_or(i64::MAX);
         let limit_pages = limit / page_size.max(1);
         Self {
-            wal: PathBuf::from(wal),
+            wal: config.wal(),
             limit_pages,
             cut_at: limit_pages,
-            syncs: config.synchronous == Synchronous::Normal,
-            unsynced_since: None,
             uncopied: true,
+            worth_a_pause: false,
             paused: Duration::ZERO,
         }
     }
 
     /// When to look again if nothing comes; none: not before the next write.
     pub(crate) fn wait(&self) -> Option<Duration> {
-        match (self.unsynced_since, self.uncopied) {
-            (Some(_), _) => Some(SYNC_EVERY),
-            (None, true) => Some(LONG_PAUSE),
-            (None, false) => None,
+        if self.worth_a_pause {
+            return Some(SHORT_PAUSE);
         }
+        self.uncopied.then_some(LONG_PAUSE)
     }
 
-    /// After a group. `idle`: nothing waits.
-    pub(crate) fn after_group(&mut self, conn: &Connection, clock: &dyn Clock, committed: bool, idle: bool) {
+    /// After a group. `idle`: nothing waits, and nobody was woken who is about to come.
+    pub(crate) fn after_group(&mut self, conn: &Connection, committed: bool, idle: bool) {
         self.paused = Duration::ZERO;
-        if committed {
-            self.uncopied = true;
-            self.unsynced_since = self
-                .unsynced_since
-                .or_else(|| self.syncs.then(|| clock.monotonic()));
-        }
-        self.sync_if_due(clock);
+        self.uncopied |= committed;
         self.shorten(conn, if idle { IDLE_PAGES } else { BUSY_PAGES });
     }
 
-    /// After a pause of `waited` in which nothing came.
-    pub(crate) fn after_pause(&mut self, conn: &Connection, clock: &dyn Clock, waited: Duration) {
-        self.paused = self.paused.saturating_add(waited);
-        self.sync_if_due(clock);
-        if self.uncopied && self.paused >= LONG_PAUSE {
-            self.shorten(conn, 1);
-            self.uncopied = false;
-        }
+    /// After a commit that found the disk full: the log's own room can be used again once it is copied into the file, which
+    /// may have free pages.
+    pub(crate) fn make_room(&mut self, conn: &Connection) {
+        self.shorten(conn, 1);
     }
 
-    fn sync_if_due(&mut self, clock: &dyn Clock) {
-        let Some(since) = self.unsynced_since else { return };
-        let waited = clock.monotonic().saturating_since(since).max(self.paused);
-        if waited < SYNC_EVERY {
-            return;
-        }
-        match sync(&self.wal) {
-            Ok(()) => self.unsynced_since = None,
-            Err(error) => {
-                tracing::error!(%error, path = %self.wal.display(), "the log could not be synced; a power cut may lose more than declared");
-            }
+    /// After a pause of `waited` in which nothing came.
+    pub(crate) fn after_pause(&mut self, conn: &Connection, waited: Duration) {
+        self.paused = self.paused.saturating_add(waited);
+        if self.uncopied && self.paused >= LONG_PAUSE {
+            self.paused = Duration::ZERO;
+            // There is time: also what a reader kept is tried again.
+            self.cut_at = self.limit_pages;
+            self.uncopied = self.shorten(conn, 1) == Log::Kept;
+        } else if self.worth_a_pause && self.paused >= SHORT_PAUSE {
+            self.shorten(conn, IDLE_PAGES);
+            // What a reader kept back waits for the next group or a long pause.
+            self.worth_a_pause = false;
         }
     }
 
     /// Copies the log into the file if at least `pages` wait, and cuts it if it is too long.
-    fn shorten(&mut self, conn: &Connection, pages: i64) {
-        let Some((log, copied)) = checkpoint(conn, "PRAGMA wal_checkpoint(NOOP)") else {
-            return;
+    fn shorten(&mut self, conn: &Connection, pages: i64) -> Log {
+        let Some((log, mut copied)) = checkpoint(conn, "PRAGMA wal_checkpoint(NOOP)") else {
+            return Log::Kept;
         };
-        if log - copied >= pages {
-            checkpoint(conn, "PRAGMA wal_checkpoint(PASSIVE)");
+        self.worth_a_pause = log - copied >= IDLE_PAGES;
+        if log - copied >= pages
+            && let Some(after) = checkpoint(conn, "PRAGMA wal_checkpoint(PASSIVE)")
+        {
+            copied = after.1;
+            self.worth_a_pause = false;
         }
         if log < self.cut_at {
-            return;
+            return if copied >= log { Log::Done } else { Log::Kept };
         }
-        match checkpoint(conn, "PRAGMA wal_checkpoint(TRUNCATE)") {
-            Some((0, _)) => self.cut_at = self.limit_pages,
-            _ => {
-                // Readers are mostly short: the next try comes soon, the warning only when none has helped.
-                self.cut_at = log.saturating_add(self.limit_pages / 8);
-                if log < self.limit_pages.saturating_mul(2) {
-                    return;
-                }
-                tracing::warn!(pages = log, path = %self.wal.display(), "a reader keeps the log from being cut; end its transaction");
-            }
+        if let Some((0, _)) = checkpoint(conn, "PRAGMA wal_checkpoint(TRUNCATE)") {
+            self.cut_at = self.limit_pages;
+            return Log::Done;
         }
+        // Readers are mostly short: the next try comes soon, the warning only when none has helped.
+        self.cut_at = log.saturating_add(self.limit_pages / 8);
+        if log >= self.limit_pages.saturating_mul(2) {
+            tracing::warn!(pages = log, path = %self.wal.display(), "a reader keeps the log from being cut; end its transaction");
+        }
+        Log::Kept
     }
 }
 
@@ -142,9 +140,4 @@ fn checkpoint(conn: &Connection, pragma: &str) -> Option<(i64, i64)> {
             None
         }
     }
-}
-
-/// The log is no file that SQLite locks, so it may be opened and closed beside it.
-fn sync(wal: &Path) -> std::io::Result<()> {
-    File::open(wal)?.sync_data()
 }

@@ -20,9 +20,11 @@ use std::time::Duration;
 
 use retry_core::store::Waker;
 
+use crate::error::Failure;
 use crate::group::{Group, MAX_BYTES, MAX_JOBS};
 use crate::job::Job;
 use crate::session_lock::SessionLocks;
+use crate::sync::Syncer;
 use crate::upkeep::Upkeep;
 use crate::watcher::Watcher;
 
@@ -40,6 +42,8 @@ pub(crate) struct Writer {
     pub(crate) locks: Arc<SessionLocks>,
     pub(crate) watcher: Watcher,
     pub(crate) upkeep: Upkeep,
+    /// Set under `Normal`. Dropped, and so synced to the end, behind the connection.
+    pub(crate) syncer: Option<Syncer>,
     pub(crate) poll_interval: Duration,
     pub(crate) commits: Arc<AtomicU64>,
 }
@@ -79,9 +83,8 @@ impl Writer {
             Ok(Message::Write(job)) => waiting.push_back(job),
             Ok(Message::Watched) => {}
             Err(RecvTimeoutError::Timeout) => {
-                let waited = timeout.unwrap_or_default();
                 self.upkeep
-                    .after_pause(&self.group.conn, &*self.group.clock, waited);
+                    .after_pause(&self.group.conn, timeout.unwrap_or_default());
             }
             Err(RecvTimeoutError::Disconnected) => return false,
         }
@@ -106,9 +109,14 @@ impl Writer {
     fn write(&mut self, waiting: &mut VecDeque<Box<dyn Job>>) {
         let ended = self.group.run(waiting);
         let committed = ended.committed;
+        let full = ended.failure.as_ref().is_some_and(Failure::is_full);
         if committed {
             self.commits.fetch_add(1, Ordering::Relaxed);
+            if let Some(syncer) = &self.syncer {
+                syncer.committed();
+            }
         }
+        let woken = !ended.effects.woken.is_empty() && self.waker.is_watched();
         for queue in &ended.effects.woken {
             self.waker.wake(queue);
         }
@@ -119,12 +127,11 @@ impl Writer {
         if committed {
             self.group.turn.step_back();
         }
-        self.upkeep.after_group(
-            &self.group.conn,
-            &*self.group.clock,
-            committed,
-            waiting.is_empty(),
-        );
+        if full {
+            self.upkeep.make_room(&self.group.conn);
+        }
+        let idle = waiting.is_empty() && !woken;
+        self.upkeep.after_group(&self.group.conn, committed, idle);
     }
 
     fn look(&mut self) {

@@ -10,8 +10,9 @@ use std::process::{Child, Command, Stdio};
 /// Reads until the end of input, then stops the processes named in the folder and removes it. The folder is `$1`, the signal `$2`.
 const SCRIPT: &str = r#"
 while read -r _; do :; done
-stop() { for file in "$1"/*.pid; do [ -f "$file" ] && kill "-$2" "$(cat "$file")" 2>/dev/null; done; }
-alive() { for file in "$1"/*.pid; do [ -f "$file" ] && kill -0 "$(cat "$file")" 2>/dev/null && return 0; done; return 1; }
+pids() { cat "$1"/*.pid 2>/dev/null; }
+alive() { for pid in $(pids "$1"); do case "$(ps -o stat= -p "$pid")" in ''|Z*) ;; *) return 0 ;; esac; done; return 1; }
+stop() { for pid in $(pids "$1"); do kill "-$2" "$pid" 2>/dev/null; done; }
 stop "$1" "$2"
 tries=0
 while alive "$1" && [ "$tries" -lt 50 ]; do tries=$((tries + 1)); sleep 0.1; done

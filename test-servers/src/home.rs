@@ -72,11 +72,8 @@ fn sweep(home: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// The kind and folder of each server that a living process owns.
-///
-/// # Errors
-/// When the folder of servers cannot be read.
-pub fn running() -> io::Result<Vec<(Kind, PathBuf)>> {
+/// The kind and folder of each server.
+pub(crate) fn folders() -> io::Result<Vec<(Kind, PathBuf)>> {
     let home = home()?;
     let mut found = Vec::new();
     for entry in home.read_dir()? {

@@ -23,7 +23,9 @@ mod packages;
 mod ports;
 mod proxy;
 mod recipe;
+mod running;
 mod server;
+mod setup;
 mod user;
 mod wait;
 
@@ -31,7 +33,5 @@ pub use error::Error;
 pub use kind::Kind;
 pub use packages::{install, install_hint, installed};
 pub use proxy::{Fault, Proxy};
+pub use running::{Running, running};
 pub use server::{Server, start, start_with};
-
-/// The servers of this machine's user that are running now, with their folders: started by any process.
-pub use home::running;

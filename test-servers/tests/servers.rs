@@ -51,6 +51,11 @@ fn lives_and_dies(kind: Kind) -> Trial {
         assert_eq!(server.url(), url);
         assert!(ports.iter().all(|port| answers(*port)));
 
+        let running = test_servers::running().expect("the folder of servers");
+        let other = running.iter().find(|other| other.url() == url).expect("itself");
+        other.restart().expect("anybody may restart it");
+        assert!(ports.iter().all(|port| answers(*port)));
+
         drop(server);
         assert!(!ports.iter().any(|port| answers(*port)), "nothing listens");
         assert!(!folder.exists(), "no data is left");
@@ -84,9 +89,7 @@ fn nothing_survives_its_owner() {
     let port: u16 = line.trim().parse().expect("a port");
     let mine = |port: u16| {
         let running = test_servers::running().expect("the folder of servers");
-        running
-            .iter()
-            .any(|(_, folder)| folder.ends_with(format!("redis-{port}")))
+        running.iter().any(|server| server.ports() == [port])
     };
     assert!(answers(port) && mine(port));
 

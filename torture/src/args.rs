@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 
 /// Kills, stops and restarts enqueuers and workers on one store at random moments, lets the rest drain, and audits that
 /// nothing acknowledged was lost and nothing was done twice under one lease. Exits with 1 on any violation.
@@ -16,9 +16,11 @@ pub(crate) struct Cli {
     pub(crate) run: Run,
 }
 
-/// What a process is; started by the torture itself.
+/// What else there is to do; the processes are started by the torture itself.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Role {
+    /// Audits the files of a run, which were kept, once more.
+    Audit(Kept),
     /// Runs tasks until its standard input ends.
     #[command(hide = true)]
     Worker(Child),
@@ -27,18 +29,11 @@ pub(crate) enum Role {
     Enqueuer(Child),
 }
 
-/// The store under torture.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Store {
-    /// One SQLite file, several processes.
-    Sqlite,
-}
-
 #[derive(Debug, Args)]
 pub(crate) struct Run {
-    /// The store.
-    #[arg(long, value_enum, default_value = "sqlite")]
-    pub(crate) store: Store,
+    /// The store: a scheme alone is a fresh store of the run's own, a URL one that exists and is empty. Known: sqlite
+    #[arg(long, value_name = "SCHEME|URL", default_value = "sqlite")]
+    pub(crate) store: String,
     /// How long faults last, in minutes.
     #[arg(long, default_value_t = 1.0)]
     pub(crate) minutes: f64,
@@ -81,15 +76,26 @@ impl Run {
     }
 }
 
+/// The files of a run.
+#[derive(Debug, Args)]
+pub(crate) struct Kept {
+    /// Where they are.
+    #[arg(long)]
+    pub(crate) folder: PathBuf,
+    /// The store that was tortured.
+    #[arg(long, value_name = "SCHEME|URL", default_value = "sqlite")]
+    pub(crate) store: String,
+}
+
 /// One process of the torture.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Child {
     /// Where the files are.
     #[arg(long)]
     pub(crate) folder: PathBuf,
-    /// The store's file.
+    /// The store.
     #[arg(long)]
-    pub(crate) file: PathBuf,
+    pub(crate) url: String,
     /// Its place in the crew.
     #[arg(long)]
     pub(crate) slot: u64,

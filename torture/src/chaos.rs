@@ -1,5 +1,6 @@
 //! The faults: which, whom and when, as the seed decides.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -105,6 +106,7 @@ impl Harm<'_> {
                         crew.kill(index, Some(self.millis(0, 50))).await?;
                     }
                 }
+                97 => kill_server(crew, self.millis(0, 500)).await?,
                 // A rest, in which work gets done.
                 _ => crew.live(self.millis(300, 1_500)).await?,
             }
@@ -134,6 +136,18 @@ impl Harm<'_> {
     }
 }
 
+/// `kill -9` of what serves the store, if anything does, and after a while another one on the same data.
+async fn kill_server(crew: &mut Crew, again_after: Duration) -> Result<()> {
+    let subject = Arc::clone(&crew.place.subject);
+    let Some(server) = subject.server() else {
+        return Ok(());
+    };
+    server.kill().await?;
+    crew.faults.servers_killed += 1;
+    crew.live(again_after).await?;
+    server.start().await
+}
+
 async fn kill(crew: &mut Crew, index: Option<usize>, again_after: Duration) -> Result<()> {
     match index {
         Some(index) => crew.kill(index, Some(again_after)).await,
@@ -145,5 +159,79 @@ async fn stop(crew: &mut Crew, index: Option<usize>, span: Duration) -> Result<(
     match index {
         Some(index) => crew.stop(index, span).await,
         None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use async_trait::async_trait;
+
+    use super::*;
+    use crate::place::{Orders, Place, Server, Subject};
+
+    /// A store that is nothing but a server: odd while it is down.
+    #[derive(Debug, Default)]
+    struct Served(AtomicU32);
+
+    #[async_trait]
+    impl Subject for Served {
+        fn url(&self) -> &'static str {
+            "served:"
+        }
+
+        async fn prepare(&self) -> Result<()> {
+            Ok(())
+        }
+
+        async fn orders(&self) -> Result<Option<Box<dyn Orders>>> {
+            Ok(None)
+        }
+
+        async fn rows(&self) -> Result<Vec<u64>> {
+            Ok(Vec::new())
+        }
+
+        async fn left(&self) -> Result<Vec<String>> {
+            Ok(Vec::new())
+        }
+
+        async fn damage(&self) -> Result<Vec<String>> {
+            Ok(Vec::new())
+        }
+
+        fn server(&self) -> Option<&dyn Server> {
+            Some(self)
+        }
+    }
+
+    #[async_trait]
+    impl Server for Served {
+        async fn kill(&self) -> Result<()> {
+            assert_eq!(self.0.fetch_add(1, Ordering::Relaxed) % 2, 0);
+            Ok(())
+        }
+
+        async fn start(&self) -> Result<()> {
+            assert_eq!(self.0.fetch_add(1, Ordering::Relaxed) % 2, 1);
+            Ok(())
+        }
+    }
+
+    #[tokio::test]
+    async fn a_server_is_killed_and_started_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let served = Arc::new(Served::default());
+        let subject: Arc<dyn Subject> = Arc::clone(&served) as _;
+        let place = Place::new(dir.path(), subject).unwrap();
+        let mut crew = Crew::new(&place, 0, 0, 7).unwrap();
+        for _ in 0..3 {
+            kill_server(&mut crew, Duration::ZERO).await.unwrap();
+        }
+        assert_eq!(
+            (crew.faults.servers_killed, served.0.load(Ordering::Relaxed)),
+            (3, 6)
+        );
     }
 }

@@ -1,5 +1,6 @@
 //! The processes: started, killed, stopped, continued and filled anew.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::Write as _;
 use std::process::{Child, Command, Stdio};
@@ -49,6 +50,7 @@ pub(crate) struct Faults {
     pub(crate) workers_killed: u64,
     pub(crate) enqueuers_killed: u64,
     pub(crate) stops: u64,
+    pub(crate) servers_killed: u64,
     pub(crate) cuts: u64,
 }
 
@@ -120,6 +122,12 @@ impl Crew {
         Ok(())
     }
 
+    /// The names of the processes that are there.
+    pub(crate) fn living(&self) -> BTreeSet<String> {
+        let living = self.slots.iter().filter(|slot| slot.child.is_some());
+        living.map(Slot::name).collect()
+    }
+
     /// Looks at the crew for a while.
     pub(crate) async fn live(&mut self, span: Duration) -> Result<()> {
         let end = self.watch.elapsed() + span;
@@ -140,8 +148,7 @@ impl Crew {
             .arg(slot.role.name())
             .arg("--folder")
             .arg(&self.place.folder)
-            .arg("--file")
-            .arg(&self.place.file)
+            .args(["--url", self.place.subject.url()])
             .args(["--slot", &slot.index.to_string()])
             .args(["--generation", &slot.generation.to_string()])
             .args(["--seed", &self.seed.to_string()])

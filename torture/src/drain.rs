@@ -3,10 +3,8 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use retry_core::client::Client;
-use retry_core::store::CountScope;
+use retry_core::store::{CountScope, Session};
 use retry_core::task::State;
-use retry_sqlite::SqliteStore;
 
 use crate::crew::Crew;
 
@@ -22,7 +20,7 @@ pub(crate) async fn drain(crew: &mut Crew) -> Result<()> {
     crew.heal().await?;
     crew.quiet()?;
     let begin = crew.watch.elapsed();
-    let client = Client::new(SqliteStore::open(&crew.place.file)?);
+    let client = crew.place.connect().await?;
     let (mut least, mut since) = (u64::MAX, begin);
     let mut told = begin;
     loop {
@@ -34,12 +32,17 @@ pub(crate) async fn drain(crew: &mut Crew) -> Result<()> {
             })
             .await?;
         let open: u64 = OPEN.iter().map(|state| counts.of(*state)).sum();
+        // The survivors forget the dead when their tasks are settled, at the next purge.
+        let living = crew.living();
+        let sessions = client.sessions().await?;
+        let is_dead = |session: &&Session| session.lost || !living.contains(session.info.name.as_str());
+        let dead = sessions.iter().filter(is_dead).count() as u64;
         let now = crew.watch.elapsed();
-        if open == 0 {
+        if open + dead == 0 {
             break;
         }
-        if open < least {
-            (least, since) = (open, now);
+        if open + dead < least {
+            (least, since) = (open + dead, now);
         }
         if now.saturating_sub(told) >= Duration::from_secs(5) {
             told = now;
@@ -48,8 +51,10 @@ pub(crate) async fn drain(crew: &mut Crew) -> Result<()> {
         if now.saturating_sub(since) > STUCK {
             let states = OPEN.iter().map(|state| format!("{} {state}", counts.of(*state)));
             let states: Vec<String> = states.collect();
-            crew.problems
-                .push(format!("for {STUCK:?} no task ended, with {}", states.join(", ")));
+            crew.problems.push(format!(
+                "for {STUCK:?} no task ended, with {}, and {dead} sessions of the dead",
+                states.join(", ")
+            ));
             break;
         }
     }

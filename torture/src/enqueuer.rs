@@ -10,17 +10,15 @@ use futures_util::future::join_all;
 use retry_core::client::{Client, Enqueued, Error};
 use retry_core::draft::{Draft, TaskPayload};
 use retry_core::seams::{Random as _, SeededRandom};
-use retry_sqlite::SqliteStore;
-use rusqlite::Connection;
 
 use crate::args::Child;
 use crate::clock::Watch;
 use crate::event::{Completed, Event};
 use crate::kinds::{Flaky, Leader, Parent, Quick, Saver, Single, Slow, Waiter};
 use crate::log::Log;
-use crate::place::Place;
+use crate::place::{Orders, Place};
+use crate::tokens;
 use crate::witness::Witness;
-use crate::{orders, tokens};
 
 /// How long an enqueuer rests for each task it enqueued: what the workers can bear.
 const REST: Duration = Duration::from_millis(18);
@@ -34,9 +32,8 @@ const END: u8 = 2;
 
 struct Enqueuer {
     client: Client<Witness>,
-    /// The same store without a witness: for transactions of the enqueuer's own.
-    plain: Client<SqliteStore>,
-    conn: Connection,
+    /// For transactions of its own, where the store has them.
+    orders: Option<Box<dyn Orders>>,
     log: Log,
     random: SeededRandom,
     watch: Watch,
@@ -44,15 +41,13 @@ struct Enqueuer {
 }
 
 pub(crate) async fn run(child: &Child) -> Result<()> {
-    let place = Place::new(&child.folder, child.file.clone())?;
+    let place = child.place()?;
     let log = Log::create(&place.log(&child.name("enqueuer")))?;
-    let store = Arc::new(SqliteStore::open(&child.file)?);
-    let conn = store.connection()?;
-    let plain = Client::<SqliteStore>::new(Arc::clone(&store));
     let client = Client::new(Witness {
-        store,
+        store: Arc::clone(place.connect().await?.store()),
         log: log.clone(),
     });
+    let orders = place.subject.orders().await?;
     let wanted = Arc::new(AtomicU8::new(ALL));
     let told = Arc::clone(&wanted);
     std::thread::spawn(move || {
@@ -65,8 +60,7 @@ pub(crate) async fn run(child: &Child) -> Result<()> {
     });
     let mut enqueuer = Enqueuer {
         client,
-        plain,
-        conn,
+        orders,
         log,
         random: SeededRandom::new(child.seed ^ (child.slot << 32) ^ (child.generation << 8)),
         watch: Watch::start(),
@@ -160,16 +154,19 @@ impl Enqueuer {
 
     /// One task in a transaction of the enqueuer's own.
     async fn order(&mut self) -> usize {
+        if self.orders.is_none() {
+            return self.singly(1).await;
+        }
         let n = self.number();
         let (kind, key) = ("order".to_owned(), None);
         self.log.write(vec![Event::Intent { n, kind, key }]).await;
-        let (conn, client) = (&mut self.conn, &self.plain);
-        let answer = tokio::task::block_in_place(|| orders::place(conn, client, n));
-        let event = match answer {
-            Ok(enqueued) => answered(n, &Ok(enqueued)),
-            Err(error) => refused(n, &error),
-        };
-        self.log.write(vec![event]).await;
+        if let Some(orders) = &mut self.orders {
+            let event = match orders.place(n).await {
+                Ok(enqueued) => answered(n, &Ok(enqueued)),
+                Err(error) => refused(n, &error),
+            };
+            self.log.write(vec![event]).await;
+        }
         1
     }
 

@@ -13,11 +13,11 @@ mod handlers;
 mod history;
 mod kinds;
 mod log;
-mod orders;
 mod place;
 mod power;
 mod report;
 mod run;
+mod stores;
 mod tokens;
 mod witness;
 mod worker;
@@ -39,6 +39,7 @@ fn main() -> anyhow::Result<ExitCode> {
         match cli.role {
             Some(Role::Worker(child)) => worker::run(&child).await.map(|()| ExitCode::SUCCESS),
             Some(Role::Enqueuer(child)) => enqueuer::run(&child).await.map(|()| ExitCode::SUCCESS),
+            Some(Role::Audit(kept)) => run::audit(&kept).await,
             None => run::run(&cli.run).await,
         }
     })

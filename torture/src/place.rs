@@ -1,27 +1,80 @@
-//! Where the files of a run are.
+//! Where the files of a run are, and what a store has to provide to be tortured.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
+use async_trait::async_trait;
+use retry_core::client::{Client, Enqueued};
 
-/// The folder of a run and, perhaps elsewhere, the store's file.
+/// A store under torture. Everything else is told and audited through the contract alone.
+#[async_trait]
+pub(crate) trait Subject: fmt::Debug + Send + Sync {
+    /// By which every process connects.
+    fn url(&self) -> &str;
+
+    /// Makes what a run needs besides the store's own tables, once.
+    async fn prepare(&self) -> Result<()>;
+
+    /// A connection of an enqueuer's own, for tasks in transactions with its rows; none where the store has none.
+    async fn orders(&self) -> Result<Option<Box<dyn Orders>>>;
+
+    /// The rows that were written through it.
+    async fn rows(&self) -> Result<Vec<u64>>;
+
+    /// What the dead left beside the data, though the store was opened and closed since.
+    async fn left(&self) -> Result<Vec<String>>;
+
+    /// What is damaged in the data, by the store's own check.
+    async fn damage(&self) -> Result<Vec<String>>;
+
+    /// What serves the store, to be killed as well; none for an embedded one.
+    fn server(&self) -> Option<&dyn Server> {
+        None
+    }
+}
+
+/// An enqueuer's own connection to the store.
+#[async_trait]
+pub(crate) trait Orders: Send {
+    /// Writes a row and its task in one transaction.
+    async fn place(&mut self, n: u64) -> Result<Enqueued>;
+}
+
+/// What serves a store.
+#[async_trait]
+pub(crate) trait Server: Send + Sync {
+    /// `kill -9`, with everything that belongs to it.
+    async fn kill(&self) -> Result<()>;
+
+    /// Starts it again on the same data; returns when it answers.
+    async fn start(&self) -> Result<()>;
+}
+
+/// The folder of a run and the store.
 #[derive(Debug, Clone)]
 pub(crate) struct Place {
     pub(crate) folder: PathBuf,
-    pub(crate) file: PathBuf,
+    pub(crate) subject: Arc<dyn Subject>,
 }
 
 impl Place {
     /// Creates what is missing.
-    pub(crate) fn new(folder: &Path, file: PathBuf) -> Result<Self> {
+    pub(crate) fn new(folder: &Path, subject: Arc<dyn Subject>) -> Result<Self> {
         for part in ["logs", "tokens"] {
             let part = folder.join(part);
             std::fs::create_dir_all(&part).with_context(|| part.display().to_string())?;
         }
         Ok(Self {
             folder: folder.to_owned(),
-            file,
+            subject,
         })
+    }
+
+    /// A client of the store.
+    pub(crate) async fn connect(&self) -> Result<Client> {
+        Ok(task_retry::connect(self.subject.url()).await?)
     }
 
     /// The folder of the logs.

@@ -1,12 +1,11 @@
 //! Power cuts: the store's file is on an ext4 image that is shut down, without its journal, under the running processes.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, ExitCode, Stdio};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use retry_core::seams::{Random as _, SeededRandom};
-use retry_sqlite::SqliteStore;
 
 use crate::args::Run;
 use crate::clock::Watch;
@@ -21,6 +20,27 @@ const PERL: &str = "use Time::HiRes; open(my $d, '<', $ARGV[0]) or die $!; my $f
 
 /// How long an unmounted file system may live on.
 const FREED: Duration = Duration::from_secs(20);
+
+/// Set in a run whose mounts are its own.
+const APART: &str = "TORTURE_MOUNTS_APART";
+
+/// Runs this very command in a name space of mounts of its own, so that nobody who copies the machine's mounts keeps the file
+/// system alive; how it ended. None: this is that run.
+pub(crate) fn apart() -> Result<Option<ExitCode>> {
+    if std::env::var_os(APART).is_some() {
+        return Ok(None);
+    }
+    let words = ["unshare", "--mount", "--propagation", "private"];
+    tool(&[&words[..], &["true"]].concat())?;
+    let mut command = Command::new(words[0]);
+    command.args(&words[1..]).arg(std::env::current_exe()?);
+    let status = command
+        .args(std::env::args_os().skip(1))
+        .env(APART, "1")
+        .status()?;
+    let code = status.code().and_then(|code| u8::try_from(code).ok());
+    Ok(Some(code.map_or(ExitCode::FAILURE, ExitCode::from)))
+}
 
 /// A file system of its own in a file, mounted. Dropping it unmounts it.
 #[derive(Debug)]
@@ -71,7 +91,7 @@ impl Disk {
     async fn remount(&self) -> Result<()> {
         tool(&["umount", &self.mount.display().to_string()])?;
         let watch = Watch::start();
-        // Somebody else, in a name space of mounts of his own, may keep the file system alive: it would come back dead.
+        // As long as somebody keeps the file system alive it would come back dead.
         while !tool(&["losetup", "-j", &self.image.display().to_string()])?.is_empty() {
             ensure!(
                 watch.elapsed() < FREED,
@@ -124,19 +144,15 @@ pub(crate) async fn cut(crew: &mut Crew, disk: &Disk, run: &Run, random: &Seeded
         }
         crew.cut(from).await;
         disk.remount().await?;
-        let sound = sound(&crew.place.file);
-        match sound.as_deref() {
-            Ok("ok") => line(&format!("cut {number}: the file opens and is sound")),
-            Ok(damage) => crew.problems.push(format!("after cut {number}: {damage}")),
+        match crew.place.subject.damage().await {
+            Ok(damage) if damage.is_empty() => line(&format!("cut {number}: the store opens and is sound")),
+            Ok(damage) => crew
+                .problems
+                .extend(damage.iter().map(|what| format!("after cut {number}: {what}"))),
             Err(error) => crew
                 .problems
-                .push(format!("after cut {number} the file does not open: {error:#}")),
+                .push(format!("after cut {number} the store does not open: {error:#}")),
         }
     }
     Ok(())
-}
-
-fn sound(file: &Path) -> Result<String> {
-    let conn = SqliteStore::open(file)?.connection()?;
-    Ok(conn.query_row("PRAGMA integrity_check", [], |row| row.get(0))?)
 }

@@ -3,19 +3,18 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use retry_core::seams::{Random as _, SeededRandom, SystemRandom};
-use retry_sqlite::SqliteStore;
 
-use crate::args::{Run, Store};
-use crate::audit;
+use crate::args::{Kept, Run};
+use crate::audit::{self, Found};
 use crate::chaos;
 use crate::crew::Crew;
 use crate::drain;
-use crate::orders;
 use crate::place::Place;
 use crate::power::{self, Disk};
 use crate::report::{self, line};
+use crate::stores;
 
 /// Seeds are short enough to be typed.
 const SEEDS: u64 = 1_000_000_000;
@@ -23,7 +22,13 @@ const SEEDS: u64 = 1_000_000_000;
 const TOLD: usize = 40;
 
 pub(crate) async fn run(run: &Run) -> Result<ExitCode> {
-    let Store::Sqlite = run.store;
+    if run.power_cut {
+        match power::apart() {
+            Ok(None) => {}
+            Ok(Some(ended)) => return Ok(ended),
+            Err(why) => return Ok(skipped(&why)),
+        }
+    }
     let temp = tempfile::Builder::new().prefix("torture-").tempdir()?;
     let folder = run.folder.clone().unwrap_or_else(|| temp.path().to_owned());
     std::fs::create_dir_all(&folder)?;
@@ -31,10 +36,7 @@ pub(crate) async fn run(run: &Run) -> Result<ExitCode> {
         false => None,
         true => match Disk::new(&folder).await {
             Ok(disk) => Some(disk),
-            Err(why) => {
-                line(&format!("skipped: power cuts: {why:#}"));
-                return Ok(ExitCode::SUCCESS);
-            }
+            Err(why) => return Ok(skipped(&why)),
         },
     };
     let verdict = on(&folder, disk.as_ref(), run).await;
@@ -51,14 +53,20 @@ pub(crate) async fn run(run: &Run) -> Result<ExitCode> {
     })
 }
 
+/// Power cuts cannot be made here.
+fn skipped(why: &anyhow::Error) -> ExitCode {
+    line(&format!("skipped: power cuts: {why:#}"));
+    ExitCode::SUCCESS
+}
+
 /// Whether all went well.
 async fn on(folder: &Path, disk: Option<&Disk>, run: &Run) -> Result<bool> {
     let seed = run.seed.unwrap_or_else(|| SystemRandom::new().next_u64() % SEEDS);
     let random = SeededRandom::new(seed);
     let home = disk.map_or_else(|| folder.to_owned(), Disk::mounted);
-    let place = Place::new(folder, home.join("tasks.db"))?;
+    let place = Place::new(folder, stores::by_url(&run.store, &home)?)?;
     line(&format!("torture --seed {seed}, files in {}", folder.display()));
-    orders::prepare(&SqliteStore::open(&place.file)?.connection()?)?;
+    place.subject.prepare().await?;
 
     let mut crew = Crew::new(&place, run.workers, run.enqueuers, seed)?;
     match disk {
@@ -72,11 +80,38 @@ async fn on(folder: &Path, disk: Option<&Disk>, run: &Run) -> Result<bool> {
 
     let found = audit::audit(&place, problems).await?;
     report::table(&faults, &found, took);
+    let good = tell(&found);
+    if !good {
+        line(&format!("the seed was {seed}"));
+    }
+    Ok(good)
+}
+
+/// Audits what an earlier run left.
+pub(crate) async fn audit(kept: &Kept) -> Result<ExitCode> {
+    let folder = &kept.folder;
+    ensure!(
+        folder.join("logs/torture.log").is_file(),
+        "{}: no run left its files here",
+        folder.display()
+    );
+    let place = Place::new(&kept.folder, stores::by_url(&kept.store, &kept.folder)?)?;
+    let found = audit::audit(&place, Vec::new()).await?;
+    let good = tell(&found);
+    Ok(if good {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+/// Tells the verdict; whether it is good.
+fn tell(found: &Found) -> bool {
     let told = found.violations.iter().take(TOLD);
     told.for_each(|violation| line(&format!("VIOLATION: {violation}")));
     match found.violations.len() {
         0 => line("no violation"),
-        number => line(&format!("{number} violations with seed {seed}")),
+        number => line(&format!("{number} violations")),
     }
-    Ok(found.violations.is_empty())
+    found.violations.is_empty()
 }

@@ -12,14 +12,13 @@ use retry_core::store::{
 };
 use retry_core::task::{Action, Edit, NewTask, TaskDetail};
 use retry_core::time::Timestamp;
-use retry_sqlite::SqliteStore;
 
 use crate::event::Event;
 use crate::log::Log;
 
 #[derive(Debug)]
 pub(crate) struct Witness {
-    pub(crate) store: Arc<SqliteStore>,
+    pub(crate) store: Arc<dyn TaskStore>,
     pub(crate) log: Log,
 }
 

@@ -5,25 +5,24 @@ use std::time::Duration;
 
 use anyhow::Result;
 use retry_core::engine::Worker;
-use retry_sqlite::SqliteStore;
 
 use crate::args::Child;
 use crate::clock::Watch;
 use crate::handlers::{self, Tools};
 use crate::log::Log;
 use crate::place::Place;
+use crate::stores;
 use crate::witness::Witness;
 
 /// Short, so that a stopped worker outlives it often.
 pub(crate) const LEASE: Duration = Duration::from_secs(2);
 
 pub(crate) async fn run(child: &Child) -> Result<()> {
-    let place = Place::new(&child.folder, child.file.clone())?;
+    let place = child.place()?;
     let name = child.name("worker");
     let log = Log::create(&place.log(&name))?;
-    let store = Arc::new(SqliteStore::open(&child.file)?);
     let witness = Witness {
-        store,
+        store: Arc::clone(place.connect().await?.store()),
         log: log.clone(),
     };
     let tools = Tools {
@@ -47,6 +46,11 @@ pub(crate) async fn run(child: &Child) -> Result<()> {
 }
 
 impl Child {
+    /// Where the process works.
+    pub(crate) fn place(&self) -> Result<Place> {
+        Place::new(&self.folder, stores::by_url(&self.url, &self.folder)?)
+    }
+
     /// The name of the process, of its worker and its files.
     pub(crate) fn name(&self, role: &str) -> String {
         format!("{role}-{}-{}", self.slot, self.generation)

@@ -1,6 +1,7 @@
 //! The command line: words in, a [`Command`] out.
 
 use crate::gate;
+use crate::servers::{Action, Request};
 
 /// What `--help` prints.
 pub(crate) const HELP: &str = "\
@@ -15,6 +16,12 @@ The project's own tool.
     cargo xtask sim-mutants [NAME …]
                                    check that the simulation catches each mutant of the engine
     cargo xtask torture [OPTION …] kill, stop and cut off real processes on one store; `torture help` lists the options
+    cargo xtask servers            start throw-away databases, print how to reach them, stop them on Ctrl-C
+    cargo xtask servers -- COMMAND …
+                                   run a command with them: `cargo xtask servers -- cargo test`
+    cargo xtask servers list       the ones that run; `kill KIND`, `restart KIND` act on one
+        --only KIND,…              postgres, pgbouncer, mysql, redis, redis-cluster; every kind without it
+        --install                  install what is missing first (Debian packages, as root)
     cargo xtask --help             print this";
 
 /// What the user asked for.
@@ -43,6 +50,8 @@ pub(crate) enum Command {
         /// What the torture is told.
         words: Vec<String>,
     },
+    /// Start databases, or act on those that run.
+    Servers(Request),
     /// Run the simulator on mutants of the engine.
     SimMutants {
         /// Names of the mutants; empty means all.
@@ -54,7 +63,9 @@ pub(crate) enum Command {
 pub(crate) fn parse(words: impl IntoIterator<Item = String>) -> Result<Command, String> {
     let words: Vec<String> = words.into_iter().collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    if words.iter().any(|word| matches!(*word, "--help" | "-h")) {
+    // What stands behind it belongs to another program.
+    let mut own = words.iter().take_while(|word| **word != "--");
+    if own.any(|word| matches!(*word, "--help" | "-h")) {
         return Ok(Command::Help);
     }
     match words.as_slice() {
@@ -65,10 +76,51 @@ pub(crate) fn parse(words: impl IntoIterator<Item = String>) -> Result<Command, 
         ["tidy"] => Ok(Command::Tidy),
         ["tidy", "--list"] => Ok(Command::ListChecks),
         ["sim", rest @ ..] => Ok(Command::Sim { words: owned(rest) }),
+        ["servers", rest @ ..] => parse_servers(rest).map(Command::Servers),
         ["torture", rest @ ..] => Ok(Command::Torture { words: owned(rest) }),
         ["sim-mutants", rest @ ..] => Ok(Command::SimMutants { only: owned(rest) }),
         ["tidy", rest @ ..] => Err(format!("`tidy` does not know `{}`", rest.join(" "))),
         [other, ..] => Err(format!("there is no command `{other}`")),
+    }
+}
+
+fn parse_servers(mut words: &[&str]) -> Result<Request, String> {
+    let mut request = Request {
+        kinds: Vec::new(),
+        install: false,
+        action: Action::Hold,
+    };
+    loop {
+        match words {
+            [] => return Ok(request),
+            ["--install", rest @ ..] => {
+                request.install = true;
+                words = rest;
+            }
+            ["--only", names, rest @ ..] => {
+                request.kinds = names.split(',').map(str::parse).collect::<Result<_, _>>()?;
+                words = rest;
+            }
+            ["--only"] => return Err("`--only` needs the names of servers".to_owned()),
+            ["--"] => return Err("a command is missing behind `--`".to_owned()),
+            ["--", command @ ..] => {
+                request.action = Action::Run(owned(command));
+                return Ok(request);
+            }
+            ["list"] => {
+                request.action = Action::List;
+                return Ok(request);
+            }
+            ["kill", kind] => {
+                request.action = Action::Kill(kind.parse()?);
+                return Ok(request);
+            }
+            ["restart", kind] => {
+                request.action = Action::Restart(kind.parse()?);
+                return Ok(request);
+            }
+            [other, ..] => return Err(format!("`servers` does not know `{other}`")),
+        }
     }
 }
 
@@ -100,6 +152,8 @@ fn parse_only(mut words: &[&str]) -> Result<Command, String> {
 
 #[cfg(test)]
 mod tests {
+    use test_servers::Kind;
+
     use super::*;
 
     fn parsed(line: &str) -> Result<Command, String> {
@@ -119,6 +173,23 @@ mod tests {
         let words = vec!["--quick".to_owned()];
         assert_eq!(parsed("torture --quick"), Ok(Command::Torture { words }));
         assert_eq!(parsed("sim-mutants"), Ok(Command::SimMutants { only: vec![] }));
+        let words = vec!["cargo".to_owned(), "test".to_owned(), "--help".to_owned()];
+        assert_eq!(
+            parsed("servers --install --only redis,postgres -- cargo test --help"),
+            Ok(Command::Servers(Request {
+                kinds: vec![Kind::Redis, Kind::Postgres],
+                install: true,
+                action: Action::Run(words),
+            }))
+        );
+        assert_eq!(
+            parsed("servers restart mysql"),
+            Ok(Command::Servers(Request {
+                kinds: vec![],
+                install: false,
+                action: Action::Restart(Kind::MySql),
+            }))
+        );
         assert_eq!(parsed("--help"), Ok(Command::Help));
         assert_eq!(parsed("ci --help"), Ok(Command::Help));
     }
@@ -132,6 +203,11 @@ mod tests {
             "ci --only",
             "ci --only nothing",
             "tidy now",
+            "servers --only",
+            "servers --only oracle",
+            "servers --",
+            "servers kill",
+            "servers now",
         ] {
             assert!(parsed(line).is_err(), "`{line}` must be refused");
         }

@@ -9,6 +9,7 @@ mod clock;
 mod gate;
 mod process;
 mod root;
+mod servers;
 mod sim;
 mod tidy;
 mod torture;
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
         Command::Sim { words } => told(sim::simulate(&root, &words)),
         Command::Torture { words } => told(torture::torture(&root, &words)),
         Command::SimMutants { only } => told(sim::mutants(&root, &only)),
+        Command::Servers(request) => told(servers::run(&request)),
         Command::Tidy => match tidy::run(&root) {
             Ok(()) => true,
             Err(message) => {

@@ -2,7 +2,7 @@
 
 use std::env;
 use std::ffi::OsString;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -14,6 +14,13 @@ pub(crate) fn cargo(root: &Path, line: &str) -> Command {
     let mut command = Command::new(program);
     command.current_dir(root).args(line.split_whitespace());
     command
+}
+
+/// Where cargo puts what it builds: beside this very program.
+pub(crate) fn programs() -> Result<PathBuf, String> {
+    let own = env::current_exe().map_err(|error| format!("cannot find this program: {error}"))?;
+    let folder = own.parent().ok_or("this program is in no folder")?;
+    Ok(folder.to_owned())
 }
 
 /// Runs a command to its end.

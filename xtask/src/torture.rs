@@ -1,12 +1,59 @@
 //! The torture of a store by real processes: killed, stopped, cut off from power.
 
 use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
 
-use crate::process::{cargo, run};
+use crate::process::{cargo, output, programs, run, run_within};
+
+/// Far longer than a quick run takes on the slowest machine.
+const LIMIT: Duration = Duration::from_secs(300);
+
+/// What the program begins its last line with when it cannot do what it was asked for.
+const SKIPPED: &str = "skipped: ";
 
 /// Tortures a store; `words` go to the program as they are.
 pub(crate) fn torture(root: &Path, words: &[String]) -> Result<(), String> {
     let mut command = cargo(root, "run --locked --quiet --package torture --");
     command.args(words);
     run(command)
+}
+
+/// The quick run of the gate: kills and stops.
+pub(crate) fn quick(root: &Path) -> Result<(), String> {
+    let mut command = program(root)?;
+    command.arg("--quick");
+    run_within(command, LIMIT)
+}
+
+/// The quick run with power cuts; why not, where they cannot be made.
+pub(crate) fn power_cuts(root: &Path) -> Result<Option<String>, String> {
+    let mut command = program(root)?;
+    command.args(["--quick", "--power-cut"]);
+    let told = output(command)?;
+    println!("{}", told.trim_end());
+    Ok(reason(&told))
+}
+
+fn reason(told: &str) -> Option<String> {
+    let mut lines = told.lines();
+    lines.find_map(|line| line.strip_prefix(SKIPPED).map(str::to_owned))
+}
+
+/// The program, built with the whole workspace as everything in the gate is.
+fn program(root: &Path) -> Result<Command, String> {
+    run(cargo(root, "build --locked --workspace --bins"))?;
+    Ok(Command::new(programs()?.join("torture")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_skipped_run_says_why() {
+        let why = reason("a line\nskipped: power cuts: no root\n");
+        assert_eq!(why.as_deref(), Some("power cuts: no root"));
+        assert_eq!(reason("torture --seed 7\nno violation\n"), None);
+    }
 }

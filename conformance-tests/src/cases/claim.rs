@@ -341,3 +341,25 @@ pub async fn claims_see_the_edits_of_their_call(f: &mut Fixture) -> Verdict {
         vec![task.id, follow_up.id],
     )
 }
+
+/// L9: each claim of a call is answered for its own session.
+pub async fn each_claim_has_its_own_session(f: &mut Fixture) -> Verdict {
+    let new = f.task();
+    f.insert_new(&new).await?;
+    let live = f.open().await?;
+    let unknown = SessionId::from_random(5, 5);
+    let claims = [f.request(unknown, 5), f.request(live, 5), f.request(unknown, 5)];
+    let answer = f.exchange(&[], &claims).await?;
+    let given: Vec<(usize, bool)> = answer
+        .claimed
+        .iter()
+        .map(|claimed| (claimed.tasks.len(), claimed.session_lost))
+        .collect();
+    let wanted = vec![(0, true), (1, false), (0, true)];
+    equal(
+        "L9",
+        "claims of an unknown, a live and an unknown session",
+        given,
+        wanted,
+    )
+}

@@ -4,9 +4,9 @@ use futures_util::FutureExt as _;
 use retry_core::id::TaskId;
 use retry_core::machine::Event;
 use retry_core::store::{Applied, ClaimRequest, Inserted};
-use retry_core::task::{State, Task};
+use retry_core::task::{NewTask, State, Task};
 
-use crate::fixture::Fixture;
+use crate::fixture::{Fixture, unique};
 use crate::verdict::{Verdict, equal, holds};
 
 /// How often a call is polled before it is dropped; later polls find most calls ended.
@@ -111,4 +111,48 @@ async fn poll_and_drop<T>(call: impl Future<Output = T>, polls: usize) {
         // Lets the store's own tasks get on, so that later polls meet later stages of the call.
         tokio::task::yield_now().await;
     }
+}
+
+/// L1, L10: a dropped insert of several tasks stored all of them or none.
+pub async fn a_dropped_insert_is_all_or_nothing(f: &mut Fixture) -> Verdict {
+    for polls in 0..POLLS {
+        let tasks = f.tasks(4);
+        poll_and_drop(f.store().insert(&tasks, f.now()), polls).await;
+        let answers = f.insert(&tasks).await?;
+        let right = answers.iter().all(|answer| *answer == answers[0]);
+        holds(
+            "L10",
+            &format!("an insert of four tasks after its first copy was dropped at poll {polls}"),
+            right,
+            &answers,
+            "all New, or all Repeated",
+        )?;
+    }
+    Ok(())
+}
+
+/// L2, L10: a dropped insert holds its key only if its task is there.
+pub async fn a_dropped_insert_holds_no_key_alone(f: &mut Fixture) -> Verdict {
+    for polls in 0..POLLS {
+        let keyed = |f: &mut Fixture| NewTask {
+            unique: Some(unique(&format!("k{polls}"))),
+            ..f.task()
+        };
+        let (first, second) = (keyed(f), keyed(f));
+        poll_and_drop(f.store().insert(std::slice::from_ref(&first), f.now()), polls).await;
+        let answers = f.insert(std::slice::from_ref(&second)).await?;
+        let right = match answers[0] {
+            Inserted::New { .. } => true,
+            Inserted::Duplicate { holder, .. } => holder == first.id && f.get(first.id).await?.is_some(),
+            _ => false,
+        };
+        holds(
+            "L2",
+            "an insert with the key of a dropped one",
+            right,
+            &answers,
+            "New, or a duplicate of the first task, which is there",
+        )?;
+    }
+    Ok(())
 }

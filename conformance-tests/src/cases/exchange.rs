@@ -96,7 +96,9 @@ pub async fn edits_of_one_task_follow_each_other(f: &mut Fixture) -> Verdict {
 /// L8: an edit's inserts come with it.
 pub async fn inserts_come_with_their_edit(f: &mut Fixture) -> Verdict {
     let running = f.running_task().await?;
-    let follow_ups = f.tasks(3);
+    let mut follow_ups = f.tasks(3);
+    let header = follow_ups[1].headers.insert("trace", "a b");
+    header.unwrap_or_else(|error| panic!("the case's header is wrong: {error}"));
     let edit = Edit {
         insert: follow_ups.clone(),
         ..f.decide(&running, Fixture::success())
@@ -113,6 +115,13 @@ pub async fn inserts_come_with_their_edit(f: &mut Fixture) -> Verdict {
             "an inserted task",
             f.task_now(new.id).await?,
             Task::pending(&new, f.now()),
+        )?;
+        let detail = f.detail(new.id).await?;
+        equal(
+            "L8",
+            "its payload and headers",
+            (detail.payload, detail.headers),
+            (new.payload, new.headers),
         )?;
     }
     Ok(())

@@ -95,6 +95,9 @@ pub async fn filters_are_exact(f: &mut Fixture) -> Verdict {
     gives(f, states(&[State::Running]), &[d]).await?;
     gives(f, states(&[State::Pending, State::Running]), &[a, b, c, d]).await?;
     gives(f, states(&[State::Failed]), &[]).await?;
+    for part in ["Key", "ey 1", "Key 1 ", "Key _"] {
+        gives(f, key(part), &[]).await?;
+    }
     gives(
         f,
         TaskFilter {

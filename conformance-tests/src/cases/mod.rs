@@ -8,11 +8,15 @@ pub mod claim;
 pub mod completion;
 pub mod damage;
 pub mod dropped;
+pub mod edges;
 pub mod exchange;
 pub mod expired;
+pub mod hints;
 pub mod insert;
+pub(crate) mod isolation;
 pub mod list;
 pub mod order;
+pub mod overlap;
 pub mod parents;
 pub mod peers;
 pub mod purge;
@@ -126,6 +130,7 @@ pub const CASES: &[Case] = cases! {
         a_lost_session_claims_nothing: "L9",
         every_claim_counts_an_attempt: "L7",
         claims_see_the_edits_of_their_call: "L3" "L6",
+        each_claim_has_its_own_session: "L9",
     }
     order {
         levels_come_first: "L5",
@@ -136,6 +141,7 @@ pub const CASES: &[Case] = cases! {
         small_claims_keep_the_order: "L5",
         next_due_tells_when_to_come_again: "L5",
         marks_start_where_the_claim_ended: "L5",
+        marks_bind_their_own_lane: "L5",
     }
     settle {
         an_old_version_writes_nothing: "L6",
@@ -145,11 +151,13 @@ pub const CASES: &[Case] = cases! {
         a_missing_task_is_an_answer: "L6",
         a_repeated_edit_is_recognised: "L10",
         a_repeat_after_a_claim_is_settled_too: "L10",
+        a_repeated_edit_inserts_nothing: "L10",
         a_final_state_is_final: "L6",
         a_cancel_request_flags_a_running_task: "L6",
         a_flag_turns_a_retry_into_an_end: "L6" "L8",
         a_flag_does_not_undo_a_success: "L6",
         the_history_keeps_the_last_twenty: "L12",
+        a_rerun_starts_clean: "L6",
         a_late_settle_is_accepted_before_the_rescue: "L6",
     }
     exchange {
@@ -166,7 +174,7 @@ pub const CASES: &[Case] = cases! {
     }
     table {
         succeed: "L6",
-        succeed_and_forget: "L6",
+        succeed_and_forget: "L6" "L8",
         retry: "L6" "L7",
         fail: "L6",
         snooze_and_continue: "L6" "L7",
@@ -192,6 +200,7 @@ pub const CASES: &[Case] = cases! {
         a_renewal_never_creates: "L9",
         a_late_renewal_succeeds_until_marked: "L9",
         a_lost_session_is_not_opened_again: "L9",
+        an_idle_session_is_marked_too: "L9",
         a_closed_session_is_gone_at_once: "L9",
         a_session_closed_with_a_task_is_lost: "L9",
     }
@@ -253,8 +262,12 @@ pub const CASES: &[Case] = cases! {
         an_unknown_task_is_none: "L11",
         pages_have_every_row_once: "L11",
         paging_is_steady_under_writes: "L11",
+        paging_is_steady_when_its_cursor_goes: "L11",
         rows_are_the_stored_records: "L11" "L12",
         counts_are_right: "L11",
+        reading_changes_nothing: "L11" "L15",
+        outputs_come_when_asked_for: "L11",
+        every_state_is_counted: "L11",
         a_big_store_is_counted_and_listed: "L13",
     }
     list {
@@ -290,6 +303,13 @@ pub const CASES: &[Case] = cases! {
         a_dropped_insert_converges: "L10",
         a_dropped_settle_converges: "L10",
         a_dropped_claim_locks_nothing: "L10",
+        a_dropped_insert_is_all_or_nothing: "L10" "L1",
+        a_dropped_insert_holds_no_key_alone: "L2" "L10",
+    }
+    edges {
+        times_are_kept: "L12",
+        the_longest_error_is_kept: "L12",
+        a_clock_that_steps_back_breaks_nothing: "L4" "L9" "L6",
     }
     race {
         claimers_share_no_task: "L3",
@@ -303,6 +323,15 @@ pub const CASES: &[Case] = cases! {
         children_end_at_once: "L8",
         a_renewal_and_a_mark_agree: "L9",
         a_cancel_and_a_claim_agree: "L6",
+    }
+    overlap {
+        claimers_hide_nothing: "L3",
+        a_moving_task_is_never_absent: "L11" "L7",
+        a_purge_and_a_rerun_agree: "L6" "L1",
+        the_other_handle_sees_changes (Peer): "L11",
+    }
+    hints {
+        what_inserts_wake_settles_wake: "L11",
     }
     peers {
         a_hint_comes_after_its_task: "L11",
@@ -324,5 +353,6 @@ pub const CASES: &[Case] = cases! {
         a_damaged_row_does_not_end_a_listing (Damage): "L14",
         a_damaged_row_is_not_absent (Damage): "L14",
         a_damaged_row_hides_no_lost_task (Damage): "L14",
+        a_damaged_row_takes_none_along (Damage): "L14",
     }
 };

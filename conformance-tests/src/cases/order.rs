@@ -264,3 +264,31 @@ pub async fn marks_start_where_the_claim_ended(f: &mut Fixture) -> Verdict {
         vec![],
     )
 }
+
+/// L5: a mark bounds its own lane and no other.
+pub async fn marks_bind_their_own_lane(f: &mut Fixture) -> Verdict {
+    let late = NewTask {
+        run_at: f.after(5),
+        ..f.task()
+    };
+    let low = NewTask {
+        priority: Priority::Low,
+        ..f.task()
+    };
+    f.insert(&[late.clone(), low.clone()]).await?;
+    f.advance(Duration::from_secs(9));
+    let session = f.open().await?;
+    let first = f.claim(&f.request(session, 1)).await?;
+    equal("L5", "the first claim", ids(&first), vec![late.id])?;
+    let request = ClaimRequest {
+        after: first.marks,
+        ..f.request(session, 5)
+    };
+    let second = f.claim(&request).await?;
+    equal(
+        "L5",
+        "a claim behind the marks of another lane",
+        ids(&second),
+        vec![low.id],
+    )
+}

@@ -13,10 +13,15 @@ use crate::verdict::{Verdict, equal, holds};
 
 /// L11: a hint may be lost, but it never comes before its task is visible.
 pub async fn a_hint_comes_after_its_task(f: &mut Fixture) -> Verdict {
-    for _ in 0..50 {
-        let new = f.task();
+    for round in 0..50 {
+        // A queue of its own: a hint of the task before may still be on its way.
+        let own = queue(&format!("round-{round}"));
+        let new = NewTask {
+            queue: own.clone(),
+            ..f.task()
+        };
         let (store, now, sent) = (f.store(), f.now(), new.clone());
-        let hints = f.store().watch(&[queue("default")]);
+        let hints = f.store().watch(&[own]);
         let inserting = tokio::spawn(async move { store.insert_one(sent, now).await });
         let hint = Box::pin(hints.next());
         let early = match select(hint, inserting).await {

@@ -149,5 +149,34 @@ pub async fn a_pause_shows_in_queues(f: &mut Fixture) -> Verdict {
     f.set_queue(&queue("default"), QueueSetting::Pause).await?;
     let infos = f.queues().await?;
     let given: Vec<_> = infos.iter().map(|info| (info.paused, info.lanes.len())).collect();
-    equal("L15", "a paused queue with a task", given, vec![(true, 1)])
+    equal("L15", "a paused queue with a task", given, vec![(true, 1)])?;
+    f.set_queue(&queue("empty"), QueueSetting::Pause).await?;
+    let infos = f.queues().await?;
+    let paused: Vec<_> = infos
+        .iter()
+        .filter(|info| info.paused)
+        .map(|info| info.queue.as_str())
+        .collect();
+    equal(
+        "L15",
+        "how many paused queues are shown, one without tasks",
+        paused.len(),
+        2,
+    )?;
+    let (later, session) = (
+        NewTask {
+            queue: queue("empty"),
+            ..f.task()
+        },
+        f.open().await?,
+    );
+    f.insert_new(&later).await?;
+    let request = ClaimRequest::new(session, queue("empty"), [kind("work")], 1);
+    let claimed = f.claim(&request).await?;
+    equal(
+        "L15",
+        "a claim of a queue that was paused before it had a task",
+        claimed.tasks.len(),
+        0,
+    )
 }

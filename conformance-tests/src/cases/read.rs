@@ -2,7 +2,7 @@
 
 use retry_core::id::TaskId;
 use retry_core::machine::Event;
-use retry_core::store::{Count, CountScope, TaskFilter};
+use retry_core::store::{Count, CountScope, ExpiredRequest, Page, QueueSetting, TaskFilter};
 use retry_core::task::{NewTask, State};
 
 use crate::fixture::{Fixture, json, queue};
@@ -48,7 +48,7 @@ pub async fn paging_is_steady_under_writes(f: &mut Fixture) -> Verdict {
     let tasks = f.tasks(9);
     f.insert(&tasks).await?;
     let filter = TaskFilter::default();
-    let mut page = retry_core::store::Page::first(2);
+    let mut page = Page::first(2);
     let mut given = Vec::new();
     for round in 0..20 {
         let listed = f.answered("list".to_owned(), f.store().list(&filter, &page).await)?;
@@ -197,5 +197,125 @@ pub async fn a_big_store_is_counted_and_listed(f: &mut Fixture) -> Verdict {
         "the oldest of 11,001 tasks, found by its text",
         rows(f, filter, 10).await?,
         vec![needle.id],
+    )
+}
+
+/// L11, L15: whatever is read, nothing changes.
+pub async fn reading_changes_nothing(f: &mut Fixture) -> Verdict {
+    let task = f.running_task().await?;
+    let waits = f.task();
+    f.insert_new(&waits).await?;
+    f.set_queue(&queue("default"), QueueSetting::Pause).await?;
+    let before = (f.sessions().await?, f.queues().await?);
+    for _ in 0..2 {
+        f.list(&TaskFilter::default(), 1).await?;
+        f.count(&CountScope::default()).await?;
+        f.queues().await?;
+        f.get(task.id).await?;
+    }
+    let expired = ExpiredRequest {
+        mark: false,
+        after: None,
+        limit: 9,
+    };
+    f.expired(&expired).await?;
+    equal(
+        "L11",
+        "the running task",
+        f.task_now(task.id).await?,
+        task.clone(),
+    )?;
+    equal(
+        "L11",
+        "the pending task",
+        f.task_now(waits.id).await?.state,
+        State::Pending,
+    )?;
+    let after = (f.sessions().await?, f.queues().await?);
+    equal("L15", "the sessions and the queues", after, before)?;
+    let session = f.open().await?;
+    let claimed = f.claim(&f.request(session, 9)).await?;
+    equal(
+        "L15",
+        "a claim of the queue, which is paused",
+        claimed.tasks.len(),
+        0,
+    )
+}
+
+/// L11: outputs are listed when they are asked for, and only then.
+pub async fn outputs_come_when_asked_for(f: &mut Fixture) -> Verdict {
+    let task = f.running_task().await?;
+    let output = Some(json("[1.0]"));
+    let event = Event::Succeed {
+        output: output.clone(),
+        via_fallback: false,
+    };
+    f.settled(&task, event).await?;
+    for (with_output, wanted) in [(true, output), (false, None)] {
+        let filter = TaskFilter {
+            with_output,
+            ..TaskFilter::default()
+        };
+        let rows = f.list(&filter, 9).await?;
+        let given = rows.into_iter().next().and_then(|row| row.output);
+        equal(
+            "L11",
+            &format!("the output of a row, with_output: {with_output}"),
+            given,
+            wanted,
+        )?;
+    }
+    Ok(())
+}
+
+/// L11: tasks of every state are counted.
+pub async fn every_state_is_counted(f: &mut Fixture) -> Verdict {
+    let (plain, parent) = (f.task(), f.task());
+    f.joining(&parent, 1).await?;
+    let succeeded = f.task();
+    f.succeeded(&succeeded).await?;
+    let failed = f.task();
+    f.failed(&failed).await?;
+    let deadline = f.after(60);
+    let waits = f.running_task().await?;
+    f.settled(&waits, Event::Wait { deadline }).await?;
+    f.running_task().await?;
+    f.insert_new(&plain).await?;
+    let cancelled = f.task_now(plain.id).await?;
+    f.settled(&cancelled, Event::Cancel).await?;
+    for exact in [false, true] {
+        let scope = CountScope { queue: None, exact };
+        let counts = f.count(&scope).await?;
+        let given = State::ALL.map(|state| (state, counts.of(state)));
+        // The child of the split is the pending one.
+        let wanted = State::ALL.map(|state| (state, 1));
+        equal("L11", "one task in every state", given, wanted)?;
+        equal("L11", "whether all were counted", counts.complete, true)?;
+    }
+    Ok(())
+}
+
+/// L11: a page goes on behind a row that was deleted since.
+pub async fn paging_is_steady_when_its_cursor_goes(f: &mut Fixture) -> Verdict {
+    let mut ended = Vec::new();
+    for _ in 0..4 {
+        let new = f.task();
+        ended.push(f.failed(&new).await?);
+    }
+    ended.reverse();
+    let mut page = Page::first(2);
+    let first = f.store().list(&TaskFilter::default(), &page).await;
+    let first = f.answered("list the first page".to_owned(), first)?;
+    page.after = first.next;
+    f.settle(&ended[1], Event::Delete).await?;
+    let second = f.store().list(&TaskFilter::default(), &page).await;
+    let second = f.answered("list the second page".to_owned(), second)?;
+    let given: Vec<TaskId> = second.tasks.iter().map(|row| row.task.id).collect();
+    equal(
+        "L11",
+        "the page behind a deleted row",
+        given,
+        vec![ended[2].id, ended[3].id],
     )
 }

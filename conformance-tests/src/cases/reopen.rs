@@ -176,6 +176,13 @@ pub async fn crashes_between_writes_lose_nothing(f: &mut Fixture) -> Verdict {
         let (a, b) = (f.task(), f.task());
         f.insert(&[a.clone(), b]).await?;
         f.reopen().await;
+        let there = f.get(a.id).await?.is_some();
+        equal(
+            "L1",
+            "whether a task inserted before the crash is there",
+            there,
+            true,
+        )?;
         ended.push(f.end(&a, true).await?);
         f.reopen().await;
     }

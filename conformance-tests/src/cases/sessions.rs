@@ -69,7 +69,31 @@ pub async fn a_renewal_extends(f: &mut Fixture) -> Verdict {
         live(2),
     )?;
     let sessions = f.sessions().await?;
-    equal("L9", "the lease after it", sessions[0].lease_until, until)
+    equal("L9", "the lease after it", sessions[0].lease_until, until)?;
+    f.advance(Duration::from_secs(7));
+    f.renew(session).await?;
+    let (sessions, until) = (f.sessions().await?, f.after(LEASE.as_secs()));
+    equal(
+        "L9",
+        "the lease seven seconds later",
+        sessions[0].lease_until,
+        until,
+    )
+}
+
+/// L9: a session that holds nothing is marked lost as well.
+pub async fn an_idle_session_is_marked_too(f: &mut Fixture) -> Verdict {
+    let session = f.open().await?;
+    f.advance(LEASE + Duration::from_millis(1));
+    f.expired(&MARK).await?;
+    equal(
+        "L9",
+        "a renewal after the mark",
+        f.renew(session).await?,
+        Renewed::Lost,
+    )?;
+    let claimed = f.claim(&f.request(session, 1)).await?;
+    equal("L9", "whether a claim is told so", claimed.session_lost, true)
 }
 
 /// L9: a renewal names the held tasks whose cancel was requested.
@@ -188,7 +212,8 @@ pub async fn a_session_closed_with_a_task_is_lost(f: &mut Fixture) -> Verdict {
         f.renew(session).await?,
         Renewed::Lost,
     )?;
-    let lost = f.sessions().await?.iter().all(|session| session.lost);
+    let sessions = f.sessions().await?;
+    let lost = sessions.len() == 1 && sessions[0].lost;
     holds(
         "L9",
         "the sessions after a close",

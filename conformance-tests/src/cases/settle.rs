@@ -318,3 +318,47 @@ pub async fn a_late_settle_is_accepted_before_the_rescue(f: &mut Fixture) -> Ver
         Applied::DONE,
     )
 }
+
+/// L10: a repeated edit inserts nothing, changes nothing and counts nothing.
+pub async fn a_repeated_edit_inserts_nothing(f: &mut Fixture) -> Verdict {
+    let task = f.running_task().await?;
+    let at = f.now();
+    let edit = Edit {
+        insert: f.tasks(2),
+        ..f.decide(&task, Event::Snooze { at })
+    };
+    let once = f.apply_done(&edit).await?;
+    equal("L10", "the edit again", f.apply(&edit).await?, Applied::Repeated)?;
+    equal("L10", "the record after it", f.task_now(task.id).await?, once)?;
+    let listed = f.list(&retry_core::store::TaskFilter::default(), 100).await?;
+    equal("L10", "the stored tasks after it", listed.len(), 3)
+}
+
+/// L6: a rerun clears the flag of a cancel and keeps the history.
+pub async fn a_rerun_starts_clean(f: &mut Fixture) -> Verdict {
+    let new = f.task();
+    let task = f.running(&new).await?;
+    let at = f.now();
+    let retry = Event::Retry {
+        at,
+        failure: failure(&task, "no", at),
+    };
+    f.settled(&task, retry).await?;
+    let session = f.open().await?;
+    let task = f.claim_task(session, &new).await?;
+    f.settle(&task, Event::Cancel).await?;
+    let flagged = f.task_now(task.id).await?;
+    let ended = f.settled(&flagged, Event::Snooze { at }).await?;
+    equal(
+        "L6",
+        "a flagged task that is snoozed",
+        ended.state,
+        State::Cancelled,
+    )?;
+    let history = f.detail(task.id).await?.failures;
+    let from_start = false;
+    let again = f.settled(&ended, Event::Rerun { at, from_start }).await?;
+    let given = (again.state, again.attempt, again.cancel_requested);
+    equal("L6", "the task rerun", given, (State::Pending, 0, false))?;
+    equal("L6", "its history", f.detail(task.id).await?.failures, history)
+}

@@ -1,5 +1,6 @@
 //! What holds between any two moments of a store, whatever was called in between: one file each.
 
+mod attempts_bounded;
 mod attempts_monotonic;
 mod children_exact;
 mod fields_fit_state;
@@ -96,6 +97,7 @@ macro_rules! invariants {
 
 /// All invariants.
 pub const INVARIANTS: &[Invariant] = invariants! {
+    attempts_bounded "L7" "no attempt is given out beyond the task's limit",
     attempts_monotonic "L7" "attempts go down only by snooze, continue, a new step and a rerun",
     children_exact "L8" "a parent's counters equal a recount of its children",
     fields_fit_state "L6" "each state has the fields it needs and no others",

@@ -53,6 +53,9 @@ pub(super) enum Answer {
     Queues(Vec<QueueInfo>),
 }
 
+/// How often a client that is told "busy" asks again.
+const PATIENCE: usize = 1_000;
+
 /// A walk that takes more pages than any right one is cut.
 const MAX_PAGES: usize = 5_000;
 
@@ -68,6 +71,25 @@ impl Call {
         }
     }
 
+    /// The method.
+    pub(super) const fn name(&self) -> &'static str {
+        match self {
+            Self::Insert(_) => "insert",
+            Self::Exchange(..) => "exchange",
+            Self::Open(..) => "open_session",
+            Self::Renew(..) => "renew",
+            Self::Close(_) => "close_session",
+            Self::Sessions => "sessions",
+            Self::Mark | Self::Round(_) => "expired",
+            Self::Get(_) => "get",
+            Self::List(..) => "list",
+            Self::Count(_) => "count",
+            Self::Purge => "purge",
+            Self::SetQueue(..) => "set_queue",
+            Self::Queues => "queues",
+        }
+    }
+
     /// The law that a wrong answer most likely breaks.
     pub(super) const fn law(&self) -> &'static str {
         match self {
@@ -80,6 +102,51 @@ impl Call {
             Self::Purge => "L1",
             Self::SetQueue(..) => "L15",
         }
+    }
+
+    /// What a client sends again when the outcome is unknown: everything but claims. None if nothing is left.
+    pub(super) fn again(&self) -> Option<Self> {
+        match self {
+            Self::Exchange(edits, _) if edits.is_empty() => None,
+            Self::Exchange(edits, _) => Some(Self::Exchange(edits.clone(), Vec::new())),
+            other => Some(other.clone()),
+        }
+    }
+
+    /// The tasks that it inserts.
+    pub(super) fn inserts(&self) -> Vec<&NewTask> {
+        match self {
+            Self::Insert(tasks) => tasks.iter().collect(),
+            Self::Exchange(edits, _) => edits.iter().flat_map(|edit| &edit.insert).collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// The edits that it applies.
+    pub(super) fn edits(&self) -> &[Edit] {
+        match self {
+            Self::Exchange(edits, _) => edits,
+            _ => &[],
+        }
+    }
+
+    /// Whether it changes what is stored.
+    pub(super) const fn writes(&self) -> bool {
+        !matches!(
+            self,
+            Self::Get(_) | Self::List(..) | Self::Count(_) | Self::Queues | Self::Sessions | Self::Round(_)
+        )
+    }
+
+    /// Makes the call, and again as long as the store is busy: then it has certainly written nothing.
+    pub(super) async fn perform_patiently(&self, store: &dyn TaskStore, now: Timestamp) -> Result<Answer> {
+        for _ in 0..PATIENCE {
+            match self.perform(store, now).await {
+                Err(error) if error.kind() == StoreErrorKind::Busy => tokio::task::yield_now().await,
+                answer => return answer,
+            }
+        }
+        self.perform(store, now).await
     }
 
     /// Makes the call.

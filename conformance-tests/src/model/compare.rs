@@ -119,7 +119,7 @@ fn claim(
     Ok(())
 }
 
-fn limit_reached(request: &ClaimRequest, claimed: &Claimed) -> bool {
+pub(super) fn limit_reached(request: &ClaimRequest, claimed: &Claimed) -> bool {
     let of_kind = |kind: &retry_core::name::Kind| {
         claimed
             .tasks
@@ -140,7 +140,7 @@ fn limit_reached(request: &ClaimRequest, claimed: &Claimed) -> bool {
     kinds || (request.max_suspects > 0 && suspects >= request.max_suspects)
 }
 
-fn sorted(renewed: Renewed) -> Renewed {
+pub(super) fn sorted(renewed: Renewed) -> Renewed {
     match renewed {
         Renewed::Live { mut cancel, held } => {
             cancel.sort_unstable();

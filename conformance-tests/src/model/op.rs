@@ -32,9 +32,36 @@ pub(super) enum Op {
     Read(ReadSpec),
     /// Purges, perhaps after a long time.
     Purge(bool),
+    /// Purges up to a small limit.
+    PurgeSome(u8),
+    /// Marks and reports up to a small limit.
+    MarkSome(u8),
     SetQueue(u8, bool),
     Pass(u8),
+    /// The caller's clock steps back.
+    Back(u8),
     Crash,
+    /// The outcome of the calls of an operation stays unknown, so they are made again.
+    Unknown(Fate, Box<Self>),
+    /// Makes the stored row of a task unreadable.
+    Damage(u8),
+    /// Inserts a thousand tasks.
+    InsertMany(NewSpec),
+    /// Claims up to a thousand tasks.
+    ClaimMany(u8),
+    /// Settles everything that runs, up to a thousand tasks, in one call.
+    SettleMany(EditSpec),
+}
+
+/// Why the outcome of a call is unknown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// It never reached the store.
+    LostRequest,
+    /// It was carried out.
+    LostAnswer,
+    /// Its future was dropped after so many polls.
+    Dropped(u8),
 }
 
 /// A task to insert.
@@ -142,7 +169,7 @@ pub(super) struct ClaimSpec {
 
 impl ClaimSpec {
     /// Everything that is due in the first queue.
-    const fn all(session: u8) -> Self {
+    pub(super) const fn all(session: u8) -> Self {
         Self {
             session,
             queue: 0,
@@ -177,8 +204,23 @@ pub(super) enum ReadSpec {
 /// Histories.
 pub(super) fn histories() -> impl Strategy<Value = Vec<Op>> {
     // Without a session and some tasks nothing runs.
-    (vec(new_task(), 1..5), vec(op(), 2..MAX_OPS)).prop_map(|(first, ops)| {
+    let usual = (vec(new_task(), 1..5), vec(op(), 2..MAX_OPS)).prop_map(|(first, ops)| {
         let start = [Op::Open, Op::Insert(first)];
+        start.into_iter().chain(ops).collect()
+    });
+    prop_oneof![100 => usual, 1 => full_batches()]
+}
+
+/// Few operations on a thousand tasks.
+fn full_batches() -> impl Strategy<Value = Vec<Op>> {
+    let many = prop_oneof![
+        3 => any::<u8>().prop_map(Op::ClaimMany),
+        3 => edit().prop_map(Op::SettleMany),
+        1 => edit().prop_map(|edit| Op::Unknown(Fate::LostAnswer, Box::new(Op::SettleMany(edit)))),
+        3 => op(),
+    ];
+    (new_task(), vec(many, 1..8)).prop_map(|(task, ops)| {
+        let start = [Op::Open, Op::InsertMany(task), Op::ClaimMany(0)];
         start.into_iter().chain(ops).collect()
     })
 }
@@ -189,9 +231,32 @@ fn one_of(n: u8) -> impl Strategy<Value = u8> {
 }
 
 fn op() -> impl Strategy<Value = Op> {
+    prop_oneof![
+        9 => certain_op(),
+        1 => unknown_op(),
+    ]
+}
+
+/// An operation whose outcome stays unknown; often one that may be dropped at any point.
+fn unknown_op() -> impl Strategy<Value = Op> {
+    let fate = prop_oneof![
+        1 => Just(Fate::LostRequest),
+        3 => Just(Fate::LostAnswer),
+        2 => (0..5_u8).prop_map(Fate::Dropped),
+    ];
+    let plain = vec(new_task(), 2..6).prop_map(|mut tasks| {
+        tasks.iter_mut().for_each(|task| task.key = None);
+        Op::Insert(tasks)
+    });
+    let dropped = (0..5_u8, plain).prop_map(|(polls, op)| Op::Unknown(Fate::Dropped(polls), Box::new(op)));
+    let any = (fate, certain_op()).prop_map(|(fate, op)| Op::Unknown(fate, Box::new(op)));
+    prop_oneof![4 => any, 1 => dropped]
+}
+
+fn certain_op() -> impl Strategy<Value = Op> {
     let byte = any::<u8>;
     prop_oneof![
-        6 => vec(new_task(), 1..3).prop_map(Op::Insert),
+        6 => vec(new_task(), 0..3).prop_map(Op::Insert),
         20 => (vec(edit(), 0..4), vec(claim(), 0..3)).prop_map(|(edits, claims)| Op::Exchange(edits, claims)),
         6 => vec(claim(), 1..3).prop_map(|claims| Op::Exchange(Vec::new(), claims)),
         6 => byte().prop_map(|session| Op::Exchange(Vec::new(), vec![ClaimSpec::all(session)])),
@@ -209,13 +274,17 @@ fn op() -> impl Strategy<Value = Op> {
         3 => (byte(), byte()).prop_map(|(pick, well)| Op::RunChildren(pick, well)),
         3 => read().prop_map(Op::Read),
         2 => any::<bool>().prop_map(Op::Purge),
+        1 => byte().prop_map(Op::PurgeSome),
+        1 => byte().prop_map(Op::MarkSome),
         1 => (byte(), any::<bool>()).prop_map(|(queue, pause)| Op::SetQueue(queue, pause)),
         5 => byte().prop_map(Op::Pass),
+        1 => byte().prop_map(Op::Back),
         1 => Just(Op::Crash),
+        1 => byte().prop_map(Op::Damage),
     ]
 }
 
-fn new_task() -> impl Strategy<Value = NewSpec> {
+pub(super) fn new_task() -> impl Strategy<Value = NewSpec> {
     let key = (any::<u8>(), any::<bool>(), any::<u8>());
     (
         (one_of(3), one_of(2), one_of(4), any::<u8>()),
@@ -240,7 +309,7 @@ fn new_task() -> impl Strategy<Value = NewSpec> {
         )
 }
 
-fn edit() -> impl Strategy<Value = EditSpec> {
+pub(super) fn edit() -> impl Strategy<Value = EditSpec> {
     let numbers = (any::<u8>(), any::<u8>(), any::<u8>(), any::<u8>());
     let follow_ups = vec(new_task(), 0..2);
     (numbers, proptest::bool::weighted(0.04), 0..4_u8, follow_ups).prop_map(
@@ -256,7 +325,7 @@ fn edit() -> impl Strategy<Value = EditSpec> {
     )
 }
 
-fn claim() -> impl Strategy<Value = ClaimSpec> {
+pub(super) fn claim() -> impl Strategy<Value = ClaimSpec> {
     let shape = prop_oneof![
         8 => Just(Shape::Plain),
         1 => vec(any::<u8>(), 0..4).prop_map(Shape::ByIds),
@@ -278,7 +347,7 @@ fn claim() -> impl Strategy<Value = ClaimSpec> {
     )
 }
 
-fn read() -> impl Strategy<Value = ReadSpec> {
+pub(super) fn read() -> impl Strategy<Value = ReadSpec> {
     prop_oneof![
         any::<u8>().prop_map(ReadSpec::Get),
         (any::<u8>(), any::<u8>()).prop_map(|(filter, page)| ReadSpec::List(filter, page)),

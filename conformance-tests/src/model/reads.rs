@@ -47,11 +47,11 @@ impl World {
                 ..any
             },
             3 => TaskFilter {
-                kinds: vec![kind("a"), kind("c")],
+                kinds: vec![kind(spec::KINDS[0]), kind(spec::KINDS[2])],
                 ..any
             },
             4 => TaskFilter {
-                key: Some(format!("key {}", pick % 3)),
+                key: Some(spec::key_text(pick)),
                 ..any
             },
             5 => TaskFilter {

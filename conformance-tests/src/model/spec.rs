@@ -34,9 +34,12 @@ impl NewSpec {
     }
 }
 
-/// One of two queues.
+/// The kinds: two that differ in case only, and one with every sign a name may have.
+pub(super) const KINDS: [&str; 3] = ["a", "A", "b.1_:/-"];
+
+/// One of two queues, whose names differ in case only.
 pub(super) fn queue(name: u8) -> Queue {
-    crate::fixture::queue(if name.is_multiple_of(2) { "q0" } else { "Q1" })
+    crate::fixture::queue(if name.is_multiple_of(2) { "q0" } else { "Q0" })
 }
 
 /// A span of time, mostly short.
@@ -51,20 +54,66 @@ pub(super) const fn span(span: u8) -> Duration {
     }
 }
 
+/// Mostly about now; sometimes the past, sometimes an edge of time.
 fn at(now: Timestamp, pick: u8) -> Timestamp {
-    match pick % 8 {
-        0..=2 => now,
-        3 => now.saturating_sub(Duration::from_secs(u64::from(pick) / 8)),
-        4 => now.saturating_add(Duration::from_millis(1)),
-        5 | 6 => now.saturating_add(Duration::from_secs(1)),
-        _ => now.saturating_add(Duration::from_secs(20)),
+    match pick % 16 {
+        0..=5 => now,
+        6 => now.saturating_sub(Duration::from_secs(u64::from(pick))),
+        7 => now.saturating_sub(Duration::from_millis(1)),
+        8 | 9 => now.saturating_add(Duration::from_millis(1)),
+        10..=12 => now.saturating_add(Duration::from_secs(1)),
+        13 | 14 => now.saturating_add(Duration::from_secs(20)),
+        _ => EDGES[usize::from(pick / 16) % EDGES.len()],
     }
 }
 
+/// Times at which number formats end: ±2⁵³, the epoch, 32 bits of seconds and of milliseconds, the year 10,000.
+const EDGES: [Timestamp; 9] = [
+    Timestamp::MAX,
+    Timestamp::MIN,
+    Timestamp::EPOCH,
+    Timestamp::from_millis(-1),
+    Timestamp::from_millis(Timestamp::MAX.as_millis() - 1),
+    Timestamp::from_millis(Timestamp::MIN.as_millis() + 1),
+    Timestamp::from_millis(1 << 32),
+    Timestamp::from_millis(1_000 << 31),
+    Timestamp::from_millis(253_402_300_800_000),
+];
+
+/// Texts that a careless store cuts, escapes, folds or executes.
+const HOSTILE: [&str; 12] = [
+    "'; DROP TABLE retry_task; --",
+    "\"\\\"\\'`${x}%s%n{}",
+    " leading and trailing ",
+    "tab\tnew\nline\r\n",
+    "𝔘𝔫𝔦 👩‍👩‍👧 e\u{301} é ß ẞ İ",
+    "\u{feff}\u{200b}\u{202e}bidi",
+    "\u{1}\u{7f}\u{9f}\u{ffff}\u{10ffff}",
+    "9007199254740993",
+    "NULL",
+    "a\\0b\\x00c",
+    "%_[]*?",
+    "",
+];
+
+fn hostile(pick: u8) -> &'static str {
+    HOSTILE[usize::from(pick) % HOSTILE.len()]
+}
+
 fn text(pick: u8) -> Payload {
-    match pick % 4 {
+    match pick % 6 {
         0 => json("null"),
         1 => json(" { \"é\" : 1.0 } "),
+        2 => json("[1e400, -0, 123456789012345678901234567890, \"\\u0000\\ud83d\\ude00\"]"),
+        3 => {
+            let quoted = hostile(pick / 6).escape_default().to_string();
+            let plain: String = hostile(pick / 6).chars().filter(|c| !c.is_control()).collect();
+            let plain = plain.replace(['\\', '"'], "");
+            json(&format!(
+                "{{\"{}\": \"{plain}\"}}",
+                quoted.replace(['\\', '"'], "")
+            ))
+        }
         _ => json(&format!("\"{pick} \"")),
     }
 }
@@ -73,12 +122,12 @@ fn text(pick: u8) -> Payload {
 pub(super) fn new_task(spec: &NewSpec, id: TaskId, now: Timestamp) -> NewTask {
     let mut headers = Headers::new();
     if spec.text.is_multiple_of(3) {
-        let inserted = headers.insert("Key ", format!(" {} ", spec.text));
+        let inserted = headers.insert("Key ", format!(" {}{} ", spec.text, hostile(spec.text / 3)));
         inserted.unwrap_or_else(|error| panic!("the generated header is wrong: {error}"));
     }
     NewTask {
         id,
-        kind: kind(["a", "b", "c"][usize::from(spec.kind) % 3]),
+        kind: kind(KINDS[usize::from(spec.kind) % 3]),
         queue: queue(spec.queue),
         priority: Priority::ALL[usize::from(spec.priority) % 4],
         payload: text(spec.text),
@@ -116,15 +165,44 @@ fn key((name, lasting, duplicate): (u8, bool, u8)) -> Unique {
     Unique {
         scope,
         on_duplicate,
-        ..unique(&format!("key {}", name % 3))
+        ..unique(&key_text(name))
+    }
+}
+
+/// A unique key: mostly one of three, sometimes a hostile one.
+pub(super) fn key_text(name: u8) -> String {
+    match name % 16 {
+        15 => format!("{}\u{e9}", hostile(name / 16)),
+        14 => "KEY 0".to_owned(),
+        13 => "key 0 ".to_owned(),
+        _ => format!("key {}", name % 3),
     }
 }
 
 fn settings(pick: u8, now: Timestamp) -> Settings {
     let default = Settings::default();
     let short = Some(Duration::from_secs(1));
-    match pick % 9 {
+    let usual = if pick < 230 { pick % 9 } else { 9 + pick % 2 };
+    match usual {
         0 => default,
+        9 => Settings {
+            deadline_after: Some(Duration::MAX),
+            rescue_delay: Duration::MAX,
+            expires_at: Some(Timestamp::MAX),
+            retention: Retention {
+                succeeded: Some(Duration::MAX),
+                failed: None,
+                cancelled: Some(Duration::from_millis(1)),
+            },
+            ..default
+        },
+        10 => Settings {
+            rescue_delay: Duration::ZERO,
+            expires_at: Some(Timestamp::MIN),
+            give_up_at: Some(Timestamp::MAX),
+            crash_budget: Some(0),
+            ..default
+        },
         1 => Settings {
             max_attempts: Some(1),
             on_failed_children: FailedChildren::Fail,
@@ -193,8 +271,8 @@ pub(super) const fn is_among(state: State, among: u8) -> bool {
 /// What the event makes of a task; none if it does not apply.
 fn action(task: &Task, happens: What, what: &EditSpec, now: Timestamp, random: u64) -> Option<Action> {
     let at = at(now, what.at);
-    let failed = || failure(task, &format!("error {}", what.at), now);
-    let error = ErrorText::new("declined");
+    let failed = || failure(task, &format!("error {}{}", what.at, hostile(what.at)), now);
+    let error = ErrorText::new(format!("declined {}", hostile(what.pick)));
     let complete = |outcome| Event::Complete { outcome };
     let event = match happens {
         What::Succeed => Event::Succeed {

@@ -60,7 +60,7 @@ impl World {
         let children = self.model.tasks().filter(|task| task.parent == Some(parent));
         let request = ClaimRequest {
             ids: Some(children.map(|child| child.id).collect()),
-            ..ClaimRequest::new(session, spec::queue(0), ["a", "b", "c"].map(kind), 100)
+            ..ClaimRequest::new(session, spec::queue(0), spec::KINDS.map(kind), 100)
         };
         let claim = Call::Exchange(Vec::new(), vec![request]);
         let mut claimed = self.model.clone();
@@ -84,7 +84,7 @@ impl World {
         vec![Step::Call(claim), Step::Call(self.exchange(edits, Vec::new()))]
     }
 
-    fn decide(&mut self, task: &Task, event: Event) -> Option<Edit> {
+    pub(super) fn decide(&mut self, task: &Task, event: Event) -> Option<Edit> {
         let random = self.names.draw();
         let action = transition(task, event, self.now(), random).ok()?;
         Some(Edit {

@@ -1,5 +1,6 @@
 //! Resolves operations into calls, against what the model holds at that moment.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use retry_core::clock::{Clock as _, ManualClock};
@@ -10,7 +11,7 @@ use retry_core::task::{Action, Edit, NewTask, State, Task};
 use retry_core::time::Timestamp;
 
 use super::call::Call;
-use super::op::{ClaimSpec, EditSpec, NewSpec, Op, Shape};
+use super::op::{ClaimSpec, EditSpec, Fate, NewSpec, Op, Shape};
 use super::reference::Reference;
 use super::spec;
 use crate::fixture::{Names, kind};
@@ -21,10 +22,16 @@ pub(super) struct World {
     pub(super) clock: ManualClock,
     pub(super) model: Reference,
     pub(super) names: Names,
+    /// Every session that was ever opened.
+    opened: Vec<SessionId>,
     /// Edits that were decided and not sent.
     decided: Vec<Edit>,
     sent: Vec<Edit>,
-    inserted: Vec<NewTask>,
+    pub(super) inserted: Vec<NewTask>,
+    /// Tasks whose rows were damaged, as they were before. The model knows them no more.
+    pub(super) damaged: BTreeMap<TaskId, Task>,
+    /// Milliseconds by which the caller's clock was stepped back.
+    back: i64,
     /// Marks of the last full claim of each queue.
     pub(super) marks: Vec<(Queue, Vec<Mark>)>,
 }
@@ -33,8 +40,16 @@ pub(super) struct World {
 #[derive(Debug)]
 pub(super) enum Step {
     Call(Call),
+    /// A call whose outcome stays unknown, and what a client does about it.
+    Unknown(Fate, Call),
+    /// Purges up to so many.
+    PurgeSome(usize),
+    /// Marks and reports up to so many.
+    MarkSome(usize),
     Pass(Duration),
+    Back(Duration),
     Reopen,
+    Damage(TaskId),
 }
 
 impl World {
@@ -70,12 +85,13 @@ impl World {
             }
             Op::Open => {
                 let info = self.names.session();
+                self.opened.push(info.id);
                 Some(Call::Open(info, self.in_seconds(15)))
             }
             Op::OpenAgain(pick) => self.open_again(*pick),
             Op::Renew(pick, by) => self
                 .session(*pick)
-                .map(|session| Call::Renew(session, self.in_seconds(u64::from(*by) % 20))),
+                .map(|session| Call::Renew(session, self.lease(*by))),
             Op::Close(pick) => self.session(*pick).map(Call::Close),
             Op::Mark => Some(Call::Mark),
             Op::Round(page) => Some(Call::Round(1 + usize::from(*page) % 4)),
@@ -87,6 +103,8 @@ impl World {
                 let month = Duration::from_hours(24 * 31);
                 return vec![Step::Pass(month), Step::Call(Call::Purge)];
             }
+            Op::PurgeSome(limit) => return vec![Step::PurgeSome(1 + usize::from(*limit) % 3)],
+            Op::MarkSome(limit) => return vec![Step::MarkSome(1 + usize::from(*limit) % 3)],
             Op::SetQueue(name, pause) => {
                 let setting = if *pause {
                     QueueSetting::Pause
@@ -96,13 +114,47 @@ impl World {
                 Some(Call::SetQueue(spec::queue(*name), setting))
             }
             Op::Pass(span) => return vec![Step::Pass(spec::span(*span))],
+            Op::Back(by) => return vec![Step::Back(Duration::from_secs(u64::from(*by) * 14))],
             Op::Crash => return self.crash(),
+            Op::Unknown(fate, op) => return self.unknown(*fate, op),
+            Op::Damage(pick) => return self.damage(*pick).map(Step::Damage).into_iter().collect(),
+            Op::InsertMany(spec) => Some(self.insert_many(spec)),
+            Op::ClaimMany(session) => self.claim_many(*session),
+            Op::SettleMany(spec) => Some(self.settle_many(spec)),
         };
-        call.map(Step::Call).into_iter().collect()
+        call.filter(|call| !self.meets_damage(call))
+            .map(Step::Call)
+            .into_iter()
+            .collect()
+    }
+
+    fn unknown(&mut self, fate: Fate, op: &Op) -> Vec<Step> {
+        let steps = self.resolve(op).into_iter();
+        steps
+            .map(|step| match step {
+                Step::Call(call) if call.writes() => Step::Unknown(fate, call),
+                other => other,
+            })
+            .collect()
+    }
+
+    /// Steps the caller's clock, and every clock that shares it, back.
+    pub(super) fn step_back(&mut self, by: Duration) {
+        self.back -= i64::try_from(by.as_millis()).unwrap_or(0);
+        self.clock.set_skew(self.back);
     }
 
     fn in_seconds(&self, seconds: u64) -> Timestamp {
         self.now().saturating_add(Duration::from_secs(seconds))
+    }
+
+    /// The end of a lease: soon, or as far away as a time can be.
+    fn lease(&self, by: u8) -> Timestamp {
+        match by {
+            255 => Timestamp::MAX,
+            254 => Timestamp::MIN,
+            _ => self.in_seconds(u64::from(by) % 20),
+        }
     }
 
     pub(super) fn exchange(&mut self, edits: Vec<Edit>, claims: Vec<ClaimRequest>) -> Call {
@@ -112,13 +164,14 @@ impl World {
 
     /// Mostly a live session.
     pub(super) fn session(&self, pick: u8) -> Option<SessionId> {
-        let all: Vec<SessionId> = self.model.sessions.keys().copied().collect();
-        let live: Vec<SessionId> = all.iter().copied().filter(|id| self.model.is_live(*id)).collect();
+        let all = self.model.sessions.keys().copied();
+        let live: Vec<SessionId> = all.filter(|id| self.model.is_live(*id)).collect();
+        // Now and then one that is lost, or forgotten.
         let any = live.is_empty() || pick % 8 == 7;
-        pick_of(if any { &all } else { &live }, pick).copied()
+        pick_of(if any { &self.opened } else { &live }, pick / 8).copied()
     }
 
-    fn new_task(&mut self, spec: &NewSpec) -> NewTask {
+    pub(super) fn new_task(&mut self, spec: &NewSpec) -> NewTask {
         let ids: Vec<TaskId> = self.model.rows.keys().copied().collect();
         let known = spec.known.and_then(|pick| pick_of(&ids, pick)).copied();
         let leased_by = spec.leased_by.and_then(|pick| self.session(pick));
@@ -169,6 +222,21 @@ impl World {
         })
     }
 
+    /// One of the events that the machine allows for this task, without inserts.
+    pub(super) fn settle(&mut self, task: &Task, what: &EditSpec) -> Option<Edit> {
+        let action = spec::pick_action(task, what, self.now(), self.names.draw())?;
+        if matches!(action, Action::Delete { .. }) && self.has_children(task.id) {
+            return None;
+        }
+        Some(Edit {
+            id: task.id,
+            version: task.version,
+            nonce: self.names.nonce(),
+            action,
+            insert: Vec::new(),
+        })
+    }
+
     fn children(&mut self, parent: &Task, what: &EditSpec) -> Vec<NewTask> {
         let new = NewSpec::child(what.at);
         (0..u32::from(what.children))
@@ -184,9 +252,9 @@ impl World {
             .collect()
     }
 
-    fn claim(&self, spec: &ClaimSpec) -> Option<ClaimRequest> {
+    pub(super) fn claim(&self, spec: &ClaimSpec) -> Option<ClaimRequest> {
         let session = self.session(spec.session)?;
-        let kinds = ["a", "b", "c"].iter().enumerate();
+        let kinds = spec::KINDS.iter().enumerate();
         let asked = kinds.filter(|(bit, _)| spec.kinds & (1 << bit) != 0);
         let plain = ClaimRequest {
             kinds: asked
@@ -215,9 +283,15 @@ impl World {
                 }
             }
             Shape::Window(from, to) => {
-                let at = |span: &u8| {
-                    self.now()
-                        .saturating_sub(Duration::from_secs(u64::from(*span) % 30))
+                let due: Vec<Timestamp> = self.model.tasks().map(|task| task.run_at).collect();
+                let at = |span: &u8| match span {
+                    255 => Timestamp::MAX,
+                    254 => Timestamp::MIN,
+                    // Exactly where a task is due.
+                    128..254 if !due.is_empty() => due[usize::from(*span) % due.len()],
+                    _ => self
+                        .now()
+                        .saturating_sub(Duration::from_secs(u64::from(*span) % 30)),
                 };
                 ClaimRequest {
                     not_before: from.as_ref().map(at),
@@ -241,13 +315,13 @@ impl World {
         (!(forgotten && self.has_children(task.id))).then(|| Call::Insert(vec![task.clone()]))
     }
 
-    fn has_children(&self, parent: TaskId) -> bool {
+    pub(super) fn has_children(&self, parent: TaskId) -> bool {
         self.model.tasks().any(|task| task.parent == Some(parent))
     }
 
     fn open_again(&self, pick: u8) -> Option<Call> {
         let session = self.session(pick)?;
-        let presence = &self.model.sessions[&session];
+        let presence = self.model.sessions.get(&session)?;
         // A store may have forgotten a lost session that holds nothing.
         let forgotten = presence.lost && self.model.held_by(session).is_empty();
         (!forgotten).then(|| Call::Open(presence.info.clone(), presence.opened_until))

@@ -6,23 +6,24 @@ use async_trait::async_trait;
 use retry_core::id::{SessionId, TaskId};
 use retry_core::name::Queue;
 use retry_core::store::{
-    ClaimRequest, CountScope, Counts, Durability, Exchanged, Expired, ExpiredRequest, Inserted, Listed,
-    MemoryStore, Page, QueueInfo, QueueSetting, Renewed, Result, Session, SessionInfo, TaskFilter, TaskStore,
-    Wakeups,
+    ClaimRequest, CountScope, Counts, Durability, Exchanged, Expired, ExpiredRequest, Inserted, Listed, Page,
+    QueueInfo, QueueSetting, Renewed, Result, Session, SessionInfo, TaskFilter, TaskStore, Wakeups,
 };
 use retry_core::task::{Edit, NewTask, TaskDetail};
 use retry_core::time::Timestamp;
 
+use super::base::Base;
+
 /// What a mutant does differently; what it leaves out is done right.
 #[async_trait]
 pub(super) trait Fault: fmt::Debug + Send + Sync + 'static {
-    async fn insert(&self, store: &MemoryStore, tasks: &[NewTask], now: Timestamp) -> Result<Vec<Inserted>> {
+    async fn insert(&self, store: &Base, tasks: &[NewTask], now: Timestamp) -> Result<Vec<Inserted>> {
         store.insert(tasks, now).await
     }
 
     async fn exchange(
         &self,
-        store: &MemoryStore,
+        store: &Base,
         edits: &[Edit],
         claims: &[ClaimRequest],
         now: Timestamp,
@@ -32,7 +33,7 @@ pub(super) trait Fault: fmt::Debug + Send + Sync + 'static {
 
     async fn renew(
         &self,
-        store: &MemoryStore,
+        store: &Base,
         session: SessionId,
         until: Timestamp,
         now: Timestamp,
@@ -40,29 +41,54 @@ pub(super) trait Fault: fmt::Debug + Send + Sync + 'static {
         store.renew(session, until, now).await
     }
 
-    async fn expired(
-        &self,
-        store: &MemoryStore,
-        request: &ExpiredRequest,
-        now: Timestamp,
-    ) -> Result<Expired> {
+    async fn expired(&self, store: &Base, request: &ExpiredRequest, now: Timestamp) -> Result<Expired> {
         store.expired(request, now).await
     }
 
-    async fn get(&self, store: &MemoryStore, id: TaskId) -> Result<Option<TaskDetail>> {
+    async fn get(&self, store: &Base, id: TaskId) -> Result<Option<TaskDetail>> {
         store.get(id).await
     }
 
-    async fn list(&self, store: &MemoryStore, filter: &TaskFilter, page: &Page) -> Result<Listed> {
+    async fn list(&self, store: &Base, filter: &TaskFilter, page: &Page) -> Result<Listed> {
         store.list(filter, page).await
     }
 
-    async fn count(&self, store: &MemoryStore, scope: &CountScope) -> Result<Counts> {
+    async fn count(&self, store: &Base, scope: &CountScope) -> Result<Counts> {
         store.count(scope).await
     }
 
-    async fn purge(&self, store: &MemoryStore, now: Timestamp, limit: usize) -> Result<u64> {
+    async fn purge(&self, store: &Base, now: Timestamp, limit: usize) -> Result<u64> {
         store.purge(now, limit).await
+    }
+
+    async fn open_session(
+        &self,
+        store: &Base,
+        info: &SessionInfo,
+        until: Timestamp,
+        now: Timestamp,
+    ) -> Result<()> {
+        store.open_session(info, until, now).await
+    }
+
+    async fn close_session(&self, store: &Base, session: SessionId) -> Result<()> {
+        store.close_session(session).await
+    }
+
+    async fn sessions(&self, store: &Base) -> Result<Vec<Session>> {
+        store.sessions().await
+    }
+
+    async fn set_queue(&self, store: &Base, queue: &Queue, setting: QueueSetting) -> Result<()> {
+        store.set_queue(queue, setting).await
+    }
+
+    async fn queues(&self, store: &Base) -> Result<Vec<QueueInfo>> {
+        store.queues().await
+    }
+
+    fn watch(&self, store: &Base, queues: &[Queue]) -> Wakeups {
+        store.watch(queues)
     }
 }
 
@@ -74,12 +100,12 @@ impl Fault for NoFault {}
 
 #[derive(Debug)]
 pub(super) struct Broken<F> {
-    store: MemoryStore,
+    store: Base,
     fault: F,
 }
 
 impl<F> Broken<F> {
-    pub(super) const fn new(store: MemoryStore, fault: F) -> Self {
+    pub(super) const fn new(store: Base, fault: F) -> Self {
         Self { store, fault }
     }
 }
@@ -96,7 +122,7 @@ impl<F: Fault> TaskStore for Broken<F> {
     }
 
     async fn open_session(&self, info: &SessionInfo, until: Timestamp, now: Timestamp) -> Result<()> {
-        self.store.open_session(info, until, now).await
+        self.fault.open_session(&self.store, info, until, now).await
     }
 
     async fn renew(&self, session: SessionId, until: Timestamp, now: Timestamp) -> Result<Renewed> {
@@ -104,11 +130,11 @@ impl<F: Fault> TaskStore for Broken<F> {
     }
 
     async fn close_session(&self, session: SessionId) -> Result<()> {
-        self.store.close_session(session).await
+        self.fault.close_session(&self.store, session).await
     }
 
     async fn sessions(&self) -> Result<Vec<Session>> {
-        self.store.sessions().await
+        self.fault.sessions(&self.store).await
     }
 
     async fn expired(&self, request: &ExpiredRequest, now: Timestamp) -> Result<Expired> {
@@ -132,11 +158,11 @@ impl<F: Fault> TaskStore for Broken<F> {
     }
 
     async fn set_queue(&self, queue: &Queue, setting: QueueSetting) -> Result<()> {
-        self.store.set_queue(queue, setting).await
+        self.fault.set_queue(&self.store, queue, setting).await
     }
 
     async fn queues(&self) -> Result<Vec<QueueInfo>> {
-        self.store.queues().await
+        self.fault.queues(&self.store).await
     }
 
     async fn time(&self) -> Result<Timestamp> {
@@ -148,7 +174,7 @@ impl<F: Fault> TaskStore for Broken<F> {
     }
 
     fn watch(&self, queues: &[Queue]) -> Wakeups {
-        self.store.watch(queues)
+        self.fault.watch(&self.store, queues)
     }
 
     fn durability(&self) -> Durability {

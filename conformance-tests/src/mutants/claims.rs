@@ -7,12 +7,12 @@ use async_trait::async_trait;
 use retry_core::id::SessionId;
 use retry_core::name::WorkerName;
 use retry_core::store::{
-    ClaimRequest, Exchanged, MemoryStore, Page, QueueSetting, Result, SessionInfo, StoreError, TaskFilter,
-    TaskStore,
+    ClaimRequest, Exchanged, Page, QueueSetting, Result, SessionInfo, StoreError, TaskFilter, TaskStore,
 };
 use retry_core::task::{ClaimedTask, Edit, State, Task};
 use retry_core::time::Timestamp;
 
+use super::base::Base;
 use super::broken::Fault;
 
 /// A fault that changes the claims of an exchange only.
@@ -26,7 +26,7 @@ macro_rules! claim_fault {
         impl Fault for $name {
             async fn exchange(
                 &self,
-                $store: &MemoryStore,
+                $store: &Base,
                 $edits: &[Edit],
                 $claims: &[ClaimRequest],
                 $now: Timestamp,
@@ -132,7 +132,7 @@ claim_fault! {
 
 /// Claims by the ids of the first `rows` pending tasks in the order of `key`.
 async fn by_ids<K: Ord + Send>(
-    store: &MemoryStore,
+    store: &Base,
     edits: &[Edit],
     claims: &[ClaimRequest],
     now: Timestamp,
@@ -171,7 +171,7 @@ pub(super) struct Twice {
 impl Fault for Twice {
     async fn exchange(
         &self,
-        store: &MemoryStore,
+        store: &Base,
         edits: &[Edit],
         claims: &[ClaimRequest],
         now: Timestamp,

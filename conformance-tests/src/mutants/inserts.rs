@@ -8,12 +8,11 @@ use retry_core::limits::MAX_BATCH;
 use retry_core::machine::{AdminEdit, Event, transition};
 use retry_core::name::UniqueKey;
 use retry_core::payload::Payload;
-use retry_core::store::{
-    Inserted, MemoryStore, Page, Result, StoreError, StoreErrorKind, TaskFilter, TaskStore as _,
-};
+use retry_core::store::{Inserted, Page, Result, StoreError, StoreErrorKind, TaskFilter, TaskStore as _};
 use retry_core::task::{Edit, NewTask, Unique};
 use retry_core::time::Timestamp;
 
+use super::base::Base;
 use super::broken::Fault;
 
 /// Answers New for every third task and does not store it.
@@ -24,7 +23,7 @@ pub(super) struct Drops {
 
 #[async_trait]
 impl Fault for Drops {
-    async fn insert(&self, store: &MemoryStore, tasks: &[NewTask], now: Timestamp) -> Result<Vec<Inserted>> {
+    async fn insert(&self, store: &Base, tasks: &[NewTask], now: Timestamp) -> Result<Vec<Inserted>> {
         let mut answers = Vec::new();
         for task in tasks {
             if self.seen.fetch_add(1, Ordering::Relaxed) % 3 == 2 {
@@ -43,7 +42,7 @@ pub(super) struct Trims;
 
 #[async_trait]
 impl Fault for Trims {
-    async fn insert(&self, store: &MemoryStore, tasks: &[NewTask], now: Timestamp) -> Result<Vec<Inserted>> {
+    async fn insert(&self, store: &Base, tasks: &[NewTask], now: Timestamp) -> Result<Vec<Inserted>> {
         let trimmed = |task: &NewTask| NewTask {
             payload: Payload::from_stored(task.payload.as_json().trim()),
             ..task.clone()
@@ -59,7 +58,7 @@ pub(super) struct Refuses;
 
 #[async_trait]
 impl Fault for Refuses {
-    async fn insert(&self, store: &MemoryStore, tasks: &[NewTask], now: Timestamp) -> Result<Vec<Inserted>> {
+    async fn insert(&self, store: &Base, tasks: &[NewTask], now: Timestamp) -> Result<Vec<Inserted>> {
         let answers = store.insert(tasks, now).await?;
         let duplicate = answers
             .iter()
@@ -77,7 +76,7 @@ pub(super) struct Overwrites;
 
 #[async_trait]
 impl Fault for Overwrites {
-    async fn insert(&self, store: &MemoryStore, tasks: &[NewTask], now: Timestamp) -> Result<Vec<Inserted>> {
+    async fn insert(&self, store: &Base, tasks: &[NewTask], now: Timestamp) -> Result<Vec<Inserted>> {
         let answers = store.insert(tasks, now).await?;
         for (task, answer) in tasks.iter().zip(&answers) {
             let (Inserted::Repeated, Some(stored)) = (answer, store.get(task.id).await?) else {
@@ -108,7 +107,7 @@ pub(super) struct LooksThenInserts;
 
 #[async_trait]
 impl Fault for LooksThenInserts {
-    async fn insert(&self, store: &MemoryStore, tasks: &[NewTask], now: Timestamp) -> Result<Vec<Inserted>> {
+    async fn insert(&self, store: &Base, tasks: &[NewTask], now: Timestamp) -> Result<Vec<Inserted>> {
         let mut answers = Vec::new();
         for task in tasks {
             let Some(unique) = &task.unique else {
@@ -146,7 +145,7 @@ pub(super) struct Half;
 
 #[async_trait]
 impl Fault for Half {
-    async fn insert(&self, store: &MemoryStore, tasks: &[NewTask], now: Timestamp) -> Result<Vec<Inserted>> {
+    async fn insert(&self, store: &Base, tasks: &[NewTask], now: Timestamp) -> Result<Vec<Inserted>> {
         if tasks.len() > MAX_BATCH {
             store.insert(&tasks[..MAX_BATCH], now).await?;
         }
@@ -160,7 +159,7 @@ pub(super) struct Sorts;
 
 #[async_trait]
 impl Fault for Sorts {
-    async fn insert(&self, store: &MemoryStore, tasks: &[NewTask], now: Timestamp) -> Result<Vec<Inserted>> {
+    async fn insert(&self, store: &Base, tasks: &[NewTask], now: Timestamp) -> Result<Vec<Inserted>> {
         let answers = store.insert(tasks, now).await?;
         let mut answers: Vec<_> = tasks.iter().map(|task| task.id).zip(answers).collect();
         answers.sort_by_key(|(id, _)| *id);
@@ -174,7 +173,7 @@ pub(super) struct FoldsKeys;
 
 #[async_trait]
 impl Fault for FoldsKeys {
-    async fn insert(&self, store: &MemoryStore, tasks: &[NewTask], now: Timestamp) -> Result<Vec<Inserted>> {
+    async fn insert(&self, store: &Base, tasks: &[NewTask], now: Timestamp) -> Result<Vec<Inserted>> {
         let folded = |task: &NewTask| {
             let unique = task.unique.as_ref().and_then(|unique| {
                 let key = UniqueKey::new(unique.key.as_str().to_lowercase()).ok()?;

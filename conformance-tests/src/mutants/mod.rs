@@ -2,36 +2,59 @@
 //!
 //! A mutant is the store in memory with a fault in front of it, so it differs from a right store in one thing only.
 
+mod base;
 mod broken;
 mod claims;
+mod crash;
+mod faulty;
+mod gifts;
 mod inserts;
+mod odd;
+mod overlap;
+mod presence;
 mod reads;
 mod sessions;
 mod settles;
 mod table;
+mod texts;
 
 use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use retry_core::clock::ManualClock;
-use retry_core::store::{MemoryStore, TaskStore};
+use retry_core::id::TaskId;
+use retry_core::store::{QueueSetting, TaskStore};
 
+use self::base::Base;
 use self::broken::{Broken, Fault, NoFault};
 pub use self::table::MUTANTS;
 use crate::harness::{Capabilities, Harness, Instance, Skip};
+use crate::model::Sort;
 
-/// A broken store and the case that must reject it.
+/// A broken store and what must reject it.
 pub struct Mutant {
     /// What it does wrong.
     pub name: &'static str,
+    /// The law that it breaks.
+    pub law: &'static str,
     /// `area::name` of the case.
     pub killer: &'static str,
-    /// Whether generated histories reject it too.
-    pub by_model: bool,
-    make: fn(MemoryStore) -> Arc<dyn TaskStore>,
-    /// Whether it loses what it held when it is reopened.
-    forgets: bool,
+    /// The sorts of generated histories that reject it too.
+    pub found_by: &'static [Sort],
+    make: fn(Base) -> Arc<dyn TaskStore>,
+    reopened: Reopened,
+}
+
+/// What a mutant does when it is opened again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reopened {
+    /// It holds what it held.
+    Right,
+    /// It holds nothing.
+    Empty,
+    /// It holds its tasks, but no queue is paused.
+    Unpaused,
 }
 
 impl fmt::Debug for Mutant {
@@ -40,27 +63,26 @@ impl fmt::Debug for Mutant {
     }
 }
 
-const fn mutant(
-    name: &'static str,
-    killer: &'static str,
-    by_model: bool,
-    make: fn(MemoryStore) -> Arc<dyn TaskStore>,
-) -> Mutant {
-    Mutant {
-        name,
-        killer,
-        by_model,
-        make,
-        forgets: false,
-    }
-}
-
-fn broken<F: Fault + Default>(store: MemoryStore) -> Arc<dyn TaskStore> {
+fn broken<F: Fault + Default>(store: Base) -> Arc<dyn TaskStore> {
     Arc::new(Broken::new(store, F::default()))
 }
 
 /// The store with no fault: what every mutant would be without its fault.
-pub const RIGHT: Mutant = mutant("right", "", false, broken::<NoFault>);
+pub const RIGHT: Mutant = Mutant {
+    name: "right",
+    law: "",
+    killer: "",
+    found_by: &[],
+    make: broken::<NoFault>,
+    reopened: Reopened::Right,
+};
+
+/// A right store that takes its time: calls that overlap on it really do.
+pub const SLOW: Mutant = Mutant {
+    name: "slow",
+    make: broken::<overlap::Slow>,
+    ..RIGHT
+};
 
 /// Makes the stores of a mutant.
 #[derive(Debug)]
@@ -73,11 +95,11 @@ impl Harness for MutantHarness {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities::new().reopen().peer()
+        Capabilities::new().reopen().peer().damage()
     }
 
     async fn fresh(&self, clock: ManualClock) -> Result<Box<dyn Instance>, Skip> {
-        let data = MemoryStore::with_clock(Arc::new(clock.clone()));
+        let data = Base::new(clock.clone());
         let store = (self.0.make)(data.clone());
         Ok(Box::new(Kept {
             mutant: self.0,
@@ -91,7 +113,7 @@ impl Harness for MutantHarness {
 struct Kept {
     mutant: &'static Mutant,
     clock: ManualClock,
-    data: MemoryStore,
+    data: Base,
     store: Arc<dyn TaskStore>,
 }
 
@@ -102,13 +124,22 @@ impl Instance for Kept {
     }
 
     async fn reopen(self: Box<Self>) -> Box<dyn Instance> {
-        let data = if self.mutant.forgets {
-            MemoryStore::with_clock(Arc::new(self.clock.clone()))
-        } else {
-            self.data.clone()
+        let data = match self.mutant.reopened {
+            Reopened::Empty => Base::new(self.clock.clone()),
+            Reopened::Right | Reopened::Unpaused => self.data.clone(),
         };
+        if self.mutant.reopened == Reopened::Unpaused {
+            for info in data.queues().await.unwrap_or_default() {
+                let resumed = data.set_queue(&info.queue, QueueSetting::Resume).await;
+                resumed.unwrap_or_else(|error| panic!("the store in memory resumes: {error}"));
+            }
+        }
         let store = (self.mutant.make)(data.clone());
         Box::new(Self { data, store, ..*self })
+    }
+
+    async fn damage(&self, id: TaskId) {
+        self.data.damage(id);
     }
 
     async fn peer(&self) -> Arc<dyn TaskStore> {

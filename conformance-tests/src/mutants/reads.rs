@@ -7,12 +7,12 @@ use async_trait::async_trait;
 use retry_core::id::TaskId;
 use retry_core::limits::MAX_PAGE;
 use retry_core::store::{
-    ClaimRequest, Count, CountScope, Counts, Exchanged, Listed, MemoryStore, Page, Result, TaskFilter,
-    TaskStore as _,
+    ClaimRequest, Count, CountScope, Counts, Exchanged, Listed, Page, Result, TaskFilter, TaskStore as _,
 };
 use retry_core::task::{Edit, Task, TaskDetail};
 use retry_core::time::Timestamp;
 
+use super::base::Base;
 use super::broken::Fault;
 
 /// Counts one task too many.
@@ -21,7 +21,7 @@ pub(super) struct CountsOneMore;
 
 #[async_trait]
 impl Fault for CountsOneMore {
-    async fn count(&self, store: &MemoryStore, scope: &CountScope) -> Result<Counts> {
+    async fn count(&self, store: &Base, scope: &CountScope) -> Result<Counts> {
         let mut counts = store.count(scope).await?;
         if let Some(count) = counts.counts.values_mut().next() {
             *count = Count::Exact(count.get() + 1);
@@ -36,7 +36,7 @@ pub(super) struct SkipsAtPages;
 
 #[async_trait]
 impl Fault for SkipsAtPages {
-    async fn list(&self, store: &MemoryStore, filter: &TaskFilter, page: &Page) -> Result<Listed> {
+    async fn list(&self, store: &Base, filter: &TaskFilter, page: &Page) -> Result<Listed> {
         let mut listed = store.list(filter, page).await?;
         if page.after.is_some() && !listed.tasks.is_empty() {
             listed.tasks.remove(0);
@@ -51,7 +51,7 @@ pub(super) struct FoldsFilter;
 
 #[async_trait]
 impl Fault for FoldsFilter {
-    async fn list(&self, store: &MemoryStore, filter: &TaskFilter, page: &Page) -> Result<Listed> {
+    async fn list(&self, store: &Base, filter: &TaskFilter, page: &Page) -> Result<Listed> {
         let Some(text) = filter.payload_contains.as_deref().map(str::to_lowercase) else {
             return store.list(filter, page).await;
         };
@@ -84,7 +84,7 @@ impl Miscounts {
 
 #[async_trait]
 impl Fault for Miscounts {
-    async fn get(&self, store: &MemoryStore, id: TaskId) -> Result<Option<TaskDetail>> {
+    async fn get(&self, store: &Base, id: TaskId) -> Result<Option<TaskDetail>> {
         let mut found = store.get(id).await?;
         if let Some(detail) = &mut found {
             Self::miscount(&mut detail.task);
@@ -92,7 +92,7 @@ impl Fault for Miscounts {
         Ok(found)
     }
 
-    async fn list(&self, store: &MemoryStore, filter: &TaskFilter, page: &Page) -> Result<Listed> {
+    async fn list(&self, store: &Base, filter: &TaskFilter, page: &Page) -> Result<Listed> {
         let mut listed = store.list(filter, page).await?;
         listed
             .tasks
@@ -103,7 +103,7 @@ impl Fault for Miscounts {
 
     async fn exchange(
         &self,
-        store: &MemoryStore,
+        store: &Base,
         edits: &[Edit],
         claims: &[ClaimRequest],
         now: Timestamp,
@@ -132,7 +132,7 @@ impl PurgesChildren {
 
 #[async_trait]
 impl Fault for PurgesChildren {
-    async fn purge(&self, store: &MemoryStore, now: Timestamp, limit: usize) -> Result<u64> {
+    async fn purge(&self, store: &Base, now: Timestamp, limit: usize) -> Result<u64> {
         let rows = store
             .list(&TaskFilter::default(), &Page::first(MAX_PAGE))
             .await?
@@ -155,14 +155,14 @@ impl Fault for PurgesChildren {
         Ok(purged + wrong)
     }
 
-    async fn get(&self, store: &MemoryStore, id: TaskId) -> Result<Option<TaskDetail>> {
+    async fn get(&self, store: &Base, id: TaskId) -> Result<Option<TaskDetail>> {
         if self.is_gone(id) {
             return Ok(None);
         }
         store.get(id).await
     }
 
-    async fn list(&self, store: &MemoryStore, filter: &TaskFilter, page: &Page) -> Result<Listed> {
+    async fn list(&self, store: &Base, filter: &TaskFilter, page: &Page) -> Result<Listed> {
         let mut listed = store.list(filter, page).await?;
         listed.tasks.retain(|row| !self.is_gone(row.task.id));
         Ok(listed)
@@ -175,7 +175,7 @@ pub(super) struct PurgesAll;
 
 #[async_trait]
 impl Fault for PurgesAll {
-    async fn purge(&self, store: &MemoryStore, now: Timestamp, limit: usize) -> Result<u64> {
+    async fn purge(&self, store: &Base, now: Timestamp, limit: usize) -> Result<u64> {
         store.purge(now, limit.max(1_000)).await
     }
 }

@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use retry_core::id::{SessionId, TaskId};
-use retry_core::store::{Expired, ExpiredRequest, MemoryStore, Renewed, Result, TaskStore as _};
+use retry_core::store::{Expired, ExpiredRequest, Renewed, Result, TaskStore as _};
 use retry_core::time::Timestamp;
 
+use super::base::Base;
 use super::broken::Fault;
 
 /// Tells a lost session that it lives.
@@ -19,7 +20,7 @@ pub(super) struct Resurrects;
 impl Fault for Resurrects {
     async fn renew(
         &self,
-        store: &MemoryStore,
+        store: &Base,
         session: SessionId,
         until: Timestamp,
         now: Timestamp,
@@ -44,7 +45,7 @@ pub(super) struct Strict;
 impl Fault for Strict {
     async fn renew(
         &self,
-        store: &MemoryStore,
+        store: &Base,
         session: SessionId,
         until: Timestamp,
         now: Timestamp,
@@ -68,12 +69,7 @@ pub(super) struct Once {
 
 #[async_trait]
 impl Fault for Once {
-    async fn expired(
-        &self,
-        store: &MemoryStore,
-        request: &ExpiredRequest,
-        now: Timestamp,
-    ) -> Result<Expired> {
+    async fn expired(&self, store: &Base, request: &ExpiredRequest, now: Timestamp) -> Result<Expired> {
         let mut expired = store.expired(request, now).await?;
         let mut reported = self.reported.lock().unwrap_or_else(PoisonError::into_inner);
         expired
@@ -90,12 +86,7 @@ pub(super) struct EndsEarly;
 
 #[async_trait]
 impl Fault for EndsEarly {
-    async fn expired(
-        &self,
-        store: &MemoryStore,
-        request: &ExpiredRequest,
-        now: Timestamp,
-    ) -> Result<Expired> {
+    async fn expired(&self, store: &Base, request: &ExpiredRequest, now: Timestamp) -> Result<Expired> {
         store
             .expired(request, now.saturating_add(Duration::from_millis(1)))
             .await
@@ -108,12 +99,7 @@ pub(super) struct SkipsAtPages;
 
 #[async_trait]
 impl Fault for SkipsAtPages {
-    async fn expired(
-        &self,
-        store: &MemoryStore,
-        request: &ExpiredRequest,
-        now: Timestamp,
-    ) -> Result<Expired> {
+    async fn expired(&self, store: &Base, request: &ExpiredRequest, now: Timestamp) -> Result<Expired> {
         let mut expired = store.expired(request, now).await?;
         if request.after.is_some() && !expired.items.is_empty() {
             expired.items.remove(0);
@@ -128,12 +114,7 @@ pub(super) struct MarksAlways;
 
 #[async_trait]
 impl Fault for MarksAlways {
-    async fn expired(
-        &self,
-        store: &MemoryStore,
-        request: &ExpiredRequest,
-        now: Timestamp,
-    ) -> Result<Expired> {
+    async fn expired(&self, store: &Base, request: &ExpiredRequest, now: Timestamp) -> Result<Expired> {
         store
             .expired(
                 &ExpiredRequest {

@@ -5,11 +5,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use async_trait::async_trait;
 use retry_core::id::Nonce;
 use retry_core::store::{
-    Applied, ClaimRequest, Exchanged, MemoryStore, Result, StoreError, StoreErrorKind, TaskStore as _,
+    Applied, ClaimRequest, Exchanged, Result, StoreError, StoreErrorKind, TaskStore as _,
 };
 use retry_core::task::{Action, Change, Edit, NewTask, State};
 use retry_core::time::Timestamp;
 
+use super::base::Base;
 use super::broken::Fault;
 
 /// A fault that changes the edits of an exchange before they are applied.
@@ -23,7 +24,7 @@ macro_rules! edit_fault {
         impl Fault for $name {
             async fn exchange(
                 &self,
-                $store: &MemoryStore,
+                $store: &Base,
                 edits: &[Edit],
                 claims: &[ClaimRequest],
                 now: Timestamp,
@@ -88,7 +89,7 @@ pub(super) struct NoNonce {
 impl Fault for NoNonce {
     async fn exchange(
         &self,
-        store: &MemoryStore,
+        store: &Base,
         edits: &[Edit],
         claims: &[ClaimRequest],
         now: Timestamp,
@@ -113,7 +114,7 @@ pub(super) struct StaleStops;
 impl Fault for StaleStops {
     async fn exchange(
         &self,
-        store: &MemoryStore,
+        store: &Base,
         edits: &[Edit],
         claims: &[ClaimRequest],
         now: Timestamp,
@@ -143,7 +144,7 @@ pub(super) struct InsertsAnyway;
 impl Fault for InsertsAnyway {
     async fn exchange(
         &self,
-        store: &MemoryStore,
+        store: &Base,
         edits: &[Edit],
         claims: &[ClaimRequest],
         now: Timestamp,
@@ -174,7 +175,7 @@ pub(super) struct LosesCancels;
 impl Fault for LosesCancels {
     async fn exchange(
         &self,
-        store: &MemoryStore,
+        store: &Base,
         edits: &[Edit],
         claims: &[ClaimRequest],
         now: Timestamp,
@@ -207,7 +208,7 @@ pub(super) struct Sorts;
 impl Fault for Sorts {
     async fn exchange(
         &self,
-        store: &MemoryStore,
+        store: &Base,
         edits: &[Edit],
         claims: &[ClaimRequest],
         now: Timestamp,
@@ -226,7 +227,7 @@ pub(super) struct RefusesLate;
 impl Fault for RefusesLate {
     async fn exchange(
         &self,
-        store: &MemoryStore,
+        store: &Base,
         edits: &[Edit],
         claims: &[ClaimRequest],
         now: Timestamp,

@@ -7,24 +7,24 @@ use std::time::Duration;
 use retry_core::client::{Changes, Client, Error};
 use retry_core::clock::Clock as _;
 use retry_core::draft::Draft;
-use retry_core::id::TaskId;
+use retry_core::id::{Shard, TaskId, TaskIds};
 use retry_core::name::Queue;
-use retry_core::store::{Certainty, CountScope, Page, TaskFilter};
+use retry_core::store::{Certainty, CountScope, Inserted, Page, TaskFilter, TaskStore as _};
 use retry_core::task::{State, WaitToken};
 use retry_core::time::Timestamp;
 
 use super::config::Operator;
 use super::exec::HostId;
 use super::fact::Fact;
-use super::link::Link;
 use super::script::{Answer, AnswerHow, QUEUES};
+use super::sharded::Sharded;
 use super::shared::Shared;
 
 /// A program with a client on a host of its own.
 #[derive(Clone)]
 pub(super) struct Party {
     pub(super) shared: Arc<Shared>,
-    pub(super) client: Client<Link>,
+    pub(super) client: Client<Sharded>,
     pub(super) host: HostId,
 }
 
@@ -68,6 +68,39 @@ impl Party {
                     party.shared.tell(Fact::Refused { script });
                 }
                 _ => {}
+            }
+        });
+    }
+
+    /// Inserts a task as running under the session of a worker, as far as that is known, at the store itself.
+    pub(super) fn bear(&self, script: usize, draft: Draft, host: HostId, number: u64) {
+        let party = self.clone();
+        self.spawn(async move {
+            let now = party.shared.server(0).now();
+            let id = TaskIds::default().next(now, Shard::default(), number);
+            let Ok(mut task) = draft.build(id, now, number, None) else {
+                return;
+            };
+            let home = party.client.store().home(&task);
+            task.leased_by = party.shared.facts(|facts| facts.hosts[host].parts[home].session);
+            let mut unknown = false;
+            for patience in 0..PATIENCE {
+                match party.client.store().insert(&[task.clone()], now).await {
+                    Ok(inserted) if inserted == [Inserted::NotTried] => {}
+                    Ok(inserted) => {
+                        let [inserted] = inserted.as_slice() else { return };
+                        let new = matches!(inserted, Inserted::New { .. } | Inserted::Repeated);
+                        if let Inserted::Duplicate { .. } | Inserted::Replaced { .. } = inserted {
+                            return;
+                        }
+                        return party.shared.tell(Fact::Enqueued { id, new });
+                    }
+                    Err(error) => unknown |= error.certainty() == Certainty::Unknown,
+                }
+                party.wait(100 << patience).await;
+            }
+            if !unknown {
+                party.shared.tell(Fact::Refused { script });
             }
         });
     }
@@ -130,7 +163,7 @@ impl Party {
             Operator::Reschedule => {
                 let at = self
                     .shared
-                    .server
+                    .server(0)
                     .now()
                     .saturating_add(Duration::from_millis(draw % 5_000));
                 client.reschedule(id, at).await.map(drop)

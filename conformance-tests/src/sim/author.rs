@@ -21,6 +21,13 @@ impl Author<'_> {
         self.features.has(feature) && drawn
     }
 
+    /// As `on`, from a sequence of its own.
+    fn aside(&mut self, label: u64, feature: Feature, per_mille: u64, low: u64, high: u64) -> Option<u64> {
+        let mut rng = self.rng.split(label);
+        let drawn = rng.chance(per_mille).then(|| rng.range(low, high));
+        drawn.filter(|_| self.features.has(feature))
+    }
+
     /// Writes a script, with children at most `depth` levels deep, and answers its number.
     pub(super) fn write(&mut self, depth: u32) -> usize {
         let number = self.scripts.len();
@@ -48,6 +55,8 @@ impl Author<'_> {
             unique: self.unique(),
             expires,
             deadline,
+            give_up: self.aside(1, Feature::GiveUp, 300, 500, 12_000),
+            kept: self.aside(2, Feature::Sleep, 700, 1_000, 5_000),
             max_attempts: match kind {
                 KindOf::Once => Some(1),
                 _ => (!endless).then(|| self.rng.count(2, 4)),
@@ -90,7 +99,7 @@ impl Author<'_> {
         let key = self.rng.below(3);
         let scope = self.rng.pick(&[KeyScope::Active, KeyScope::UntilPurged]);
         let replace = OnDuplicate::Replace {
-            payload: false,
+            payload: self.rng.split(3).chance(300),
             run_at: true,
         };
         let on_duplicate = self.rng.pick(&[OnDuplicate::Keep, replace]);

@@ -9,7 +9,7 @@ use retry_core::clock::{Clock as _, SystemClock};
 
 use super::command::{self, Campaign};
 use super::config::Options;
-use super::cover::{Coverage, Sometimes};
+use super::cover::Coverage;
 use super::{History, Violation, run, shrink};
 
 /// From this many histories on everything that happens sometimes must have happened.
@@ -77,6 +77,7 @@ pub fn campaign(campaign: &Campaign, say: &(dyn Fn(&str) + Sync)) -> Summary {
     let summary = summary.into_inner().unwrap_or_else(PoisonError::into_inner);
     let seconds = clock.monotonic().saturating_since(begun).as_secs_f64();
     say(&summary.line(seconds));
+    say(&summary.faults());
     summary
 }
 
@@ -116,9 +117,17 @@ impl Summary {
         )
     }
 
+    fn faults(&self) -> String {
+        let (faults, kinds, pairs) = self.coverage.faults();
+        format!(
+            "{:.1} faults a history, of {kinds} kinds; {pairs} pairs of a fault and a kind of call",
+            precise(faults) / precise(self.histories.max(1))
+        )
+    }
+
     /// What should have happened and did not, once there were enough histories.
     #[must_use]
-    pub fn uncovered(&self) -> Vec<Sometimes> {
+    pub fn uncovered(&self) -> Vec<String> {
         if self.histories < COMPLETE {
             Vec::new()
         } else {
@@ -203,7 +212,7 @@ fn many(asked: &Campaign, say: &(dyn Fn(&str) + Sync)) -> u8 {
         (None, None) => {
             let uncovered = summary.uncovered();
             for what in &uncovered {
-                say(&format!("never happened: {}", what.text()));
+                say(&format!("never happened: {what}"));
             }
             u8::from(!uncovered.is_empty())
         }

@@ -51,6 +51,14 @@ impl Link {
                     "the simulated store is away",
                 ))
             }
+            Fate::Cut { after } => {
+                self.shared.hit(Sometimes::ConnectionCut);
+                self.wait(after).await;
+                Err(StoreError::rejected(
+                    StoreErrorKind::Unavailable,
+                    "the simulated connection has ended",
+                ))
+            }
             Fate::Unwritten { after } => {
                 self.shared.hit(Sometimes::UnknownBefore);
                 self.wait(after).await;

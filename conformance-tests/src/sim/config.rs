@@ -28,15 +28,45 @@ pub struct Options {
 /// Something that happens to the world.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Happening {
-    Crash { host: HostId, down: u64 },
-    Freeze { host: HostId, millis: u64 },
-    Restart { host: HostId, down: u64 },
-    Skew { host: HostId, millis: i64 },
-    Outage { millis: u64 },
-    PowerCut,
-    ClockStep { millis: i64 },
-    Operator { act: Operator, draw: u64 },
-    PauseQueue { queue: usize, millis: u64 },
+    Crash {
+        host: HostId,
+        down: u64,
+    },
+    Freeze {
+        host: HostId,
+        millis: u64,
+    },
+    /// Everything but the store.
+    Sleep {
+        millis: u64,
+    },
+    Restart {
+        host: HostId,
+        down: u64,
+    },
+    Skew {
+        host: HostId,
+        millis: i64,
+    },
+    Outage {
+        part: usize,
+        millis: u64,
+    },
+    PowerCut {
+        part: usize,
+    },
+    ClockStep {
+        part: usize,
+        millis: i64,
+    },
+    Operator {
+        act: Operator,
+        draw: u64,
+    },
+    PauseQueue {
+        queue: usize,
+        millis: u64,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -65,6 +95,8 @@ pub(super) struct Enqueue {
     /// With how many of its successors in one call; one goes through the coalescer.
     pub(super) many: bool,
     pub(super) client: usize,
+    /// As running under the session of this worker, at the store itself.
+    pub(super) born_on: Option<usize>,
 }
 
 /// How often calls go wrong, per mille of calls.
@@ -104,7 +136,11 @@ pub(super) struct Config {
     pub(super) tasks: Vec<Planned<Enqueue>>,
     pub(super) events: Vec<Planned<Happening>>,
     pub(super) chaos_ms: u64,
+    pub(super) parts: usize,
 }
+
+/// Parts of the store with [`Feature::Parts`].
+pub(super) const MAX_PARTS: usize = 2;
 
 // Labels of the seed's parts.
 const FEATURES: u64 = 1;
@@ -124,11 +160,7 @@ impl Config {
             .copied()
             .filter(|_| rng.chance(share))
             .collect();
-        let mut features = drawn.minus(options.without);
-        if features.has(Feature::PowerCut) {
-            // A worker that is given the same version twice knows the later run only: the earlier must end by itself.
-            features = features.minus([Feature::Stuck].into_iter().collect());
-        }
+        let features = drawn.minus(options.without);
         let fleet = fleet(&mut root.split(FLEET), options);
         let chaos_ms = rng.pick(&[3_000, 10_000, 25_000]);
         let (scripts, tasks) = tasks(&root.split(TASKS), features, &fleet, chaos_ms);
@@ -141,6 +173,11 @@ impl Config {
             fleet,
             scripts,
             chaos_ms,
+            parts: if features.has(Feature::Parts) {
+                MAX_PARTS
+            } else {
+                1
+            },
         }
     }
 }
@@ -201,6 +238,8 @@ fn tasks(
         let mut rng = root.split(1 + index as u64);
         let at = if burst { rng.below(50) } else { rng.below(chaos_ms) };
         let (many, client) = (rng.chance(200), rng.index(fleet.clients));
+        let mut born = rng.split(1);
+        let born = born.chance(200).then(|| born.index(fleet.workers));
         let mut author = Author {
             features,
             scripts: &mut scripts,
@@ -210,7 +249,12 @@ fn tasks(
         tasks.push(Planned {
             index,
             at,
-            what: Enqueue { script, many, client },
+            what: Enqueue {
+                script,
+                many,
+                client,
+                born_on: born.filter(|_| features.has(Feature::Born)),
+            },
         });
     }
     (scripts, tasks)
@@ -238,6 +282,7 @@ fn events(root: &Rng, features: Features, fleet: &Fleet, chaos_ms: u64) -> Vec<P
 
 fn happening(feature: Feature, rng: &mut Rng, fleet: &Fleet) -> Option<Happening> {
     let host = rng.index(fleet.workers);
+    let part = rng.split(1).index(MAX_PARTS);
     let short = rng.range(10, 2_000);
     let lease = fleet.lease_ms;
     let signed = |millis: u64, negative: bool| {
@@ -260,14 +305,25 @@ fn happening(feature: Feature, rng: &mut Rng, fleet: &Fleet) -> Option<Happening
             let millis = signed(rng.pick(&[5, 3_000, 600_000, 86_400_000]), rng.chance(500));
             Some(Happening::Skew { host, millis })
         }
+        // Together shorter than the window in which a call may be sent again.
+        Feature::Sleep => Some(Happening::Sleep {
+            millis: rng.range(10_000, 60_000),
+        }),
         Feature::Outage => Some(Happening::Outage {
+            part,
             millis: rng.range(50, lease * 2),
         }),
-        Feature::PowerCut => Some(Happening::PowerCut),
+        Feature::PowerCut => Some(Happening::PowerCut { part }),
         Feature::ClockStep => {
             let negative = rng.chance(400);
-            let most = if negative { lease } else { lease * 3 };
+            let hours = rng.split(2).chance(150);
+            let most = match negative {
+                true => lease,
+                false if hours => 7_200_000,
+                false => lease * 3,
+            };
             Some(Happening::ClockStep {
+                part,
                 millis: signed(rng.range(1, most), negative),
             })
         }

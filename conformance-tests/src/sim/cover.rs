@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use super::fact::Op;
+use super::fault::{Fault, Faults};
+
 macro_rules! sometimes {
     ($($variant:ident $text:literal,)*) => {
         /// Something that must happen sometimes.
@@ -68,38 +71,65 @@ sometimes! {
     Deleted "a task was deleted",
     Duplicate "an enqueue met a duplicate",
     SessionLost "a worker learned that its session is lost",
+    Slept "everything but the store slept",
+    ClockStepFar "the store's clock stepped by more than a third of the lease",
+    ConnectionCut "a call met a connection that a power cut had ended",
+    ShutdownInOutage "a worker was shut down while the store was away",
+    Replaced "a duplicate replaced parts of the pending holder of its key",
+    InsertRepeated "an insert was sent again and met its first copy",
+    CheckpointRepeated "progress was sent again and met its first copy",
+    EditRepeated "another edit was sent again and met its first copy",
+    BornLeased "a task was born running",
+    BornPending "a task that was to be born running was born pending",
+    GaveUp "a task's give-up time ended it",
+    KeptByPause "a claim met a paused queue with due tasks",
+    Purged "an ended task was purged",
+    SameClaim "a version was given again after lost writes",
+    NotTried "a part of the store did nothing of a call that others did",
     Overlap "two runs of one task overlapped after a lost lease",
 }
 
 /// How often each of them happened.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Coverage(BTreeMap<Sometimes, u64>);
+pub struct Coverage {
+    hits: BTreeMap<Sometimes, u64>,
+    faults: Faults,
+}
 
 impl Coverage {
     pub(super) fn hit(&mut self, what: Sometimes) {
-        *self.0.entry(what).or_default() += 1;
+        *self.hits.entry(what).or_default() += 1;
     }
 
     /// Adds the counts of another history.
     pub fn add(&mut self, other: &Self) {
-        for (what, n) in &other.0 {
-            *self.0.entry(*what).or_default() += n;
+        for (what, n) in &other.hits {
+            *self.hits.entry(*what).or_default() += n;
         }
+        self.faults.add(&other.faults);
     }
 
     /// How often it happened.
     #[must_use]
     pub fn of(&self, what: Sometimes) -> u64 {
-        self.0.get(&what).copied().unwrap_or(0)
+        self.hits.get(&what).copied().unwrap_or(0)
     }
 
-    /// What never happened.
+    pub(super) fn fault(&mut self, fault: Fault, op: Op) {
+        self.faults.hit(fault, op);
+    }
+
+    /// What never happened: of all that should, and of each fault in each kind of call.
     #[must_use]
-    pub fn missing(&self) -> Vec<Sometimes> {
-        Sometimes::ALL
-            .iter()
-            .copied()
-            .filter(|what| self.of(*what) == 0)
-            .collect()
+    pub fn missing(&self) -> Vec<String> {
+        let never = Sometimes::ALL.iter().filter(|what| self.of(**what) == 0);
+        let never = never.map(|what| what.text().to_owned());
+        never.chain(self.faults.missing()).collect()
+    }
+
+    /// Faults, their kinds, and pairs of a fault and a kind of call.
+    #[must_use]
+    pub fn faults(&self) -> (u64, usize, usize) {
+        self.faults.counts(|what| self.of(what))
     }
 }

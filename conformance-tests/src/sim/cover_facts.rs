@@ -43,6 +43,16 @@ pub(super) fn note(fact: &Fact<'_>, facts: &mut Facts) {
             });
         }
         Fact::Enqueued { new: false, .. } => facts.cover.hit(S::Duplicate),
+        Fact::Changed {
+            by: By::Purge,
+            after: None,
+            ..
+        } => facts.cover.hit(S::Purged),
+        Fact::Changed {
+            by: By::Claim,
+            after: Some(after),
+            ..
+        } if facts.claims_of(after.task.id, after.task.version) > 0 => facts.cover.hit(S::SameClaim),
         Fact::Changed { .. } => changed(fact, facts),
         _ => {}
     }
@@ -84,17 +94,26 @@ fn changed(fact: &Fact<'_>, facts: &mut Facts) {
             facts.cover.hit(S::HandedBack)
         }
         (State::Waiting, State::Pending | State::Failed)
-            if was.alarm_at.is_some_and(|at| at.as_millis() <= facts.store_now) =>
+            if was
+                .alarm_at
+                .is_some_and(|at| at.as_millis() <= facts.store_now[before.part]) =>
         {
             facts.cover.hit(S::WaitDeadline);
         }
         (_, State::Succeeded) if !was.state.is_final() => facts.cover.hit(S::EndSucceeded),
-        (_, State::Failed) if !was.state.is_final() => facts.cover.hit(S::EndFailed),
+        (_, State::Failed) if !was.state.is_final() => {
+            let exhausted = was.settings.max_attempts.is_some_and(|max| was.attempt >= max);
+            let give_up = was.settings.give_up_at.map_or(i64::MAX, |at| at.as_millis());
+            if !exhausted && give_up <= facts.store_now[before.part] + 500 {
+                facts.cover.hit(S::GaveUp);
+            }
+            facts.cover.hit(S::EndFailed);
+        }
         (from, State::Cancelled) if !from.is_final() => {
             let expired = is
                 .settings
                 .expires_at
-                .is_some_and(|at| at.as_millis() <= facts.store_now + 1);
+                .is_some_and(|at| at.as_millis() <= facts.store_now[before.part] + 1);
             facts.cover.hit(if expired && !was.cancel_requested {
                 S::Expired
             } else {

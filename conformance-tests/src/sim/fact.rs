@@ -35,6 +35,25 @@ pub(super) enum Op {
     Time,
 }
 
+impl Op {
+    pub(super) const ALL: [Self; 14] = [
+        Self::Insert,
+        Self::Exchange,
+        Self::Open,
+        Self::Renew,
+        Self::Close,
+        Self::Sessions,
+        Self::Expired,
+        Self::Get,
+        Self::List,
+        Self::Count,
+        Self::Purge,
+        Self::SetQueue,
+        Self::Queues,
+        Self::Time,
+    ];
+}
+
 /// How a call ended for its caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Answer {
@@ -64,6 +83,8 @@ pub(super) struct Claim {
 /// A stored task.
 #[derive(Debug, Clone)]
 pub(super) struct Row {
+    /// The part of the store that has it.
+    pub(super) part: usize,
     pub(super) task: Task,
     pub(super) script: Option<usize>,
     /// The last claim.
@@ -92,6 +113,7 @@ pub(super) struct Run {
     pub(super) index: usize,
     pub(super) who: Who,
     pub(super) id: TaskId,
+    pub(super) part: usize,
     pub(super) version: u64,
     pub(super) kind: KindOf,
     pub(super) queue: String,
@@ -101,6 +123,8 @@ pub(super) struct Run {
     /// The session that its worker knew of when it started.
     pub(super) session: Option<SessionId>,
     pub(super) ctx: Ctx,
+    /// When its cancellation was first seen.
+    pub(super) cancelled_at: Option<Monotonic>,
     pub(super) ended: Option<How>,
     /// Its cancellation had fired when it ended.
     pub(super) cancelled: bool,
@@ -126,6 +150,7 @@ pub(super) enum Fact<'a> {
     /// A call leaves its host.
     Sent {
         who: Who,
+        part: usize,
         op: Op,
         edits: &'a [Edit],
         claims: &'a [ClaimRequest],
@@ -134,6 +159,7 @@ pub(super) enum Fact<'a> {
     /// A call ended for its caller.
     Answered {
         who: Who,
+        part: usize,
         op: Op,
         sent: Monotonic,
         answer: Answer,
@@ -148,6 +174,12 @@ pub(super) enum Fact<'a> {
     },
     Opened {
         who: Who,
+        part: usize,
+        session: SessionId,
+    },
+    /// A rescuer marked it lost.
+    Marked {
+        by: Who,
         session: SessionId,
     },
     Closed {
@@ -164,6 +196,7 @@ pub(super) enum Fact<'a> {
     },
     /// A handler was told how its checkpoint ended; on success with the version after it.
     Checkpointed {
+        who: Who,
         id: TaskId,
         version: u64,
         stored: bool,

@@ -7,7 +7,7 @@ use retry_core::clock::Monotonic;
 use retry_core::id::{SessionId, TaskId};
 use retry_core::task::{Action, State};
 
-use super::config::Config;
+use super::config::{Config, MAX_PARTS};
 use super::cover::Coverage;
 use super::fact::{Answer, By, Fact, How, Op, Row, Run, Who};
 
@@ -15,6 +15,7 @@ use super::fact::{Answer, By, Fact, How, Op, Row, Run, Who};
 #[derive(Debug, Clone, Copy)]
 pub(super) struct SessionFact {
     pub(super) who: Who,
+    pub(super) part: usize,
     pub(super) lost: bool,
 }
 
@@ -25,7 +26,21 @@ pub(super) struct HostFact {
     pub(super) up: bool,
     pub(super) stopping: bool,
     pub(super) paused: bool,
+    /// It stood still in this life.
+    pub(super) paused_once: bool,
     pub(super) started_at: Monotonic,
+    pub(super) parts: [PartFact; MAX_PARTS],
+    /// Calls of this life that failed or were given up.
+    pub(super) failures: u64,
+    /// Calls, and things that call for one, in this second and the one before.
+    pub(super) calls: Window,
+    pub(super) work: Window,
+    pub(super) futures: usize,
+}
+
+/// What a worker knows of one part of the store.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct PartFact {
     /// The session that the worker knows of, until it learns that it is lost.
     pub(super) session: Option<SessionId>,
     /// When the lease ends on the worker's own count.
@@ -33,12 +48,8 @@ pub(super) struct HostFact {
     /// When the last successful renewal was sent.
     pub(super) renewed: Option<Monotonic>,
     pub(super) last_failed: Option<Monotonic>,
-    /// Calls of this life that failed or were given up.
-    pub(super) failures: u64,
-    /// Calls, and things that call for one, in this second and the one before.
-    pub(super) calls: Window,
-    pub(super) work: Window,
-    pub(super) futures: usize,
+    /// When it read the store's clock first after this had stepped.
+    pub(super) saw_step: Option<Monotonic>,
 }
 
 /// A count per virtual second.
@@ -76,12 +87,14 @@ impl Window {
 pub(super) struct Facts {
     pub(super) config: Config,
     pub(super) now: Monotonic,
-    /// The store's clock.
-    pub(super) store_now: i64,
+    /// The clock of each part of the store.
+    pub(super) store_now: [i64; MAX_PARTS],
     /// How far a worker's reading of the store's clock may be ahead of it.
     pub(super) ahead_ms: i64,
     pub(super) rows: BTreeMap<TaskId, Row>,
     pub(super) gone: BTreeSet<TaskId>,
+    /// The part of the store that has or had each task.
+    pub(super) places: BTreeMap<TaskId, usize>,
     pub(super) scripts: BTreeSet<usize>,
     pub(super) sessions: BTreeMap<SessionId, SessionFact>,
     pub(super) hosts: Vec<HostFact>,
@@ -92,11 +105,20 @@ pub(super) struct Facts {
     pub(super) checkpoints: BTreeSet<(TaskId, u64)>,
     pub(super) acknowledged: BTreeSet<TaskId>,
     pub(super) refused: BTreeSet<usize>,
+    /// The task that each script became that a client enqueued.
+    pub(super) enqueued: BTreeMap<usize, TaskId>,
     pub(super) completed: BTreeSet<(TaskId, u32, u32)>,
     pub(super) unknown_nonces: BTreeSet<u64>,
-    /// The store lost writes: promises about what was acknowledged before do not hold.
-    pub(super) power_cut: bool,
-    pub(super) stepped_back: bool,
+    /// How often the store gave each version of a task to a worker.
+    pub(super) claims: BTreeMap<(TaskId, u64), usize>,
+    /// Tasks whose versions may come twice: a power cut undid what was acknowledged about them, or they were deleted at
+    /// once on success and inserted again by a client that was not told (law 1).
+    pub(super) unfenced: BTreeSet<TaskId>,
+    /// How often the clock of a part of the store stepped, and when it did last.
+    pub(super) steps: u32,
+    pub(super) stepped_at: Monotonic,
+    /// When the store lost writes last.
+    pub(super) cut_at: Option<Monotonic>,
     pub(super) cover: Coverage,
 }
 
@@ -104,10 +126,11 @@ impl Facts {
     pub(super) fn new(config: Config, hosts: usize) -> Self {
         Self {
             now: Monotonic::default(),
-            store_now: 0,
+            store_now: [0; MAX_PARTS],
             ahead_ms: i64::try_from(config.rates.latency_ms).unwrap_or(0) + 1,
             rows: BTreeMap::new(),
             gone: BTreeSet::new(),
+            places: BTreeMap::new(),
             scripts: BTreeSet::new(),
             sessions: BTreeMap::new(),
             hosts: vec![HostFact::default(); hosts],
@@ -118,10 +141,14 @@ impl Facts {
             checkpoints: BTreeSet::new(),
             acknowledged: BTreeSet::new(),
             refused: BTreeSet::new(),
+            enqueued: BTreeMap::new(),
             completed: BTreeSet::new(),
             unknown_nonces: BTreeSet::new(),
-            power_cut: false,
-            stepped_back: false,
+            claims: BTreeMap::new(),
+            unfenced: BTreeSet::new(),
+            steps: 0,
+            stepped_at: Monotonic::default(),
+            cut_at: None,
             cover: Coverage::default(),
             config,
         }
@@ -140,6 +167,26 @@ impl Facts {
 
     pub(super) fn is_live_session(&self, id: SessionId) -> bool {
         self.sessions.get(&id).is_some_and(|session| !session.lost)
+    }
+
+    /// The part of the store that has or had a task.
+    pub(super) fn place(&self, id: TaskId) -> usize {
+        self.places.get(&id).copied().unwrap_or(0)
+    }
+
+    /// Whether a version of the task is given once.
+    pub(super) fn is_fenced(&self, id: TaskId) -> bool {
+        !self.unfenced.contains(&id)
+    }
+
+    /// How often this version was given to a worker.
+    pub(super) fn claims_of(&self, id: TaskId, version: u64) -> usize {
+        self.claims.get(&(id, version)).copied().unwrap_or(0)
+    }
+
+    /// Whether the session under which it started is live.
+    pub(super) fn is_live_session_of(&self, run: &Run) -> bool {
+        run.session.is_some_and(|session| self.is_live_session(session))
     }
 
     /// The runs of the task under this claim.
@@ -161,13 +208,14 @@ impl Facts {
             Fact::Sent { who, .. } => self.hosts[who.host].calls.add(self.now),
             Fact::Answered {
                 who,
+                part,
                 op,
                 sent,
                 answer,
                 nonces,
                 session,
             } => {
-                self.answered(*who, *op, *sent, *answer, *session);
+                self.answered((*who, *part), *op, *sent, *answer, *session);
                 match answer {
                     Answer::Unknown => self.unknown_nonces.extend(nonces.iter()),
                     // The next exchange is a new one that carries the same edits.
@@ -175,16 +223,18 @@ impl Facts {
                 }
             }
             Fact::Changed { by, before, after } => self.changed(by, *before, *after),
-            Fact::Opened { who, session } => {
+            Fact::Opened { who, part, session } => {
                 self.sessions.insert(
                     *session,
                     SessionFact {
                         who: *who,
+                        part: *part,
                         lost: false,
                     },
                 );
             }
-            Fact::Closed { .. } | Fact::Quiet | Fact::Drained => {}
+            Fact::Marked { .. } | Fact::Closed { .. } | Fact::Drained => {}
+            Fact::Quiet => self.note_cancels(),
             Fact::Started { run } => self.started(run),
             Fact::Ended { run, how } => self.ended(run.index, *how, run.cancelled),
             Fact::Checkpointed { .. } => {}
@@ -200,27 +250,40 @@ impl Facts {
         }
     }
 
-    fn answered(&mut self, who: Who, op: Op, sent: Monotonic, answer: Answer, session: Option<SessionId>) {
-        let (now, lease) = (self.now, self.lease());
+    fn answered(
+        &mut self,
+        (who, part): (Who, usize),
+        op: Op,
+        sent: Monotonic,
+        answer: Answer,
+        session: Option<SessionId>,
+    ) {
+        let (now, lease, stepped) = (self.now, self.lease(), self.steps > 0 && sent >= self.stepped_at);
         let host = &mut self.hosts[who.host];
         if host.life != who.life {
             return;
         }
+        let known = &mut host.parts[part];
         let watched = matches!(op, Op::Exchange | Op::Open | Op::Renew | Op::Expired | Op::List);
         match (op, answer) {
             (_, Answer::Rejected | Answer::Unknown) => {
                 host.failures += 1;
                 if watched {
-                    host.last_failed = Some(now);
+                    known.last_failed = Some(now);
                 }
             }
+            (Op::Time, Answer::Good) if stepped => {
+                known.saw_step.get_or_insert(now);
+            }
             (Op::Open, Answer::Good) => {
-                (host.session, host.lease_end, host.renewed) = (session, sent + lease, None);
+                (known.session, known.lease_end, known.renewed) = (session, sent + lease, None);
             }
-            (Op::Renew, Answer::Good) if host.session == session => {
-                (host.lease_end, host.renewed) = (sent + lease, Some(sent));
+            (Op::Renew, Answer::Good) if known.session == session => {
+                (known.lease_end, known.renewed) = (sent + lease, Some(sent));
             }
-            (Op::Renew | Op::Exchange, Answer::SessionLost) if host.session == session => host.session = None,
+            (Op::Renew | Op::Exchange, Answer::SessionLost) if known.session == session => {
+                known.session = None;
+            }
             _ => {}
         }
     }
@@ -230,12 +293,20 @@ impl Facts {
             (_, Some(row)) => {
                 if before.is_none() && self.gone.contains(&row.task.id) {
                     self.forget(row.task.id);
+                    self.unfenced.insert(row.task.id);
+                }
+                if let (By::Insert, None, Some(script)) = (by, before, row.script) {
+                    self.enqueued.entry(script).or_insert(row.task.id);
+                }
+                if matches!(by, By::Claim) {
+                    *self.claims.entry((row.task.id, row.task.version)).or_default() += 1;
                 }
                 let mut row = row.clone();
                 if row.task.cancel_requested && row.flagged_at.is_none() {
                     row.flagged_at = Some(self.now);
                 }
                 self.scripts.extend(row.script);
+                self.places.insert(row.task.id, row.part);
                 self.note_work();
                 if let (By::Edit { edit, .. }, Some(State::Running), State::Running) =
                     (by, before.map(|row| row.task.state), row.task.state)
@@ -271,6 +342,16 @@ impl Facts {
     fn note_work(&mut self) {
         let now = self.now;
         self.hosts.iter_mut().for_each(|host| host.work.add(now));
+    }
+
+    fn note_cancels(&mut self) {
+        let (now, hosts) = (self.now, &self.hosts);
+        for index in &self.active {
+            let run = &mut self.runs[*index];
+            if run.ctx.is_cancelled() && !hosts[run.who.host].paused {
+                run.cancelled_at.get_or_insert(now);
+            }
+        }
     }
 
     fn started(&mut self, run: &Run) {

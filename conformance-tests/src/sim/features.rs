@@ -65,6 +65,10 @@ features! {
     Edit "edit" "An operator reschedules and edits pending tasks.",
     PauseQueue "pause-queue" "An operator pauses queues.",
     Ranks "ranks" "Futures run by rank instead of uniformly.",
+    Parts "parts" "The store has two parts.",
+    GiveUp "give-up" "Tasks have a give-up time.",
+    Born "born-leased" "Tasks are inserted as running under somebody's session.",
+    Sleep "sleep" "Everything but the store sleeps for a while, and ended tasks are kept shortly.",
 }
 
 impl fmt::Display for Feature {

@@ -18,6 +18,7 @@ use super::handler::Scripted;
 use super::link::Link;
 use super::rng::Rng;
 use super::script::{FALLBACK_ABOVE, KindOf, QUEUES, Script, policy};
+use super::sharded::Sharded;
 use super::shared::Shared;
 use super::weather::Weather;
 
@@ -96,15 +97,19 @@ impl Machine {
             .shared
             .facts(|facts| (facts.config.fleet.clone(), facts.config.features));
         let rng = self.rng.split(u64::from(self.life));
-        let link = Link::new(
-            Arc::clone(&parts.shared),
-            Arc::clone(&parts.weather),
-            who,
-            parts.network,
-            rng.split(1),
-        );
+        let link = |part: usize| {
+            Link::new(
+                part,
+                Arc::clone(&parts.shared),
+                Arc::clone(&parts.weather),
+                who,
+                parts.network,
+                rng.split(1 + 1_000 * part as u64),
+            )
+        };
+        let store = Sharded::new((0..parts.shared.servers.len()).map(link).collect());
         let millis = Duration::from_millis;
-        let mut builder = Worker::builder(link)
+        let mut builder = Worker::builder(store)
             .name(format!("worker-{}", who.host))
             .queue(QUEUES[0])
             .concurrency(fleet.concurrency)
@@ -141,7 +146,7 @@ impl Machine {
                 _ => KindOptions::new(),
             };
             let attempts = (kind == KindOf::Once).then_some(1);
-            let defaults = TaskOptions::new().retry(policy(attempts));
+            let defaults = TaskOptions::new().retry(policy(attempts, None));
             builder = builder.executor(kind.name(), Arc::new(scripted(false)), defaults, options);
         }
         builder.build()
@@ -181,7 +186,19 @@ impl Machine {
     /// Notes the end of a shutdown.
     pub(super) fn look(&mut self, shared: &Shared) {
         if matches!(self.state, Power::Stopping) && shared.exec.futures_of(self.host) == 0 {
-            shared.facts(|facts| facts.hosts[self.host].up = false);
+            let left = shared.facts(|facts| {
+                let host = &mut facts.hosts[self.host];
+                host.up = false;
+                let (always_answered, parts) = (host.failures == 0, host.parts);
+                let mut known = parts.iter().filter_map(|part| part.session);
+                always_answered && facts.cut_at.is_none() && known.any(|id| facts.is_live_session(id))
+            });
+            if left {
+                shared.accuse(
+                    "clean_shutdown",
+                    format!("host {} has shut down and its session is open", self.host),
+                );
+            }
             shared.hit(Sometimes::Restarted);
             self.state = Power::Down;
         }

@@ -97,16 +97,19 @@ impl Scripted {
     }
 
     fn begin(&self, ctx: &Ctx) -> Running {
-        let (index, session, primary) = self.shared.facts(|facts| {
+        let (index, part, session, primary) = self.shared.facts(|facts| {
+            let part = facts.place(ctx.id());
             let same = |run: &&Run| run.id == ctx.id() && run.who == self.who;
             let primary = facts.runs.iter().rev().find(same).map(|run| run.version);
-            (facts.runs.len(), facts.hosts[self.who.host].session, primary)
+            let session = facts.hosts[self.who.host].parts[part].session;
+            (facts.runs.len(), part, session, primary)
         });
         let run = Run {
             index,
             session,
             who: self.who,
             id: ctx.id(),
+            part,
             // A fallback belongs to the claim of its primary, whose checkpoints have raised the version since.
             version: primary.filter(|_| self.fallback).unwrap_or_else(|| ctx.version()),
             kind: KindOf::of(ctx.kind().as_str()).unwrap_or(KindOf::Plain),
@@ -115,6 +118,7 @@ impl Scripted {
             fallback: self.fallback,
             started_at: self.shared.now(),
             ctx: ctx.clone(),
+            cancelled_at: None,
             ended: None,
             cancelled: false,
         };
@@ -148,7 +152,13 @@ impl Scripted {
                     let progress: u64 = ctx.checkpoint()?.unwrap_or(0);
                     let saved = ctx.save_checkpoint(&progress).await;
                     let (id, version, stored) = (ctx.id(), ctx.version(), saved.is_ok());
-                    self.shared.tell(Fact::Checkpointed { id, version, stored });
+                    let who = self.who;
+                    self.shared.tell(Fact::Checkpointed {
+                        who,
+                        id,
+                        version,
+                        stored,
+                    });
                     saved?;
                 }
             }

@@ -7,8 +7,8 @@ use retry_core::id::{SessionId, TaskId};
 use retry_core::name::Queue;
 use retry_core::store::{
     Certainty, ClaimRequest, CountScope, Counts, Durability, Exchanged, Expired, ExpiredRequest, Inserted,
-    Listed, Page, QueueInfo, QueueSetting, Renewed, Result, Session, SessionInfo, StoreError, StoreErrorKind,
-    TaskFilter, TaskStore, Wakeups,
+    Listed, MemoryStore, Page, QueueInfo, QueueSetting, Renewed, Result, Session, SessionInfo, StoreError,
+    StoreErrorKind, TaskFilter, TaskStore, Wakeups,
 };
 use retry_core::task::{Edit, NewTask, TaskDetail};
 use retry_core::time::Timestamp;
@@ -16,12 +16,15 @@ use retry_core::time::Timestamp;
 use super::cover::Sometimes;
 use super::exec::HostId;
 use super::fact::{Answer, Fact, Op, Who};
+use super::fault::Fault;
 use super::rng::Rng;
 use super::shared::Shared;
 use super::weather::Weather;
 
 #[derive(Debug, Clone)]
 pub(super) struct Link {
+    /// The part of the store that it leads to.
+    pub(super) part: usize,
     pub(super) shared: Arc<Shared>,
     pub(super) weather: Arc<Weather>,
     pub(super) who: Who,
@@ -31,6 +34,7 @@ pub(super) struct Link {
 
 impl Link {
     pub(super) fn new(
+        part: usize,
         shared: Arc<Shared>,
         weather: Arc<Weather>,
         who: Who,
@@ -39,6 +43,7 @@ impl Link {
     ) -> Self {
         let rng = Arc::new(Mutex::new(rng));
         Self {
+            part,
             shared,
             weather,
             who,
@@ -73,16 +78,20 @@ impl Link {
         T: Send + 'static,
         F: FnOnce(&Shared) -> Result<T> + Send + 'static,
     {
-        let who = self.who;
+        let (who, part) = (self.who, self.part);
         self.shared.tell(Fact::Sent {
             who,
+            part,
             op,
             edits,
             claims,
             mark,
         });
         let sent = self.shared.now();
-        let fate = self.draw(|rng| self.weather.fate(op, rng));
+        let fate = self.draw(|rng| self.weather.fate((who, part), op, rng));
+        if let Some(fault) = fate.fault() {
+            self.shared.fault(fault, op);
+        }
         let mut pending = Pending {
             shared: &self.shared,
             who,
@@ -101,6 +110,7 @@ impl Link {
             let nonces: Vec<u64> = edits.iter().map(|edit| edit.nonce.get()).collect();
             self.shared.tell(Fact::Answered {
                 who,
+                part,
                 op,
                 sent,
                 answer,
@@ -115,6 +125,7 @@ impl Link {
         let answer = if lost { Answer::SessionLost } else { Answer::Good };
         self.shared.tell(Fact::Answered {
             who: self.who,
+            part: self.part,
             op,
             sent,
             answer,
@@ -142,32 +153,35 @@ impl Drop for Pending<'_> {
 #[async_trait]
 impl TaskStore for Link {
     async fn insert(&self, tasks: &[NewTask], now: Timestamp) -> Result<Vec<Inserted>> {
-        let tasks = tasks.to_vec();
+        let (part, tasks) = (self.part, tasks.to_vec());
         self.call(Op::Insert, move |shared| {
-            shared.server.insert(shared, &tasks, now)
+            shared.server(part).insert(shared, &tasks, now)
         })
         .await
     }
 
     async fn exchange(&self, edits: &[Edit], claims: &[ClaimRequest], now: Timestamp) -> Result<Exchanged> {
         let sent = self.shared.now();
-        let (who, mut partial) = (self.who, None);
+        let (who, part, mut partial) = (self.who, self.part, None);
         if self.draw(|rng| self.weather.is_partial(rng)) && !edits.is_empty() {
             self.shared.hit(Sometimes::Partial);
+            self.shared.fault(Fault::Partial, Op::Exchange);
             partial = Some(self.draw(|rng| rng.index(edits.len() + 1)));
         }
         let (sent_edits, sent_claims) = (edits.to_vec(), claims.to_vec());
         let session = claims.first().map(|claim| claim.session);
         let apply = move |shared: &Shared| match partial {
             Some(n) => {
-                shared.server.exchange(shared, who, &sent_edits[..n], &[], now)?;
+                shared
+                    .server(part)
+                    .exchange(shared, who, &sent_edits[..n], &[], now)?;
                 Err(StoreError::unknown(
                     StoreErrorKind::Unavailable,
                     "the simulated store stopped half-way",
                 ))
             }
             None => shared
-                .server
+                .server(part)
                 .exchange(shared, who, &sent_edits, &sent_claims, now),
         };
         let exchanged = self
@@ -179,15 +193,15 @@ impl TaskStore for Link {
     }
 
     async fn open_session(&self, info: &SessionInfo, until: Timestamp, now: Timestamp) -> Result<()> {
-        let (who, sent) = (self.who, info.clone());
-        let apply = move |shared: &Shared| shared.server.open(shared, who, &sent, until, now);
+        let (who, part, sent) = (self.who, self.part, info.clone());
+        let apply = move |shared: &Shared| shared.server(part).open(shared, who, &sent, until, now);
         self.call_with(Op::Open, &[], &[], false, Some(info.id), apply)
             .await
     }
 
     async fn renew(&self, session: SessionId, until: Timestamp, now: Timestamp) -> Result<Renewed> {
-        let sent = self.shared.now();
-        let apply = move |shared: &Shared| shared.server.renew(session, until, now);
+        let (part, sent) = (self.part, self.shared.now());
+        let apply = move |shared: &Shared| shared.server(part).renew(session, until, now);
         let renewed = self
             .call_with(Op::Renew, &[], &[], false, Some(session), apply)
             .await?;
@@ -196,73 +210,61 @@ impl TaskStore for Link {
     }
 
     async fn close_session(&self, session: SessionId) -> Result<()> {
-        let who = self.who;
-        self.call(Op::Close, move |shared| shared.server.close(shared, who, session))
-            .await
+        let (who, part) = (self.who, self.part);
+        let close = move |shared: &Shared| shared.server(part).close(shared, who, session);
+        self.call(Op::Close, close).await
     }
 
     async fn sessions(&self) -> Result<Vec<Session>> {
-        let store = self.shared.server.store();
-        self.read(Op::Sessions, move || async move { store.sessions().await })
+        self.read(Op::Sessions, |store| async move { store.sessions().await })
             .await
     }
 
     async fn expired(&self, request: &ExpiredRequest, now: Timestamp) -> Result<Expired> {
-        let request = *request;
-        let apply = move |shared: &Shared| shared.server.expired(shared, &request, now);
+        let (part, by, request) = (self.part, self.who, *request);
+        let apply = move |shared: &Shared| shared.server(part).expired(shared, by, &request, now);
         self.call_with(Op::Expired, &[], &[], request.mark, None, apply)
             .await
     }
 
     async fn get(&self, id: TaskId) -> Result<Option<TaskDetail>> {
-        let shared = Arc::clone(&self.shared);
-        self.read(
-            Op::Get,
-            move || async move { shared.server.store().get(id).await },
-        )
-        .await
-    }
-
-    async fn list(&self, filter: &TaskFilter, page: &Page) -> Result<Listed> {
-        let (shared, filter, page) = (Arc::clone(&self.shared), filter.clone(), *page);
-        self.read(Op::List, move || async move {
-            shared.server.store().list(&filter, &page).await
-        })
-        .await
-    }
-
-    async fn count(&self, scope: &CountScope) -> Result<Counts> {
-        let (shared, scope) = (Arc::clone(&self.shared), scope.clone());
-        self.read(Op::Count, move || async move {
-            shared.server.store().count(&scope).await
-        })
-        .await
-    }
-
-    async fn purge(&self, now: Timestamp, limit: usize) -> Result<u64> {
-        self.call(Op::Purge, move |shared| shared.server.purge(shared, now, limit))
+        self.read(Op::Get, move |store| async move { store.get(id).await })
             .await
     }
 
+    async fn list(&self, filter: &TaskFilter, page: &Page) -> Result<Listed> {
+        let (filter, page) = (filter.clone(), *page);
+        let list = move |store: MemoryStore| async move { store.list(&filter, &page).await };
+        self.read(Op::List, list).await
+    }
+
+    async fn count(&self, scope: &CountScope) -> Result<Counts> {
+        let scope = scope.clone();
+        self.read(Op::Count, move |store| async move { store.count(&scope).await })
+            .await
+    }
+
+    async fn purge(&self, now: Timestamp, limit: usize) -> Result<u64> {
+        let part = self.part;
+        let purge = move |shared: &Shared| shared.server(part).purge(shared, now, limit);
+        self.call(Op::Purge, purge).await
+    }
+
     async fn set_queue(&self, queue: &Queue, setting: QueueSetting) -> Result<()> {
-        let queue = queue.clone();
-        self.call(Op::SetQueue, move |shared| {
-            shared.server.set_queue(&queue, setting)
-        })
-        .await
+        let (part, queue) = (self.part, queue.clone());
+        let set = move |shared: &Shared| shared.server(part).set_queue(&queue, setting);
+        self.call(Op::SetQueue, set).await
     }
 
     async fn queues(&self) -> Result<Vec<QueueInfo>> {
-        let shared = Arc::clone(&self.shared);
-        self.read(
-            Op::Queues,
-            move || async move { shared.server.store().queues().await },
-        )
-        .await
+        self.read(Op::Queues, |store| async move { store.queues().await })
+            .await
     }
 
     async fn time(&self) -> Result<Timestamp> {
-        self.call(Op::Time, |shared| Ok(shared.server.now())).await
+        let part = self.part;
+        self.call(Op::Time, move |shared| Ok(shared.server(part).now()))
+            .await
     }
 
     async fn migrate(&self) -> Result<()> {
@@ -270,7 +272,7 @@ impl TaskStore for Link {
     }
 
     fn watch(&self, queues: &[Queue]) -> Wakeups {
-        self.shared.server.waker.watch(queues)
+        self.shared.server(self.part).waker.watch(queues)
     }
 
     fn durability(&self) -> Durability {
@@ -283,17 +285,18 @@ impl Link {
     async fn read<T, F, R>(&self, op: Op, read: F) -> Result<T>
     where
         T: Send + 'static,
-        F: FnOnce() -> R + Send + 'static,
+        F: FnOnce(MemoryStore) -> R + Send + 'static,
         R: Future<Output = Result<T>>,
     {
-        self.call(op, move |_| {
+        let part = self.part;
+        self.call(op, move |shared| {
             let never = || {
                 Err(StoreError::rejected(
                     StoreErrorKind::Other,
                     "the memory store did not answer at once",
                 ))
             };
-            futures_util::FutureExt::now_or_never(read()).unwrap_or_else(never)
+            futures_util::FutureExt::now_or_never(read(shared.server(part).store())).unwrap_or_else(never)
         })
         .await
     }

@@ -1,8 +1,13 @@
 //! The phases of a history: chaos, healing, everything ends, the workers stop, an audit.
 
-use super::fact::{Fact, name};
+use std::time::Duration;
+
+use retry_core::limits::RESEND_WINDOW;
+
+use super::fact::{Fact, Row, name};
 use super::fleet::Machine;
 use super::script::Script;
+use super::server::Server;
 use super::world::{Act, Phase, World};
 
 /// How long everything may take to end once nothing goes wrong any more, beside the work itself.
@@ -11,6 +16,10 @@ const DRAIN_MS: u64 = 120_000;
 const ATTEMPTS: u64 = 5;
 /// How long all workers may take to shut down at the end.
 const STOP_MS: u64 = 60_000;
+/// What passes beyond the window of late calls before the ended tasks are looked at again.
+const AGED: Duration = Duration::from_mins(2);
+/// How soon a task that is not to be kept any more must be gone, in fair weather.
+const PURGE_MS: u64 = 60_000;
 
 impl World {
     /// Goes on to the next phase when this one is over.
@@ -28,15 +37,27 @@ impl World {
                     self.shared.accuse("drains", self.open_tasks());
                 }
             }
-            Phase::Stopping { until } => {
-                if self.machines.iter().all(Machine::is_down) {
+            Phase::Aging { until } => {
+                if self.kept_too_long().is_none() {
+                    self.stop(true);
+                } else if now > until {
+                    self.shared
+                        .accuse("purged_in_time", self.kept_too_long().unwrap_or_default());
+                }
+            }
+            Phase::Stopping { until, aged } => {
+                if !self.machines.iter().all(Machine::is_down) {
+                    if now > until {
+                        self.shared.accuse(
+                            "shutdown_ends",
+                            format!("a shutdown takes longer than {STOP_MS} ms"),
+                        );
+                    }
+                } else if !aged && self.ages {
+                    self.age();
+                } else {
                     self.audit();
                     self.phase = Phase::Over;
-                } else if now > until {
-                    self.shared.accuse(
-                        "shutdown_ends",
-                        format!("a shutdown takes longer than {STOP_MS} ms"),
-                    );
                 }
             }
             Phase::Chaos | Phase::Over => {}
@@ -47,7 +68,7 @@ impl World {
     pub(super) fn heal(&mut self) {
         self.shared.remark(0, || "healing begins".to_owned());
         self.weather.clear_up();
-        self.shared.server.lose_hints(0);
+        self.shared.servers.iter().for_each(|server| server.lose_hints(0));
         for host in 0..self.machines.len() {
             self.freeze(host, false);
             self.machines[host].clock.set_skew(0);
@@ -103,18 +124,50 @@ impl World {
     fn drained(&mut self) {
         self.shared.tell(Fact::Drained);
         self.agenda.clear();
+        self.stop(false);
+    }
+
+    fn stop(&mut self, aged: bool) {
         for machine in &mut self.machines {
             machine.shut_down(&self.shared);
         }
         self.phase = Phase::Stopping {
             until: self.now_ms() + STOP_MS,
+            aged,
         };
+    }
+
+    /// While nobody runs, more time passes than a call may take to be sent again; then the workers come back.
+    fn age(&mut self) {
+        self.shared.clock.advance(RESEND_WINDOW + AGED);
+        (0..self.machines.len()).for_each(|host| self.act(Act::Start(host)));
+        self.phase = Phase::Aging {
+            until: self.now_ms() + PURGE_MS,
+        };
+    }
+
+    /// A task that should have been purged, if there is one.
+    fn kept_too_long(&self) -> Option<String> {
+        self.shared.facts(|facts| {
+            let due = |row: &&Row| {
+                let now = facts.store_now[row.part];
+                row.task
+                    .purge_at
+                    .is_some_and(|at| at.as_millis() < now - PURGE_MS as i64)
+            };
+            let row = facts.rows.values().find(due)?;
+            Some(format!(
+                "{} is kept beyond {:?}",
+                name(row.task.id),
+                row.task.purge_at
+            ))
+        })
     }
 
     /// The store holds what the facts say, and no worker left anything behind.
     fn audit(&self) {
-        let differs = self.shared.server.differs(&self.shared);
-        if let Some(text) = differs {
+        let differs = |server: &Server| server.differs(&self.shared);
+        if let Some(text) = self.shared.servers.iter().find_map(differs) {
             self.shared.accuse("the world", text);
         }
         let lives = self.shared.facts(|facts| {

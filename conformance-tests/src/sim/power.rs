@@ -1,6 +1,8 @@
 //! Power cuts: the writes of a store are kept, and those that were synced are done again.
 
-use retry_core::id::SessionId;
+use std::collections::BTreeMap;
+
+use retry_core::id::{SessionId, TaskId};
 use retry_core::name::Queue;
 use retry_core::store::{
     ClaimRequest, ExpiredRequest, MemoryStore, Page, QueueSetting, SessionInfo, TaskFilter, TaskStore as _,
@@ -36,13 +38,14 @@ impl Server {
 
     /// Loses what was not synced.
     pub(super) fn power_cut(&self, shared: &Shared) {
+        let lost;
         let store = {
             let mut state = self.state();
             let synced = state.synced;
             if state.log.len() == synced {
                 return;
             }
-            state.log.truncate(synced);
+            lost = state.log.split_off(synced);
             state.store = MemoryStore::with_clock(std::sync::Arc::new(self.clock.clone()));
             let store = state.store.clone();
             for write in &state.log {
@@ -52,13 +55,23 @@ impl Server {
         };
         shared.hit(Sometimes::PowerCut);
         let listed = done(store.list(&TaskFilter::default(), &Page::first(1_000))).unwrap_or_default();
+        let now = shared.now();
         shared.facts(|facts| {
-            facts.power_cut = true;
-            let before = std::mem::take(&mut facts.rows);
+            facts.cut_at = Some(now);
+            facts.unfenced.extend(lost.iter().flat_map(written));
+            let (before, others) = std::mem::take(&mut facts.rows)
+                .into_iter()
+                .partition(|(_, row)| row.part == self.part);
+            facts.rows = others;
+            let before: BTreeMap<TaskId, Row> = before;
             for summary in listed.tasks {
                 let (id, known) = (summary.task.id, before.get(&summary.task.id));
                 let version = summary.task.version;
+                if known.is_none_or(|row| row.task != summary.task) {
+                    facts.unfenced.insert(id);
+                }
                 let row = Row {
+                    part: self.part,
                     script: known.and_then(|row| row.script),
                     claim: known
                         .and_then(|row| row.claim)
@@ -70,11 +83,26 @@ impl Server {
                 };
                 facts.rows.insert(id, row);
             }
-            facts
-                .gone
-                .extend(before.into_keys().filter(|id| !facts.rows.contains_key(id)));
+            let gone: Vec<TaskId> = before
+                .into_keys()
+                .filter(|id| !facts.rows.contains_key(id))
+                .collect();
+            facts.unfenced.extend(gone.iter().copied());
+            facts.gone.extend(gone);
         });
-        self.refresh_sessions(shared);
+        drop(self.refresh_sessions(shared));
+    }
+}
+
+/// The tasks that a write names. Those of claims and purges show by what the store has.
+fn written(write: &Write) -> Vec<TaskId> {
+    match write {
+        Write::Insert(tasks, _) => tasks.iter().map(|task| task.id).collect(),
+        Write::Edit(edit, _) => {
+            let inserted = edit.insert.iter().map(|task| task.id);
+            inserted.chain([edit.id]).collect()
+        }
+        _ => Vec::new(),
     }
 }
 

@@ -57,7 +57,8 @@ impl Server {
         let before = shared.facts(|facts| facts.rows.get(&id).cloned());
         let after = done(store.get(id)).ok().flatten().map(|detail| {
             let mut claim = before.as_ref().and_then(|row| row.claim);
-            if let (By::Claim, Some(session)) = (&by, detail.task.session) {
+            let held = matches!(by, By::Claim) || before.is_none();
+            if let Some(session) = detail.task.session.filter(|_| held) {
                 let who = shared.facts(|facts| facts.sessions.get(&session).map(|session| session.who));
                 let (version, flagged) = (detail.task.version, detail.task.cancel_requested);
                 claim = Some(Claim {
@@ -68,6 +69,7 @@ impl Server {
                 });
             }
             Row {
+                part: self.part,
                 script: detail.payload.decode().ok(),
                 flagged_at: before
                     .as_ref()

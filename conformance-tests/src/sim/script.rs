@@ -142,20 +142,28 @@ pub(super) struct Script {
     pub(super) unique: Option<(u64, KeyScope, OnDuplicate)>,
     pub(super) expires: Option<u64>,
     pub(super) deadline: Option<u64>,
+    /// Failures and snoozes end it after this long.
+    pub(super) give_up: Option<u64>,
     pub(super) max_attempts: Option<u32>,
     pub(super) crash_budget: Option<u32>,
     pub(super) on_failed_children: FailedChildren,
     pub(super) on_wait_deadline: OnWaitDeadline,
     pub(super) forget: bool,
+    /// How long it is kept when it has ended, at least.
+    pub(super) kept: Option<u64>,
     pub(super) steps: Vec<Step>,
 }
 
 /// The policy of every simulated kind; tasks differ in the number of attempts.
-pub(super) fn policy(max_attempts: Option<u32>) -> RetryPolicy {
+pub(super) fn policy(max_attempts: Option<u32>, give_up: Option<u64>) -> RetryPolicy {
     let builder = RetryPolicy::builder().backoff(Backoff::fixed(Duration::from_millis(400)));
     let builder = match max_attempts {
         Some(max) => builder.max_attempts(max),
         None => builder.endless(),
+    };
+    let builder = match give_up {
+        Some(millis) => builder.give_up_after(Duration::from_millis(millis)),
+        None => builder.never_give_up(),
     };
     builder.build().unwrap_or_else(|_| RetryPolicy::once())
 }
@@ -172,7 +180,7 @@ impl Script {
         let mut draft = Draft::raw(self.kind.name(), payload)
             .queue(self.queue)
             .priority(self.priority)
-            .retry(policy(self.max_attempts))
+            .retry(policy(self.max_attempts, self.give_up))
             .crash_budget(self.crash_budget)
             .rescue_delay(millis(500))
             .on_failed_children(self.on_failed_children)
@@ -189,12 +197,15 @@ impl Script {
         if let Some(after) = self.deadline {
             draft = draft.deadline_after(millis(after));
         }
-        if self.forget {
-            draft = draft.retention(Retention {
-                succeeded: Some(Duration::ZERO),
-                ..Retention::default()
-            });
+        let mut retention = Retention::default();
+        if let Some(kept) = self.kept.map(millis) {
+            (retention.failed, retention.cancelled) = (Some(kept), Some(kept));
+            retention.succeeded = Some(kept);
         }
+        if self.forget {
+            retention.succeeded = Some(Duration::ZERO);
+        }
+        draft = draft.retention(retention);
         draft
     }
 

@@ -12,16 +12,20 @@ use retry_core::store::{
     Applied, ClaimRequest, Exchanged, Expired, ExpiredRequest, Inserted, MemoryStore, Page, QueueSetting,
     Renewed, Result, SessionInfo, StoreError, StoreErrorKind, TaskFilter, TaskStore as _, Waker,
 };
-use retry_core::task::{Edit, NewTask, TaskSummary};
+use retry_core::task::{Action, Edit, NewTask, State, TaskSummary};
 use retry_core::time::Timestamp;
 
+use super::cover::Sometimes;
 use super::fact::{By, Fact, Row, Who};
+use super::facts::SessionFact;
 use super::features::{Feature, Features};
 use super::power::Write;
 use super::rng::Rng;
 use super::shared::Shared;
 
 pub(super) struct Server {
+    /// Which part of the store it is.
+    pub(super) part: usize,
     pub(super) clock: ManualClock,
     pub(super) waker: Waker,
     features: Features,
@@ -35,6 +39,18 @@ pub(super) struct Inner {
     pub(super) rng: Rng,
     pub(super) lose_hints: u64,
     stepped: i64,
+    /// For the count of what pauses keep back; a power cut may undo some.
+    paused: BTreeSet<Queue>,
+}
+
+/// What an edit that came twice was.
+const fn repeated(edit: &Edit) -> Sometimes {
+    match &edit.action {
+        Action::Set(change) if matches!((change.from, change.to.state), (State::Running, State::Running)) => {
+            Sometimes::CheckpointRepeated
+        }
+        _ => Sometimes::EditRepeated,
+    }
 }
 
 /// A memory store answers at once.
@@ -49,9 +65,10 @@ pub(super) fn done<T>(future: BoxFuture<'_, Result<T>>) -> Result<T> {
 }
 
 impl Server {
-    pub(super) fn new(clock: ManualClock, features: Features, rng: Rng) -> Self {
+    pub(super) fn new(part: usize, clock: ManualClock, features: Features, rng: Rng) -> Self {
         let store = MemoryStore::with_clock(std::sync::Arc::new(clock.clone()));
         Self {
+            part,
             clock,
             waker: Waker::new(),
             features,
@@ -62,6 +79,7 @@ impl Server {
                 rng,
                 lose_hints: 0,
                 stepped: 0,
+                paused: BTreeSet::new(),
             }),
         }
     }
@@ -96,7 +114,8 @@ impl Server {
                     .get(&task.task.id)
                     .is_none_or(|row| row.task.version != task.task.version)
             };
-            let count = facts.rows.len() != listed.tasks.len();
+            let here = facts.rows.values().filter(|row| row.part == self.part).count();
+            let count = here != listed.tasks.len();
             let first = listed
                 .tasks
                 .iter()
@@ -126,9 +145,22 @@ impl Server {
         for (task, inserted) in tasks.iter().zip(&inserted) {
             let id = match inserted {
                 Inserted::New { .. } => task.id,
-                Inserted::Replaced { holder } => *holder,
+                Inserted::Replaced { holder } => {
+                    shared.hit(Sometimes::Replaced);
+                    *holder
+                }
+                Inserted::Repeated => {
+                    shared.hit(Sometimes::InsertRepeated);
+                    continue;
+                }
                 _ => continue,
             };
+            if task.leased_by.is_some() {
+                shared.hit(match inserted {
+                    Inserted::New { leased: true } => Sometimes::BornLeased,
+                    _ => Sometimes::BornPending,
+                });
+            }
             self.report(shared, &store, id, By::Insert, &mut queues);
         }
         self.hint(shared, &queues);
@@ -151,6 +183,9 @@ impl Server {
             let store = self.log(|| Write::Edit(Box::new(edit.clone()), now));
             let answer = done(store.exchange(std::slice::from_ref(edit), &[], now))?;
             for applied in answer.applied {
+                if applied == Applied::Repeated {
+                    shared.hit(repeated(edit));
+                }
                 if let Applied::Done { took, inserted } = &applied {
                     let by = By::Edit {
                         who,
@@ -163,6 +198,7 @@ impl Server {
             }
         }
         for claim in claims {
+            self.note_pause(shared, claim, now);
             let store = self.log(|| Write::Claim(Box::new(claim.clone()), now));
             let answer = done(store.exchange(&[], std::slice::from_ref(claim), now))?;
             for claimed in answer.claimed {
@@ -188,6 +224,7 @@ impl Server {
         done(store.open_session(info, until, now))?;
         shared.tell(Fact::Opened {
             who,
+            part: self.part,
             session: info.id,
         });
         Ok(())
@@ -204,23 +241,31 @@ impl Server {
         let store = self.log(|| Write::Close(session));
         let holds = shared.facts(|facts| {
             let holds = |row: &&Row| row.task.session == Some(session);
-            facts.rows.values().filter(holds).count()
+            // Of what the store forgot that the worker settled, and of what was born there, the worker may know nothing.
+            let rows = facts.rows.values().filter(|row| {
+                let claimed = |claim: super::fact::Claim| facts.claims_of(row.task.id, claim.version) > 0;
+                facts.is_fenced(row.task.id) && row.claim.is_some_and(claimed)
+            });
+            rows.filter(holds).count()
         });
         shared.tell(Fact::Closed { who, session, holds });
         done(store.close_session(session))?;
-        self.refresh_sessions(shared);
+        drop(self.refresh_sessions(shared));
         Ok(())
     }
 
     pub(super) fn expired(
         &self,
         shared: &Shared,
+        by: Who,
         request: &ExpiredRequest,
         now: Timestamp,
     ) -> Result<Expired> {
         let expired = done(self.log(|| Write::Expired(*request, now)).expired(request, now))?;
         if request.mark {
-            self.refresh_sessions(shared);
+            for session in self.refresh_sessions(shared) {
+                shared.tell(Fact::Marked { by, session });
+            }
         }
         Ok(expired)
     }
@@ -228,17 +273,33 @@ impl Server {
     pub(super) fn purge(&self, shared: &Shared, now: Timestamp, limit: usize) -> Result<u64> {
         let store = self.log(|| Write::Purge(now, limit));
         let purged = done(store.purge(now, limit))?;
-        if purged > 0 {
-            let due = |row: &&Row| row.task.purge_at.is_some_and(|at| at <= now);
-            let ids: Vec<TaskId> =
-                shared.facts(|facts| facts.rows.values().filter(due).map(|row| row.task.id).collect());
-            let mut queues = BTreeSet::new();
-            for id in ids {
-                self.report(shared, &store, id, By::Purge, &mut queues);
-            }
+        // Those that are put off change as well.
+        let due = |row: &&Row| row.part == self.part && row.task.purge_at.is_some_and(|at| at <= now);
+        let ids: Vec<TaskId> =
+            shared.facts(|facts| facts.rows.values().filter(due).map(|row| row.task.id).collect());
+        for id in ids {
+            self.report(shared, &store, id, By::Purge, &mut BTreeSet::new());
         }
-        self.refresh_sessions(shared);
+        drop(self.refresh_sessions(shared));
         Ok(purged)
+    }
+
+    /// Notes a claim that a pause keeps from tasks that are due.
+    fn note_pause(&self, shared: &Shared, claim: &ClaimRequest, now: Timestamp) {
+        if !self.state().paused.contains(&claim.queue) {
+            return;
+        }
+        let due = |row: &Row| {
+            let asked = claim.kinds.iter().any(|(kind, _)| *kind == row.task.kind);
+            row.part == self.part
+                && row.is(State::Pending)
+                && row.task.queue == claim.queue
+                && asked
+                && row.task.run_at <= now
+        };
+        if shared.facts(|facts| facts.rows.values().any(due)) {
+            shared.hit(Sometimes::KeptByPause);
+        }
     }
 
     pub(super) fn set_queue(&self, queue: &Queue, setting: QueueSetting) -> Result<()> {
@@ -246,20 +307,33 @@ impl Server {
             self.log(|| Write::SetQueue(queue.clone(), setting))
                 .set_queue(queue, setting),
         )?;
+        if setting == QueueSetting::Pause {
+            self.state().paused.insert(queue.clone());
+        } else {
+            self.state().paused.remove(queue);
+        }
         self.waker.wake(queue);
         Ok(())
     }
 
-    pub(super) fn refresh_sessions(&self, shared: &Shared) {
+    /// Takes note of what became of the sessions; answers those that are newly lost.
+    pub(super) fn refresh_sessions(&self, shared: &Shared) -> Vec<SessionId> {
         let sessions = done(self.store().sessions()).unwrap_or_default();
         let stored: std::collections::BTreeMap<SessionId, bool> = sessions
             .into_iter()
             .map(|session| (session.info.id, session.lost))
             .collect();
         shared.facts(|facts| {
-            for (id, session) in &mut facts.sessions {
-                session.lost = stored.get(id).copied().unwrap_or(true);
+            let here = |(_, session): &(&SessionId, &mut SessionFact)| session.part == self.part;
+            let mut newly = Vec::new();
+            for (id, session) in facts.sessions.iter_mut().filter(here) {
+                let lost = stored.get(id).copied().unwrap_or(true);
+                if lost && !session.lost {
+                    newly.push(*id);
+                }
+                session.lost = lost;
             }
-        });
+            newly
+        })
     }
 }

@@ -7,8 +7,9 @@ use retry_core::clock::{Clock as _, ManualClock, Monotonic};
 
 use super::cover::Sometimes;
 use super::exec::Exec;
-use super::fact::Fact;
+use super::fact::{Fact, Op};
 use super::facts::Facts;
+use super::fault::Fault;
 use super::invariants;
 use super::rng::Rng;
 use super::server::Server;
@@ -26,7 +27,8 @@ pub struct Violation {
 pub(super) struct Shared {
     pub(super) clock: ManualClock,
     pub(super) exec: Exec,
-    pub(super) server: Server,
+    /// The parts of the store.
+    pub(super) servers: Vec<Server>,
     judge: Mutex<Judge>,
 }
 
@@ -42,14 +44,16 @@ struct Judge {
     violation: Option<Violation>,
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Shared {
     pub(super) fn new(facts: Facts, exec: Exec, keep_lines: bool, rng: Rng) -> Arc<Self> {
         let clock = ManualClock::new();
-        let server = Server::new(clock.skewed(0), facts.config.features, rng);
+        let features = facts.config.features;
+        let server = |part| Server::new(part, clock.skewed(0), features, rng.split(part as u64));
+        let servers = (0..facts.config.parts).map(server).collect();
         let judge = Judge {
             facts,
             trace: Trace::new(keep_lines),
@@ -58,7 +62,7 @@ impl Shared {
         Arc::new(Self {
             clock,
             exec,
-            server,
+            servers,
             judge: Mutex::new(judge),
         })
     }
@@ -68,7 +72,9 @@ impl Shared {
         let mut judge = lock(&self.judge);
         let judge = &mut *judge;
         judge.facts.now = self.clock.monotonic();
-        judge.facts.store_now = self.server.now().as_millis();
+        for (now, server) in judge.facts.store_now.iter_mut().zip(&self.servers) {
+            *now = server.now().as_millis();
+        }
         if !matches!(fact, Fact::Quiet) {
             let at = judge.facts.now.since_start().as_millis();
             judge.trace.add(at, fact.digest(), || fact.line());
@@ -100,9 +106,17 @@ impl Shared {
         lock(&self.judge).facts.cover.hit(what);
     }
 
+    pub(super) fn fault(&self, fault: Fault, op: Op) {
+        lock(&self.judge).facts.cover.fault(fault, op);
+    }
+
     /// Reads or changes the facts.
     pub(super) fn facts<T>(&self, read: impl FnOnce(&mut Facts) -> T) -> T {
         read(&mut lock(&self.judge).facts)
+    }
+
+    pub(super) fn server(&self, part: usize) -> &Server {
+        &self.servers[part]
     }
 
     pub(super) fn now(&self) -> Monotonic {

@@ -11,6 +11,7 @@ impl Fact<'_> {
         match self {
             Self::Sent {
                 who: w,
+                part,
                 op,
                 edits,
                 claims,
@@ -18,20 +19,28 @@ impl Fact<'_> {
             } => [
                 1,
                 who(w),
-                *op as u64,
+                (*part as u64) << 8 | *op as u64,
                 edits.len() as u64,
                 claims.len() as u64,
                 u64::from(*mark),
             ],
             Self::Answered {
                 who: w,
+                part,
                 op,
                 sent,
                 answer,
                 ..
             } => {
                 let sent = u64::try_from(sent.since_start().as_micros()).unwrap_or(0);
-                [2, who(w), *op as u64, sent, *answer as u64, 0]
+                [
+                    2,
+                    who(w),
+                    (*part as u64) << 8 | *op as u64,
+                    sent,
+                    *answer as u64,
+                    0,
+                ]
             }
             Self::Changed { before, after, .. } => {
                 let of = |row: &Option<&Row>| {
@@ -49,6 +58,7 @@ impl Fact<'_> {
             }
             Self::Opened { who: w, .. } => [4, who(w), 0, 0, 0, 0],
             Self::Closed { who: w, holds, .. } => [5, who(w), *holds as u64, 0, 0, 0],
+            Self::Marked { .. } => [14, 0, 0, 0, 0, 0],
             Self::Started { run } => [
                 6,
                 who(&run.who),
@@ -58,7 +68,9 @@ impl Fact<'_> {
                 0,
             ],
             Self::Ended { run, how } => [7, who(&run.who), short(run.id), run.version, *how as u64, 0],
-            Self::Checkpointed { id, version, stored } => [8, short(*id), *version, u64::from(*stored), 0, 0],
+            Self::Checkpointed {
+                id, version, stored, ..
+            } => [8, short(*id), *version, u64::from(*stored), 0, 0],
             Self::Enqueued { id, new } => [9, short(*id), u64::from(*new), 0, 0, 0],
             Self::Refused { script } => [10, *script as u64, 0, 0, 0, 0],
             Self::Completed { token, reruns } => [
@@ -80,23 +92,28 @@ impl Fact<'_> {
         match self {
             Self::Sent {
                 who: w,
+                part,
                 op,
                 edits,
                 claims,
                 mark,
             } => {
                 format!(
-                    "{} sends {op:?}: {} edits, {} claims, mark {mark}",
+                    "{} sends {op:?} to part {part}: {} edits, {} claims, mark {mark}",
                     who(w),
                     edits.len(),
                     claims.len()
                 )
             }
             Self::Answered {
-                who: w, op, answer, ..
-            } => format!("{} is answered {op:?}: {answer:?}", who(w)),
+                who: w,
+                part,
+                op,
+                answer,
+                ..
+            } => format!("{} is answered {op:?} by part {part}: {answer:?}", who(w)),
             Self::Changed { by, before, after } => changed(by, *before, *after),
-            Self::Opened { who: w, session } => format!("session {session} of {} opens", who(w)),
+            Self::Opened { who: w, session, .. } => format!("session {session} of {} opens", who(w)),
             Self::Closed {
                 who: w,
                 session,
@@ -104,6 +121,7 @@ impl Fact<'_> {
             } => {
                 format!("session {session} of {} closes, holding {holds}", who(w))
             }
+            Self::Marked { by, session } => format!("{} marks session {session} lost", who(by)),
             Self::Started { run } => {
                 let fallback = if run.fallback { " (fallback)" } else { "" };
                 format!(
@@ -123,7 +141,9 @@ impl Fact<'_> {
                     run.cancelled
                 )
             }
-            Self::Checkpointed { id, version, stored } => {
+            Self::Checkpointed {
+                id, version, stored, ..
+            } => {
                 format!(
                     "the handler of {} learns: checkpoint {version} stored {stored}",
                     name(*id)

@@ -5,7 +5,13 @@ use std::hash::{Hash, Hasher};
 
 /// FNV-1a over what is fed: the same on every machine and in every release of the language.
 #[derive(Debug)]
-struct Fnv(u64);
+pub(super) struct Fnv(u64);
+
+impl Fnv {
+    pub(super) const fn new() -> Self {
+        Self(0xcbf2_9ce4_8422_2325)
+    }
+}
 
 impl Hasher for Fnv {
     fn finish(&self) -> u64 {
@@ -29,7 +35,7 @@ pub(super) struct Trace {
 impl Trace {
     pub(super) fn new(keep_lines: bool) -> Self {
         Self {
-            hash: 0xcbf2_9ce4_8422_2325,
+            hash: Fnv::new().0,
             events: 0,
             lines: keep_lines.then(Vec::new),
         }

@@ -1,14 +1,20 @@
 //! What the network and the store do to calls at the moment.
 
+use std::collections::BTreeSet;
+use std::ops::Range;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use retry_core::store::Durability;
 
-use super::config::Rates;
-use super::fact::Op;
+use super::config::{MAX_PARTS, Rates};
+use super::exec::HostId;
+use super::fact::{Op, Who};
+use super::fault::Fault;
 use super::features::{Feature, Features};
 use super::rng::Rng;
+use super::shared::lock;
 
 /// What becomes of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +28,10 @@ pub(super) enum Fate {
         after: u64,
     },
     Outage {
+        after: u64,
+    },
+    /// The connection had ended.
+    Cut {
         after: u64,
     },
     /// Unknown, and not written.
@@ -45,35 +55,64 @@ pub(super) enum Fate {
     },
 }
 
+impl Fate {
+    /// What goes wrong, if anything.
+    pub(super) const fn fault(self) -> Option<Fault> {
+        Some(match self {
+            Self::Instant | Self::Cut { .. } => return None,
+            Self::Clean { .. } => Fault::Slow,
+            Self::Rejected { .. } => Fault::Rejected,
+            Self::Outage { .. } => Fault::Away,
+            Self::Unwritten { .. } => Fault::UnknownUnwritten,
+            Self::Written { .. } => Fault::UnknownWritten,
+            Self::Hung { write: None, .. } => Fault::HungUnwritten,
+            Self::Hung { write: Some(_), .. } => Fault::HungWritten,
+            Self::Late { .. } => Fault::Late,
+        })
+    }
+}
+
 #[derive(Debug)]
 pub(super) struct Weather {
     rates: Rates,
     features: Features,
     sync_ms: u64,
     fair: AtomicBool,
-    away: AtomicBool,
+    away: [AtomicBool; MAX_PARTS],
+    /// Hosts whose connections were cut: the next call of each fails.
+    cut_off: Mutex<BTreeSet<(HostId, usize)>>,
 }
 
 impl Weather {
-    pub(super) const fn new(rates: Rates, features: Features, sync_ms: u64) -> Self {
+    pub(super) fn new(rates: Rates, features: Features, sync_ms: u64) -> Self {
         Self {
             rates,
             features,
             sync_ms,
             fair: AtomicBool::new(false),
-            away: AtomicBool::new(false),
+            away: Default::default(),
+            cut_off: Mutex::new(BTreeSet::new()),
         }
     }
 
     /// No call goes wrong from now on.
     pub(super) fn clear_up(&self) {
         self.fair.store(true, Ordering::Relaxed);
-        self.away.store(false, Ordering::Relaxed);
+        (0..MAX_PARTS).for_each(|part| self.set_away(part, false));
     }
 
-    /// The store goes away or comes back.
-    pub(super) fn set_away(&self, away: bool) {
-        self.away.store(away, Ordering::Relaxed);
+    /// A part of the store goes away or comes back.
+    pub(super) fn set_away(&self, part: usize, away: bool) {
+        self.away[part].store(away, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_away(&self, part: usize) -> bool {
+        self.away[part].load(Ordering::Relaxed)
+    }
+
+    /// The process of a part ended, and with it every connection.
+    pub(super) fn cut_connections(&self, hosts: Range<HostId>, part: usize) {
+        lock(&self.cut_off).extend(hosts.map(|host| (host, part)));
     }
 
     pub(super) fn durability(&self) -> Durability {
@@ -89,7 +128,7 @@ impl Weather {
         drawn && self.features.has(Feature::Partial) && !self.fair.load(Ordering::Relaxed)
     }
 
-    pub(super) fn fate(&self, op: Op, rng: &mut Rng) -> Fate {
+    pub(super) fn fate(&self, (who, part): (Who, usize), op: Op, rng: &mut Rng) -> Fate {
         let rates = &self.rates;
         let mut span = || {
             if rates.latency_ms == 0 {
@@ -102,6 +141,9 @@ impl Weather {
         let after = there + back;
         let later = 1 + rng.below(3_000);
         let half = rng.chance(500);
+        if lock(&self.cut_off).remove(&(who.host, part)) {
+            return Fate::Cut { after };
+        }
         if self.fair.load(Ordering::Relaxed) {
             return if after == 0 {
                 Fate::Instant
@@ -109,7 +151,7 @@ impl Weather {
                 Fate::Clean { there, back }
             };
         }
-        if self.away.load(Ordering::Relaxed) {
+        if self.is_away(part) {
             return if half {
                 Fate::Outage { after }
             } else {

@@ -18,6 +18,8 @@ use super::features::Feature;
 use super::fleet::{Machine, Parts};
 use super::link::Link;
 use super::rng::Rng;
+use super::server::Server;
+use super::sharded::Sharded;
 use super::shared::Shared;
 use super::weather::Weather;
 
@@ -25,6 +27,8 @@ use super::weather::Weather;
 const MOST_POLLS: u64 = 50_000;
 /// How often the operator looks for what only an operator can end.
 const PATROL_MS: u64 = 2_000;
+/// How long chaos goes on after a sleep.
+const AWAKE_MS: u64 = 3_000;
 
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Act {
@@ -32,7 +36,7 @@ pub(super) enum Act {
     Happen(Happening),
     Start(usize),
     Thaw(usize),
-    Return,
+    Return(usize),
     Sync,
     Patrol,
 }
@@ -40,8 +44,17 @@ pub(super) enum Act {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
     Chaos,
-    Healing { until: u64 },
-    Stopping { until: u64 },
+    Healing {
+        until: u64,
+    },
+    Stopping {
+        until: u64,
+        aged: bool,
+    },
+    /// What has ended long ago is forgotten.
+    Aging {
+        until: u64,
+    },
     Over,
 }
 
@@ -54,6 +67,8 @@ pub(super) struct World {
     pub(super) agenda: BTreeMap<(u64, usize), Act>,
     next_act: usize,
     pub(super) chaos_ms: u64,
+    /// The fleet is looked at again when its ended tasks are old.
+    pub(super) ages: bool,
     sync_ms: u64,
     pub(super) phase: Phase,
     polls: u64,
@@ -69,7 +84,10 @@ impl World {
         let facts = Facts::new(config.clone(), network + 1);
         let shared = Shared::new(facts, exec, options.trace, root.split(2));
         let weather = Arc::new(Weather::new(config.rates, config.features, config.fleet.sync_ms));
-        shared.server.lose_hints(config.rates.hints);
+        shared
+            .servers
+            .iter()
+            .for_each(|server| server.lose_hints(config.rates.hints));
         let parties: Vec<Party> = (workers..network)
             .map(|host| party(&shared, &weather, host, network, &root.split(100 + host as u64)))
             .collect();
@@ -92,6 +110,7 @@ impl World {
             agenda: BTreeMap::new(),
             next_act: 0,
             chaos_ms: config.chaos_ms,
+            ages: config.features.has(Feature::Sleep),
             sync_ms: config.fleet.sync_ms,
             phase: Phase::Chaos,
             polls: 0,
@@ -219,9 +238,14 @@ impl World {
 
     pub(super) fn act(&mut self, act: Act) {
         match act {
-            Act::Enqueue(Enqueue { script, many, client }) => {
+            Act::Enqueue(enqueue) => {
+                let (script, party) = (enqueue.script, &self.parties[enqueue.client]);
                 let draft = self.parts.scripts[script].draft();
-                self.parties[client].enqueue(script, draft, many);
+                match enqueue.born_on {
+                    Some(host) => party.bear(script, draft, host, self.next_act as u64),
+                    None => party.enqueue(script, draft, enqueue.many),
+                }
+                self.next_act += 1;
             }
             Act::Happen(happening) => self.happen(happening),
             Act::Start(host) if self.machines[host].is_down() => self.machines[host].start(&self.parts),
@@ -234,9 +258,9 @@ impl World {
                 }
             }
             Act::Thaw(host) => self.freeze(host, false),
-            Act::Return => self.weather.set_away(false),
+            Act::Return(part) => self.weather.set_away(part, false),
             Act::Sync => {
-                self.shared.server.sync();
+                self.shared.servers.iter().for_each(Server::sync);
                 self.plan(self.now_ms() + self.sync_ms, Act::Sync);
             }
             Act::Patrol => {
@@ -250,7 +274,13 @@ impl World {
         self.shared
             .remark(host as u64, || format!("host {host} frozen: {freeze}"));
         self.shared.exec.set_paused(host, freeze);
-        self.shared.facts(|facts| facts.hosts[host].paused = freeze);
+        self.shared.facts(|facts| {
+            let known = &mut facts.hosts[host];
+            known.paused = freeze;
+            known.paused_once |= freeze;
+            // The limits of its shutdown may pass meanwhile.
+            known.failures += u64::from(freeze && known.stopping);
+        });
     }
 
     fn happen(&mut self, happening: Happening) {
@@ -263,6 +293,9 @@ impl World {
                 self.plan(now + down, Act::Start(host));
             }
             Happening::Restart { host, down } => {
+                if (0..self.shared.servers.len()).any(|part| self.weather.is_away(part)) {
+                    self.shared.hit(Sometimes::ShutdownInOutage);
+                }
                 self.machines[host].shut_down(&self.shared);
                 self.plan(now + down, Act::Start(host));
             }
@@ -274,22 +307,45 @@ impl World {
                 self.freeze(host, true);
                 self.plan(now + millis, Act::Thaw(host));
             }
+            Happening::Sleep { millis } => {
+                self.shared.hit(Sometimes::Slept);
+                (0..self.parts.network).for_each(|host| {
+                    self.freeze(host, true);
+                    self.plan(now + millis, Act::Thaw(host));
+                });
+                self.chaos_ms = self.chaos_ms.max(now + millis + AWAKE_MS);
+            }
             Happening::Skew { host, millis } => {
                 self.shared.hit(Sometimes::Skewed);
                 self.machines[host].clock.set_skew(millis);
             }
-            Happening::Outage { millis } => {
-                self.weather.set_away(true);
-                self.plan(now + millis, Act::Return);
+            Happening::Outage { part, millis } => {
+                self.weather.set_away(part, true);
+                self.plan(now + millis, Act::Return(part));
             }
-            Happening::PowerCut => self.shared.server.power_cut(&self.shared),
-            Happening::ClockStep { millis } => {
+            Happening::PowerCut { part } => {
+                let part = part % self.shared.servers.len();
+                self.weather.cut_connections(0..self.parts.network, part);
+                self.shared.server(part).power_cut(&self.shared);
+            }
+            Happening::ClockStep { part, millis } => {
                 self.shared.hit(Sometimes::ClockStep);
-                self.shared.facts(|facts| {
+                let far = self.shared.facts(|facts| {
                     facts.ahead_ms += (-millis).max(0);
-                    facts.stepped_back |= millis < 0;
+                    facts.steps += 1;
+                    facts.stepped_at = facts.now;
+                    u128::from(millis.unsigned_abs()) > facts.lease().as_millis() / 3
                 });
-                self.shared.server.step(millis);
+                if far {
+                    self.shared.hit(Sometimes::ClockStepFar);
+                }
+                let servers = &self.shared.servers;
+                if far_apart(millis) {
+                    // A client knows one clock: a task would be due hours later in the other part.
+                    servers.iter().for_each(|server| server.step(millis));
+                } else {
+                    servers[part % servers.len()].step(millis);
+                }
             }
             Happening::Operator { act, draw } => self.parties[1].operate(act, draw),
             Happening::PauseQueue { queue, millis } => self.parties[1].pause(queue, millis),
@@ -297,17 +353,27 @@ impl World {
     }
 }
 
+/// Whether a step of a clock is longer than anything waits.
+const fn far_apart(millis: i64) -> bool {
+    millis > 60_000
+}
+
 fn party(shared: &Arc<Shared>, weather: &Arc<Weather>, host: usize, network: usize, rng: &Rng) -> Party {
     let who = Who { host, life: 1 };
-    let link = Link::new(
-        Arc::clone(shared),
-        Arc::clone(weather),
-        who,
-        network,
-        rng.split(1),
-    );
+    let link = |part: usize| {
+        let (shared, weather) = (Arc::clone(shared), Arc::clone(weather));
+        Link::new(
+            part,
+            shared,
+            weather,
+            who,
+            network,
+            rng.split(1 + 1_000 * part as u64),
+        )
+    };
+    let store = Sharded::new((0..shared.servers.len()).map(link).collect());
     shared.facts(|facts| facts.hosts[host].life = 1);
-    let client = Client::builder(link)
+    let client = Client::builder(store)
         .clock(Arc::new(shared.clock.skewed(0)))
         .random(Arc::new(SeededRandom::new(rng.split(2).next())))
         .spawn(Arc::new(HostSpawn {

@@ -130,9 +130,11 @@ impl<'c, S: TaskStore + ?Sized> Enqueue<'c, S> {
     ///
     /// With a blocking driver (rusqlite: `.in_tx(&tx)?`) the answer is a plain result, with an asynchronous one
     /// (sqlx: `.in_tx(&mut tx).await?`) a future.
-    pub fn in_tx<Tx>(self, tx: Tx) -> <S as Enlist<Tx>>::Reply<Result<Enqueued>>
+    // The reply is a parameter, not a projection: only then does the compiler say for a store that cannot join what
+    // `Enlist` has to say about it.
+    pub fn in_tx<Tx, Reply>(self, tx: Tx) -> Reply
     where
-        S: Enlist<Tx>,
+        S: Enlist<Tx, Reply<Result<Enqueued>> = Reply>,
     {
         // No round trip here: inside a transaction the last synchronised reading, or the local clock, is enough.
         let now = self.client.shared.clock.now();

@@ -21,17 +21,18 @@ use crate::clock::{Clock, SyncedClock, SystemClock};
 use crate::draft::{Draft, InvalidTask};
 use crate::id::{Nonce, Shard, TaskId, TaskIds};
 use crate::seams::{Random, Spawn, SystemRandom, TokioSpawn};
-use crate::store::{self, Certainty, StoreError, StoreErrorKind, TaskStore};
+use crate::store::{self, Applied, Certainty, Inserted, StoreError, StoreErrorKind, TaskStore};
 use crate::task::NewTask;
 use crate::time::Timestamp;
 
 /// Enqueues and administers tasks of one store. Cloning is cheap; clones share everything.
 ///
 /// ```
-/// # use retry_core::draft::TaskPayload;
+/// # use retry_core as task_retry;
+/// # use task_retry::draft::TaskPayload;
 /// # use serde::{Deserialize, Serialize};
-/// use retry_core::client::Client;
-/// use retry_core::store::MemoryStore;
+/// use task_retry::client::Client;
+/// use task_retry::store::MemoryStore;
 /// use std::time::Duration;
 ///
 /// # #[derive(Serialize, Deserialize)]
@@ -239,25 +240,50 @@ const RESENDS: u32 = 3;
 /// not make it known: the first sending may have been written.
 async fn resend<T, F>(clock: &dyn Clock, mut call: impl FnMut() -> F) -> store::Result<T>
 where
+    T: MayBeUntried,
     F: Future<Output = store::Result<T>>,
 {
     let mut pause = Duration::from_millis(50);
     let mut unknown = false;
     for sent in 0..=RESENDS {
-        match call().await {
+        let error = match call().await {
+            // A part that did nothing this time may have done it the first time.
+            Ok(answer) if unknown && answer.is_untried() => not_tried(),
             Ok(answer) => return Ok(answer),
-            Err(error) => {
-                unknown |= error.certainty() == Certainty::Unknown;
-                if !unknown || !error.is_retryable() || sent == RESENDS {
-                    return Err(if unknown { error.into_unknown() } else { error });
-                }
-                tracing::debug!(%error, "sent again: the outcome is unknown");
-            }
+            Err(error) => error,
+        };
+        unknown |= error.certainty() == Certainty::Unknown;
+        if !unknown || !error.is_retryable() || sent == RESENDS {
+            return Err(if unknown { error.into_unknown() } else { error });
         }
+        tracing::debug!(%error, "sent again: the outcome is unknown");
         clock.sleep_until(clock.monotonic() + pause).await;
         pause *= 4;
     }
     unreachable!("the last sending returns")
+}
+
+/// An answer that may say that a part of a sharded store certainly did nothing.
+trait MayBeUntried {
+    fn is_untried(&self) -> bool;
+}
+
+impl MayBeUntried for () {
+    fn is_untried(&self) -> bool {
+        false
+    }
+}
+
+impl MayBeUntried for Applied {
+    fn is_untried(&self) -> bool {
+        *self == Self::NotTried
+    }
+}
+
+impl MayBeUntried for Vec<Inserted> {
+    fn is_untried(&self) -> bool {
+        self.contains(&Inserted::NotTried)
+    }
 }
 
 /// The part of a sharded store that was needed did not answer.

@@ -16,7 +16,8 @@ use crate::time::Timestamp;
 /// It starts at a constant, so that no test depends on the day it runs.
 ///
 /// ```
-/// use retry_core::clock::{Clock, ManualClock};
+/// # use retry_core as task_retry;
+/// use task_retry::clock::{Clock, ManualClock};
 /// use std::time::Duration;
 ///
 /// let clock = ManualClock::new();

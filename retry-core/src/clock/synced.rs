@@ -49,11 +49,14 @@ impl SyncedClock {
     /// Whether the last sync is older than [`INTERVAL`](Self::INTERVAL), or there was none.
     #[must_use]
     pub fn is_due(&self) -> bool {
-        let age = self
-            .state()
-            .sample
-            .map(|sample| self.local.monotonic().saturating_since(sample.at));
-        age.is_none_or(|age| age >= Self::INTERVAL)
+        self.is_older_than(Self::INTERVAL)
+    }
+
+    /// Whether the last sync is at least as old as `age`, or there was none.
+    #[must_use]
+    pub fn is_older_than(&self, age: Duration) -> bool {
+        let sample = self.state().sample;
+        sample.is_none_or(|sample| self.local.monotonic().saturating_since(sample.at) >= age)
     }
 
     /// Whether it was synchronised at least once.

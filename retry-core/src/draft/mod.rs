@@ -20,7 +20,8 @@ use crate::time::Timestamp;
 /// A type that travels as a task's payload: it names the kind, and with it the handler.
 ///
 /// ```
-/// use retry_core::draft::{TaskOptions, TaskPayload};
+/// # use retry_core as task_retry;
+/// use task_retry::draft::{TaskOptions, TaskPayload};
 /// use serde::{Deserialize, Serialize};
 ///
 /// #[derive(Serialize, Deserialize)]
@@ -44,6 +45,11 @@ pub trait TaskPayload: Serialize + DeserializeOwned + Send + 'static {
     fn options() -> TaskOptions {
         TaskOptions::new()
     }
+
+    /// What this very task gets: a unique key from its fields, say. `options` are those of its kind.
+    fn options_for(&self, options: TaskOptions) -> TaskOptions {
+        options
+    }
 }
 
 /// A task to be enqueued: kind, payload and options. What is invalid is kept and reported when it is sent, before
@@ -62,7 +68,7 @@ impl Draft {
         Self {
             kind: Kind::new(P::KIND).map_err(|error| InvalidTask::name("kind", P::KIND, error)),
             payload: Payload::encode(payload).map_err(InvalidTask::from),
-            options: P::options(),
+            options: payload.options_for(P::options()),
         }
     }
 

@@ -104,6 +104,12 @@ impl<S: TaskStore + ?Sized> IntoStore for &Client<S> {
     }
 }
 
+/// A payload that brings its handler along, as the attribute `#[task]` makes it.
+pub trait HandledTask: TaskPayload {
+    /// Registers the handler and its options.
+    fn register(builder: WorkerBuilder) -> WorkerBuilder;
+}
+
 /// Builds a [`Worker`]. Mistakes are reported by [`build`](Self::build).
 #[derive(Debug)]
 #[must_use]
@@ -151,6 +157,11 @@ impl WorkerBuilder {
         H: Handler<P, Args>,
     {
         self.handler_with(handler, |options| options)
+    }
+
+    /// Runs tasks of type `T` with the handler that comes with it.
+    pub fn task<T: HandledTask>(self) -> Self {
+        T::register(self)
     }
 
     /// As [`handler`](Self::handler), with options for the kind.

@@ -18,6 +18,7 @@ pub(super) struct Health {
 struct State {
     ok_since: Option<Monotonic>,
     last_answer: Monotonic,
+    failures: u64,
     suspended_until: Monotonic,
 }
 
@@ -40,7 +41,14 @@ impl Health {
     }
 
     pub(super) fn failed(&self) {
-        lock(&self.state).ok_since = None;
+        let mut state = lock(&self.state);
+        state.ok_since = None;
+        state.failures += 1;
+    }
+
+    /// How often the store failed.
+    pub(super) fn failures(&self) -> u64 {
+        lock(&self.state).failures
     }
 
     /// Leases are not judged before `until`.

@@ -10,7 +10,7 @@ use super::session::SessionState;
 use crate::clock::{Clock as _, Monotonic};
 use crate::id::SessionId;
 use crate::limits::MAX_PAGE;
-use crate::store::{Page, Renewed, Result, SessionInfo, TaskFilter};
+use crate::store::{Durability, Page, Renewed, Result, SessionInfo, TaskFilter};
 use crate::task::{State, Task};
 
 /// How soon a beat is repeated while the store fails.
@@ -21,6 +21,8 @@ pub(super) struct Heartbeat {
     part: Arc<Part>,
     /// The last beat's count differed from the worker's own.
     differed: bool,
+    /// The failures of the store before what is held was last reconciled.
+    reconciled_at: u64,
     /// Tasks that the store says are ours and that are not here, unless the exchange of this number brings them.
     unclaimed: Option<(u64, Vec<Task>)>,
 }
@@ -30,6 +32,7 @@ impl Heartbeat {
         Self {
             part,
             differed: false,
+            reconciled_at: 0,
             unclaimed: None,
         }
     }
@@ -116,7 +119,7 @@ impl Heartbeat {
     /// A count that differs on two beats is no exchange in flight: a claim's answer was lost, or a rescuer took a task.
     async fn compare(&mut self, id: SessionId, held: u64) -> Result<()> {
         self.hand_back_unclaimed();
-        let differs = held != self.part.held.count();
+        let differs = held != self.part.held.count() || self.may_have_lost_writes();
         if differs && self.differed {
             self.differed = false;
             return self.reconcile(id).await;
@@ -125,15 +128,23 @@ impl Heartbeat {
         Ok(())
     }
 
+    /// Whether the store failed, and may have lost what it had acknowledged: a claim and an outcome, say, after which the
+    /// counts agree.
+    fn may_have_lost_writes(&self) -> bool {
+        self.part.store.durability() != Durability::Synced
+            && self.part.health.failures() != self.reconciled_at
+    }
+
     /// Finds what the store says is ours and is not here; gives up what is here and is not ours any more.
     async fn reconcile(&mut self, id: SessionId) -> Result<()> {
         let part = &self.part;
-        let before: Vec<Hold> = part.held.ours();
+        let (before, failures) = (part.held.ours(), part.health.failures());
         let stored = self.stored(id).await?;
-        tracing::warn!(
+        self.reconciled_at = failures;
+        tracing::info!(
             here = before.len(),
             stored = stored.len(),
-            "the tasks held differ; reconciling"
+            "what is held here is compared with what the store says"
         );
         let ids = stored.iter().map(|task| task.id).collect();
         // Only what was here before the listing: what came since is ours.
@@ -152,8 +163,9 @@ impl Heartbeat {
             return;
         };
         for task in stored.iter().filter(|task| !part.held.is_ours(task.id)) {
-            part.held.insert(Hold::of(task), true, false);
-            part.hand_back(task);
+            if part.held.insert(Hold::of(task), true, false) {
+                part.hand_back(&Arc::new(task.clone()));
+            }
         }
     }
 

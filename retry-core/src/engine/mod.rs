@@ -41,6 +41,7 @@ mod permits;
 mod pump;
 mod rescuer;
 mod room;
+mod runnable;
 mod runner;
 mod session;
 mod settle;
@@ -51,7 +52,7 @@ mod worker;
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub use builder::{BuildError, IntoStore, WorkerBuilder};
+pub use builder::{BuildError, HandledTask, IntoStore, WorkerBuilder};
 pub use handle::WorkerHandle;
 pub use kind::{KindOptions, OnLeaseLost};
 pub use worker::Worker;

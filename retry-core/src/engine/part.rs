@@ -128,7 +128,7 @@ pub(super) struct Part {
     exchanges: AtomicU64,
     /// Tells the pump that there is something to send or to claim.
     pub(super) pump: Arc<Notify>,
-    /// Tells the heartbeat that the session is lost.
+    /// Tells the heartbeat to beat now: the session is lost, or the store's clock stepped.
     pub(super) heart: Notify,
     /// Tells the watchdog that the lease ends at another time.
     pub(super) lease_changed: Notify,
@@ -193,10 +193,10 @@ impl Part {
     }
 
     /// Puts the edit that settles `task` on its way; it is sent with the next exchange.
-    pub(super) fn settle(&self, hold: Hold, task: Task, edit: Edit) {
+    pub(super) fn settle(&self, hold: Hold, task: Arc<Task>, edit: Edit) {
         let role = Role::Settle {
             hold,
-            task: Box::new(task),
+            task,
             replaced: false,
         };
         self.send(edit, role);
@@ -208,10 +208,10 @@ impl Part {
     }
 
     /// Gives a task back that was claimed and not run: due at once, the attempt not counted.
-    pub(super) fn hand_back(&self, claimed: &Task) {
+    pub(super) fn hand_back(&self, claimed: &Arc<Task>) {
         let hold = Hold::of(claimed);
         match self.edit(claimed, Event::HandBack) {
-            Ok(edit) => self.settle(hold, claimed.clone(), edit),
+            Ok(edit) => self.settle(hold, Arc::clone(claimed), edit),
             Err(why) => {
                 tracing::warn!(task = %claimed.id, %why, "a task could not be handed back");
                 self.held.remove(hold);
@@ -258,10 +258,16 @@ impl Part {
         self.health.answered(self.clock.monotonic());
     }
 
-    /// Reads the store's clock when the last reading is old. A large step suspends rescue for a lease: other workers
-    /// have seen it too and renew by the new time.
+    /// Reads the store's clock when the last reading is old.
     pub(super) async fn sync_clock(&self) -> Result<()> {
-        if !self.clock.is_due() {
+        self.sync_clock_within(SyncedClock::INTERVAL).await
+    }
+
+    /// Reads the store's clock when the last reading is older than `age`. After a large step every worker that sees it renews
+    /// at once by the new time, and marks no session before the others have had the time to see it as well and a lease to
+    /// renew.
+    pub(super) async fn sync_clock_within(&self, age: Duration) -> Result<()> {
+        if !self.clock.is_older_than(age) {
             return Ok(());
         }
         let sent = self.clock.monotonic();
@@ -276,8 +282,9 @@ impl Part {
         }
         let step = self.clock.record(time, sent, received);
         if step > lease / 3 {
-            tracing::warn!(?step, "the store's clock stepped; rescue pauses for one lease");
-            self.health.suspend(received + lease);
+            tracing::warn!(?step, "the store's clock stepped; rescue pauses");
+            self.health.suspend(received + SyncedClock::INTERVAL + lease);
+            self.heart.notify_one();
         }
         Ok(())
     }

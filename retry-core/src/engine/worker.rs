@@ -33,11 +33,12 @@ pub(super) struct Setup {
 /// Claims due tasks, runs their handlers and records the outcomes.
 ///
 /// ```
-/// # use retry_core::draft::TaskPayload;
+/// # use retry_core as task_retry;
+/// # use task_retry::draft::TaskPayload;
 /// # use serde::{Deserialize, Serialize};
-/// use retry_core::client::Client;
-/// use retry_core::engine::Worker;
-/// use retry_core::store::MemoryStore;
+/// use task_retry::client::Client;
+/// use task_retry::engine::Worker;
+/// use task_retry::store::MemoryStore;
 /// use std::time::Duration;
 ///
 /// #[derive(Serialize, Deserialize)]

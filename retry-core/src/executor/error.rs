@@ -69,7 +69,8 @@ impl fmt::Debug for HandlerError {
 /// also below `anyhow` or `eyre` context.
 ///
 /// ```
-/// use retry_core::executor::{Final, HandlerError};
+/// # use retry_core as task_retry;
+/// use task_retry::executor::{Final, HandlerError};
 ///
 /// fn check(amount: i64) -> Result<(), Final> {
 ///     if amount < 0 { Err(Final::new("a negative amount will never be right")) } else { Ok(()) }

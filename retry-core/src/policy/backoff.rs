@@ -13,6 +13,7 @@ use super::PolicyError;
 /// | [`fixed`](Self::fixed) | d | 5, 5, 5 s at 5 s |
 /// | [`linear`](Self::linear) | n · interval | 20, 40, 60 s at 20 s |
 /// | [`linear_from_double`](Self::linear_from_double) | (n + 1) · interval | 40, 60, 80 s at 20 s |
+/// | [`doubling`](Self::doubling) | first · 2ⁿ⁻¹ | 1, 2, 4, 8 s at 1 s |
 /// | [`plain_exponential`](Self::plain_exponential) | first · factorⁿ⁻¹ | 1, 2, 4, 8 s at 1 s × 2 |
 /// | [`exponential`](Self::exponential) | `first`, then base · multⁿ⁻¹ | 5, 100, 1000, 10⁴, 10⁵ s at 5 s, 10 s × 10 |
 /// | [`list`](Self::list) | the nth of the list, the last one repeats | as written |
@@ -30,8 +31,9 @@ use super::PolicyError;
 /// - Failures count from 1, and 0 is read as 1.
 ///
 /// ```
+/// # use retry_core as task_retry;
 /// use std::time::Duration;
-/// use retry_core::policy::Backoff;
+/// use task_retry::policy::Backoff;
 ///
 /// let backoff = Backoff::linear(Duration::from_secs(20)).cap(Duration::from_secs(50));
 /// assert_eq!(backoff.delay(1), Duration::from_secs(20));
@@ -96,6 +98,12 @@ impl Backoff {
         })
     }
 
+    /// Twice as long after each failure: 1, 2, 4, 8 s at 1 s.
+    #[must_use]
+    pub fn doubling(first: Duration) -> Self {
+        Self::exponential_unchecked(first, first, 2)
+    }
+
     /// `first` · `factor`ⁿ⁻¹ after failure n: 1, 2, 4, 8 s at 1 s and 2.
     ///
     /// A factor that is no whole number needs [`custom`](Self::custom).
@@ -111,13 +119,14 @@ impl Backoff {
     /// climb.
     ///
     /// ```
+    /// # use retry_core as task_retry;
     /// use std::time::Duration;
-    /// use retry_core::policy::Backoff;
+    /// use task_retry::policy::Backoff;
     ///
     /// let backoff = Backoff::exponential(Duration::from_secs(5), Duration::from_secs(10), 10)?;
     /// let seconds: Vec<u64> = (1..=5).map(|failures| backoff.delay(failures).as_secs()).collect();
     /// assert_eq!(seconds, [5, 100, 1_000, 10_000, 100_000]);
-    /// # Ok::<(), retry_core::policy::PolicyError>(())
+    /// # Ok::<(), task_retry::policy::PolicyError>(())
     /// ```
     ///
     /// # Errors

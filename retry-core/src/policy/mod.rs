@@ -35,9 +35,10 @@ use crate::time::Timestamp;
 /// give-up time into an absolute one when it creates the task.
 ///
 /// ```
+/// # use retry_core as task_retry;
 /// use std::time::Duration;
-/// use retry_core::policy::{Backoff, Jitter, RetryPolicy};
-/// use retry_core::time::Timestamp;
+/// use task_retry::policy::{Backoff, Jitter, RetryPolicy};
+/// use task_retry::time::Timestamp;
 ///
 /// let policy = RetryPolicy::builder()
 ///     .backoff(Backoff::plain_exponential(Duration::from_secs(2), 3)?.cap(Duration::from_mins(10)))
@@ -53,7 +54,7 @@ use crate::time::Timestamp;
 /// let next = policy.next_run(3, started, ended, random);
 /// assert!(next >= Timestamp::from_millis(5_000)); // 1 s after the end
 /// assert!(next <= Timestamp::from_millis(22_000)); // 2 s · 3² after the end
-/// # Ok::<(), retry_core::policy::PolicyError>(())
+/// # Ok::<(), task_retry::policy::PolicyError>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct RetryPolicy {
@@ -86,12 +87,13 @@ impl RetryPolicy {
     /// A builder that starts from this policy.
     ///
     /// ```
+    /// # use retry_core as task_retry;
     /// use std::time::Duration;
-    /// use retry_core::policy::{Jitter, RetryPolicy};
+    /// use task_retry::policy::{Jitter, RetryPolicy};
     ///
     /// let spread = RetryPolicy::linear(Duration::from_secs(20)).to_builder().jitter(Jitter::Equal).build()?;
     /// assert_eq!(spread.max_attempts(), None);
-    /// # Ok::<(), retry_core::policy::PolicyError>(())
+    /// # Ok::<(), task_retry::policy::PolicyError>(())
     /// ```
     pub fn to_builder(&self) -> RetryPolicyBuilder {
         RetryPolicyBuilder::new(self.clone())
@@ -137,7 +139,8 @@ impl RetryPolicy {
     /// and tools. It ignores the give-up time, which depends on how long the attempts take.
     ///
     /// ```
-    /// use retry_core::policy::RetryPolicy;
+    /// # use retry_core as task_retry;
+    /// use task_retry::policy::RetryPolicy;
     ///
     /// let seconds: Vec<u64> = RetryPolicy::tenfold().timetable(10).iter().map(|delay| delay.as_secs()).collect();
     /// assert_eq!(seconds, [5, 100, 1_000, 10_000, 100_000]); // six attempts, so five retries

@@ -97,6 +97,10 @@ impl QueueInfo {
 }
 
 /// What a store promises about a write that it answered with Ok.
+///
+/// Fencing holds as far as this does. A store that loses acknowledged writes may give a version again, and a late write of
+/// the first claim then fits the second. A worker still never runs a task twice at the same time, and after every
+/// failure of a store that is not `Synced` compares what it holds with what the store says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Durability {

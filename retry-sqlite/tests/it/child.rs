@@ -4,7 +4,7 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
-use crate::{crash, errors, processes};
+use crate::{commit, crash, errors, options, processes};
 
 const ROLE: &str = "RETRY_SQLITE_CHILD";
 const FILE: &str = "RETRY_SQLITE_FILE";
@@ -90,8 +90,12 @@ fn the_child() {
             "insert" => crash::insert_for_ever(&file).await,
             "hold" => processes::hold(&file).await,
             "drain" => processes::drain(&file).await,
+            "flood" => processes::flood(&file).await,
+            "sync" => options::write_and_wait(&file).await,
             "race" => processes::open_many(&file),
             "open" => errors::open_and_tell(&file).await,
+            "grow" => commit::grow_and_tell(&file).await,
+            "reuse" => errors::reuse_and_tell(&file).await,
             "fill" => errors::fill_and_tell(&file).await,
             other => panic!("there is no role {other}"),
         }

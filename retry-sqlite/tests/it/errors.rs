@@ -82,16 +82,38 @@ pub(crate) async fn fill_and_tell(file: &Path) {
     say(format!("{found} {sound}"));
 }
 
-/// On a real file system of 4 MiB, in a name space of its own.
+/// The child: uses the free pages of its file on a disk that has room for little more than nothing.
+pub(crate) async fn reuse_and_tell(file: &Path) {
+    let store = SqliteStore::open(file).unwrap();
+    for n in 0..60 {
+        store.insert_one(large(n), NOW).await.unwrap();
+    }
+    beside(&store)
+        .execute_batch("PRAGMA wal_checkpoint(TRUNCATE); DELETE FROM retry_body; DELETE FROM retry_task; PRAGMA wal_checkpoint(TRUNCATE)")
+        .unwrap();
+    let mut filler = fs::File::create(file.with_extension("filler")).unwrap();
+    while std::io::Write::write_all(&mut filler, &[0; 4_096]).is_ok() {}
+    let full = filler.metadata().unwrap().len();
+    filler.set_len(full - 256 * 1024).unwrap();
+    let mut kept = 0;
+    for n in 0..60 {
+        // The first try may find the log full; the second finds it short.
+        let first = store.insert_one(large(n), NOW).await;
+        kept += u32::from(first.is_ok() || store.insert_one(large(n), NOW).await.is_ok());
+    }
+    say(kept);
+}
+
+/// What the child says on a real file system of 4 MiB, in a name space of its own; nothing where none can be mounted, as in
+/// many containers.
 #[cfg(target_os = "linux")]
-#[test]
-fn a_full_disk_is_full_and_damages_nothing() {
+fn on_a_small_disk(role: &str) -> (tempfile::TempDir, Option<Process>) {
     let (dir, path) = place();
-    let child = command(&std::env::current_exe().unwrap(), "fill", &path);
+    let child = command(&std::env::current_exe().unwrap(), role, &path);
     let mut unshared = Command::new("unshare");
     unshared
         .args(["--user", "--map-root-user", "--mount", "sh", "-c"])
-        .arg("mount -t tmpfs -o size=4m tmpfs \"$0\" && exec \"$@\"")
+        .arg("mount -t tmpfs -o size=4m tmpfs \"$0\" && echo '> mounted' && exec \"$@\"")
         .arg(dir.path())
         .arg(child.get_program())
         .args(child.get_args())
@@ -99,14 +121,59 @@ fn a_full_disk_is_full_and_damages_nothing() {
         .stdin(std::process::Stdio::null())
         .stdout(std::process::Stdio::piped());
     let mut child = Process::of(unshared);
-    let Some(kept) = child.says() else {
-        // Not a server that could be installed: many containers forbid it. A full file is tested by its largest size.
+    if child.says().is_none() {
+        // Not a server that could be installed. A full file is tested by its largest size.
         eprintln!("skipped: no small file system can be mounted here");
+        return (dir, None);
+    }
+    (dir, Some(child))
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_is_full_and_damages_nothing() {
+    let (_dir, Some(mut child)) = on_a_small_disk("fill") else {
         return;
     };
+    let kept = child.says().unwrap();
     assert!(kept.parse::<u64>().unwrap() > 20, "{kept} tasks fit");
     assert_eq!(child.says().unwrap(), "Full Rejected");
     assert_eq!(child.says().unwrap(), "true ok");
+}
+
+/// The log is not in the way of what the file has room for.
+#[cfg(target_os = "linux")]
+#[test]
+fn on_a_full_disk_the_free_pages_of_the_file_are_used() {
+    let (_dir, Some(mut child)) = on_a_small_disk("reuse") else {
+        return;
+    };
+    assert_eq!(child.says().unwrap(), "60");
+}
+
+/// Also when each look for the lock takes long, as on a busy machine: the clock ends the wait, not the looks.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wait_for_a_lock_ends_by_the_clock() {
+    let (_dir, path) = place();
+    let clock = retry_core::clock::ManualClock::new();
+    let store = SqliteStore::builder(&path)
+        .clock(std::sync::Arc::new(clock.clone()))
+        .busy_timeout(Duration::from_secs(3_600))
+        .build()
+        .unwrap();
+    let mut conn = beside(&store);
+    let _lock = conn
+        .transaction_with_behavior(TransactionBehavior::Immediate)
+        .unwrap();
+    let waiting = store.clone();
+    let call = tokio::spawn(async move { waiting.insert_one(task(1), NOW).await });
+    while !call.is_finished() {
+        // Whenever the wait begins, it is over an hour later.
+        clock.advance(Duration::from_secs(60));
+        tokio::task::yield_now().await;
+    }
+    let error = call.await.unwrap().unwrap_err();
+    assert_is(&error, StoreErrorKind::Busy, &["busy timeout"]);
 }
 
 #[tokio::test]
@@ -167,6 +234,30 @@ fn a_read_only_file_is_read_only() {
     let said = said.unwrap();
     assert!(said.starts_with("ReadOnly Rejected "), "{said}");
     assert!(said.contains("tasks.db") && said.contains("read-only"), "{said}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_read_only_directory_is_read_only() {
+    use std::os::unix::fs::PermissionsExt as _;
+    use std::os::unix::process::CommandExt as _;
+    let (dir, path) = place();
+    let program = dir.path().join("program");
+    fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+    for (file, mode) in [(program.as_path(), 0o555), (dir.path(), 0o555)] {
+        fs::set_permissions(file, fs::Permissions::from_mode(mode)).unwrap();
+    }
+    let mut child = command(&program, "open", &path);
+    let superuser = fs::write(dir.path().join("probe"), "").is_ok();
+    if superuser {
+        fs::remove_file(dir.path().join("probe")).unwrap();
+        child.uid(65_534).gid(65_534);
+    }
+    let said = Process::of(child).says();
+    fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let said = said.unwrap();
+    assert!(said.starts_with("ReadOnly Rejected "), "{said}");
+    assert!(said.contains("tasks.db") && said.contains("directory"), "{said}");
 }
 
 #[test]
@@ -255,13 +346,64 @@ async fn damaged_columns_are_reported_and_block_nothing() {
     let again = store.claim(request(&session(1), 9), NOW).await.unwrap();
     assert!(again.tasks.is_empty() && again.bad.is_empty() && again.next_due.is_none());
     let error = store.get(task_id(1)).await.unwrap_err();
-    assert_is(&error, StoreErrorKind::Corrupt, &["settings", "delete it"]);
+    assert_is(&error, StoreErrorKind::Corrupt, &["settings", "remove_damaged"]);
     let failed: i64 = conn
         .query_row("SELECT count(*) FROM retry_task WHERE state = 5", [], |row| {
             row.get(0)
         })
         .unwrap();
     assert_eq!(failed, 8);
+}
+
+#[tokio::test]
+async fn only_a_task_that_cannot_be_read_is_removed() {
+    let (_dir, store) = fresh();
+    store.insert(&tasks(1..4), NOW).await.unwrap();
+    let conn = beside(&store);
+    let number = "(SELECT number FROM retry_task WHERE id = ?1)";
+    for (n, damage) in [
+        (
+            1,
+            format!("UPDATE retry_body SET settings = '{{' WHERE number = {number}"),
+        ),
+        (2, "UPDATE retry_task SET state = 77 WHERE id = ?1".to_owned()),
+    ] {
+        conn.execute(&damage, [task_id(n).to_bytes()]).unwrap();
+        assert!(store.remove_damaged(task_id(n)).await.unwrap());
+        assert!(!store.remove_damaged(task_id(n)).await.unwrap(), "it is gone");
+    }
+    let error = store.remove_damaged(task_id(3)).await.unwrap_err();
+    assert_is(&error, StoreErrorKind::Invalid, &["can be read"]);
+    for table in ["retry_task", "retry_body"] {
+        assert_eq!(crate::support::count(&conn, table), 1, "{table}");
+    }
+}
+
+#[tokio::test]
+async fn a_parent_counts_a_removed_child_as_failed() {
+    use retry_core::machine::Event;
+    let (_dir, store) = fresh();
+    let info = session(1);
+    store.open_session(&info, crate::support::FAR, NOW).await.unwrap();
+    store.insert_one(task(1), NOW).await.unwrap();
+    let claimed = store.claim(request(&info, 1), NOW).await.unwrap().tasks;
+    let parent = claimed[0].task.id;
+    let child = retry_core::id::TaskId::child(parent, 0, 0, 0);
+    let split = retry_core::task::Edit {
+        insert: vec![NewTask {
+            id: child,
+            parent: Some(parent),
+            ..task(0)
+        }],
+        ..crate::support::decided(&claimed[0].task, Event::Split, 1)
+    };
+    store.apply(split, NOW).await.unwrap();
+    let damage =
+        "UPDATE retry_body SET settings = '{' WHERE number = (SELECT number FROM retry_task WHERE id = ?1)";
+    beside(&store).execute(damage, [child.to_bytes()]).unwrap();
+    assert!(store.remove_damaged(child).await.unwrap());
+    let children = store.get(parent).await.unwrap().unwrap().task.children;
+    assert_eq!((children.total, children.open, children.failed), (1, 0, 1));
 }
 
 #[test]
@@ -276,6 +418,34 @@ fn a_newer_schema_is_refused() {
     assert_is(&open_error(&path), StoreErrorKind::Schema, &words);
     let unmigrated = SqliteStore::builder(&path).migrate(false).build().unwrap_err();
     assert_is(&unmigrated.into(), StoreErrorKind::Schema, &words);
+}
+
+/// A file whose tables cannot be the store's is refused in one short sentence, and left as it is.
+#[test]
+fn a_foreign_or_damaged_schema_is_refused_shortly() {
+    for (prepare, words) in [
+        ("DELETE FROM retry_schema", "holds no version"),
+        (
+            "DROP TABLE retry_schema; CREATE TABLE retry_schema (name TEXT)",
+            "holds no version",
+        ),
+        ("DROP TABLE retry_schema", "restore a backup"),
+        ("UPDATE retry_schema SET version = 0", "no release ever wrote"),
+    ] {
+        let (_dir, store) = fresh();
+        let path = store.path().to_owned();
+        beside(&store).execute_batch(prepare).unwrap();
+        drop(store);
+        let error = open_error(&path);
+        assert_is(&error, StoreErrorKind::Schema, &["tasks.db", words]);
+        let mut text = error.to_string();
+        let mut source = std::error::Error::source(&error);
+        while let Some(cause) = source {
+            text += &cause.to_string();
+            source = cause.source();
+        }
+        assert!(text.len() < 400 && !text.contains("CREATE"), "{prepare}: {text}");
+    }
 }
 
 #[test]

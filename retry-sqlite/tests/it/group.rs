@@ -4,28 +4,12 @@ use std::sync::mpsc::channel;
 
 use retry_core::id::Nonce;
 use retry_core::machine::{Event, transition};
-use retry_core::store::{Applied, Inserted, StoreError, TaskStore as _, TaskStoreExt as _};
+use retry_core::store::{Applied, Inserted, TaskStore as _, TaskStoreExt as _};
 use retry_core::task::{Edit, ErrorText, FailedAttempt};
 
-use crate::support::{FAR, NOW, beside, count, fresh, poll_once, request, session, task, tasks};
-
-/// Keeps the writer busy until the sender is used or dropped.
-fn busy(store: &retry_sqlite::SqliteStore) -> (std::sync::mpsc::Sender<()>, tokio::task::JoinHandle<()>) {
-    let ((release, released), (began, begun)) = (channel::<()>(), channel());
-    let store = store.clone();
-    let work = tokio::spawn(async move {
-        let done: Result<(), StoreError> = store
-            .transaction(move |_| {
-                began.send(()).unwrap();
-                let _ = released.recv();
-                Ok(())
-            })
-            .await;
-        done.unwrap();
-    });
-    begun.recv().unwrap();
-    (release, work)
-}
+use crate::support::{
+    FAR, NOW, beside, builder, busy, count, fresh, poll_once, request, session, task, task_id, tasks,
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_gathers_shares_a_commit() {
@@ -163,4 +147,122 @@ async fn a_deleted_task_leaves_nothing_behind() {
     for table in ["retry_task", "retry_body", "retry_note", "retry_failure"] {
         assert_eq!(count(&conn, table), 0, "{table}");
     }
+}
+
+/// A read after a dropped call sees what the call left for good: never the time before a commit that is under way.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_read_waits_for_the_writes_of_dropped_calls() {
+    let (_dir, store) = fresh();
+    let peer = builder(store.path()).build().unwrap();
+    let (release, work) = busy(&store);
+    // The next group: a write, then a transaction that holds the group open.
+    let new = tasks(1..2);
+    let mut write = Box::pin(store.insert(&new, NOW));
+    assert!(poll_once(&mut write).is_none());
+    let ((go_on, goes_on), (began, begun)) = (channel::<()>(), channel());
+    let mut hold = Box::pin(store.transaction(move |_| {
+        began.send(()).unwrap();
+        let _ = goes_on.recv();
+        Ok::<_, retry_core::store::StoreError>(())
+    }));
+    assert!(poll_once(&mut hold).is_none());
+    drop(release);
+    work.await.unwrap();
+    begun.recv().unwrap();
+    // The write is done, its commit is still to come.
+    drop(write);
+    let mut read = Box::pin(store.get(task_id(1)));
+    assert!(poll_once(&mut read).is_none(), "it waits");
+    for _ in 0..100 {
+        // As long as this takes, a read that does not wait has long been answered.
+        assert!(peer.get(task_id(1)).await.unwrap().is_none());
+    }
+    drop(go_on);
+    let found = read.await.unwrap();
+    hold.await.unwrap();
+    assert_eq!(
+        found.is_some(),
+        peer.get(task_id(1)).await.unwrap().is_some(),
+        "what was seen is what stays"
+    );
+}
+
+/// The first of many waiting writes is not answered only when the last is done.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_has_bounds() {
+    const BOUND: u64 = 256;
+    let (_dir, store) = fresh();
+    let (release, work) = busy(&store);
+    let new: Vec<_> = (0..2 * BOUND + 1).map(|n| [task(n)]).collect();
+    let mut calls: Vec<_> = new.iter().map(|new| store.insert(new, NOW)).collect();
+    for call in &mut calls {
+        assert!(poll_once(call.as_mut()).is_none());
+    }
+    let before = store.commits();
+    drop(release);
+    work.await.unwrap();
+    for call in calls {
+        call.await.unwrap();
+    }
+    // The busy one, and the others in three groups.
+    assert_eq!(store.commits() - before, 4);
+}
+
+/// What comes behind a slow write is the next group's, so that its neighbours are answered first.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_write_ends_its_group() {
+    let (_dir, path) = crate::support::place();
+    let clock = retry_core::clock::ManualClock::new();
+    let store = retry_sqlite::SqliteStore::builder(&path)
+        .clock(std::sync::Arc::new(clock.clone()))
+        .build()
+        .unwrap();
+    let (release, work) = busy(&store);
+    let (first, last) = ([task(1)], [task(2)]);
+    let slow = store.transaction(move |_| {
+        clock.advance(std::time::Duration::from_millis(50));
+        Ok::<_, retry_core::store::StoreError>(())
+    });
+    let before = store.commits();
+    let (first, slow, last, ()) = tokio::join!(
+        biased;
+        store.insert(&first, NOW),
+        slow,
+        store.insert(&last, NOW),
+        async {
+            drop(release);
+            work.await.unwrap();
+        }
+    );
+    assert!(first.is_ok() && slow.is_ok() && last.is_ok());
+    assert_eq!(store.commits() - before, 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_group_has_a_bound_in_bytes() {
+    let (_dir, path) = crate::support::place();
+    let store = builder(&path)
+        .synchronous(retry_sqlite::Synchronous::Off)
+        .build()
+        .unwrap();
+    let (release, work) = busy(&store);
+    let large = |n| retry_core::task::NewTask {
+        payload: retry_core::payload::Payload::encode(&"x".repeat(1_000_000)).unwrap(),
+        ..task(n)
+    };
+    // Three of them are more than 16 MiB.
+    let new: Vec<Vec<_>> = (0..4)
+        .map(|call| (call * 7..call * 7 + 7).map(large).collect())
+        .collect();
+    let mut calls: Vec<_> = new.iter().map(|new| store.insert(new, NOW)).collect();
+    for call in &mut calls {
+        assert!(poll_once(call.as_mut()).is_none());
+    }
+    let before = store.commits();
+    drop(release);
+    work.await.unwrap();
+    for call in calls {
+        call.await.unwrap();
+    }
+    assert_eq!(store.commits() - before, 3, "the busy one and two groups");
 }

@@ -171,3 +171,81 @@ async fn a_connection_of_the_store_finds_the_lock_beside_a_busy_store() {
         writer.await.unwrap();
     }
 }
+
+/// One call is all or nothing also inside a transaction that goes on, and what the user wrote before it stays.
+#[tokio::test]
+async fn a_call_that_fails_goes_back_to_where_it_began() {
+    let (_dir, store) = fresh();
+    let mut conn = beside(&store);
+    conn.execute_batch(
+        "CREATE TABLE mine (n INTEGER);
+         CREATE TRIGGER refuse BEFORE INSERT ON retry_task WHEN new.run_at = 1700000000077
+             BEGIN SELECT RAISE(ABORT, 'no'); END",
+    )
+    .unwrap();
+    let mut calls = vec![task(1), task(2)];
+    calls[1].run_at = retry_core::time::Timestamp::from_millis(NOW.as_millis() + 77);
+    for nested in [false, true] {
+        let mut tx = conn.transaction().unwrap();
+        tx.execute_batch("INSERT INTO mine VALUES (1)").unwrap();
+        let savepoint = tx.savepoint().unwrap();
+        let answer: Answer = if nested {
+            store.enlist(&savepoint, Ok(calls.clone()), NOW, |answer| answer)
+        } else {
+            store.enlist(&*savepoint, Ok(calls.clone()), NOW, |answer| answer)
+        };
+        assert_eq!(answer.unwrap_err().certainty(), Certainty::Rejected);
+        let answer: Answer = store.enlist(&savepoint, Ok(tasks(3..4)), NOW, |answer| answer);
+        answer.unwrap();
+        savepoint.commit().unwrap();
+        tx.commit().unwrap();
+    }
+    assert_eq!((count(&conn, "mine"), count(&conn, "retry_task")), (2, 1));
+    assert!(store.get(task_id(3)).await.unwrap().is_some());
+}
+
+/// Also when SQLite itself ended the whole transaction, the call only tells: it begins and ends nothing of its own.
+#[tokio::test]
+async fn a_call_after_which_no_transaction_is_left_says_so() {
+    let (_dir, store) = fresh();
+    let mut conn = beside(&store);
+    conn.execute_batch(
+        "CREATE TABLE mine (n INTEGER);
+         CREATE TRIGGER refuse BEFORE INSERT ON retry_task BEGIN SELECT RAISE(ROLLBACK, 'no'); END",
+    )
+    .unwrap();
+    let tx = conn.transaction().unwrap();
+    tx.execute_batch("INSERT INTO mine VALUES (1)").unwrap();
+    let answer: Answer = store.enlist(&tx, Ok(tasks(1..2)), NOW, |answer| answer);
+    let error = answer.unwrap_err();
+    assert_eq!(error.certainty(), Certainty::Rejected);
+    assert!(error.to_string().contains("trigger"), "{error}");
+    assert!(tx.is_autocommit());
+    drop(tx);
+    assert_eq!(count(&conn, "mine"), 0);
+}
+
+/// It waits by itself, however short the store's own patience is.
+#[test]
+fn a_connection_of_the_store_waits_for_the_lock() {
+    const MOMENT: std::time::Duration = std::time::Duration::from_millis(100);
+    let (_dir, path) = crate::support::place();
+    let store = crate::support::builder(&path)
+        .busy_timeout(std::time::Duration::ZERO)
+        .build()
+        .unwrap();
+    let mut holder = beside(&store);
+    let lock = holder
+        .transaction_with_behavior(TransactionBehavior::Immediate)
+        .unwrap();
+    let (begun, has_begun) = std::sync::mpsc::channel();
+    let waiter = std::thread::spawn(move || {
+        let conn = store.connection().unwrap();
+        begun.send(conn.execute_batch("BEGIN IMMEDIATE")).unwrap();
+    });
+    let early = has_begun.recv_timeout(MOMENT);
+    assert!(early.is_err(), "it does not wait: {early:?}");
+    lock.rollback().unwrap();
+    has_begun.recv().unwrap().unwrap();
+    waiter.join().unwrap();
+}

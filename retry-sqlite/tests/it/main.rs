@@ -1,10 +1,12 @@
 //! What is special to SQLite: files, locks, processes, transactions, wake-ups.
 
 mod child;
+mod commit;
 mod crash;
 mod errors;
 mod group;
 mod in_tx;
+mod laws;
 mod numbers;
 mod options;
 mod processes;

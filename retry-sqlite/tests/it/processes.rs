@@ -2,13 +2,17 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::time::Duration;
 
+use retry_core::clock::{Clock as _, SystemClock};
 use retry_core::store::{Cause, ExpiredRequest, Renewed, TaskStore as _, TaskStoreExt as _};
 use retry_core::task::State;
-use retry_sqlite::SqliteStore;
+use retry_sqlite::{SqliteStore, Synchronous};
 
 use crate::child::{say, start, wait};
-use crate::support::{FAR, NOW, builder, fresh, number, place, request, session, success, task_id, tasks};
+use crate::support::{
+    FAR, NOW, builder, fresh, number, place, request, session, success, task, task_id, tasks,
+};
 
 const TASKS: u64 = 4_000;
 
@@ -118,6 +122,31 @@ async fn a_store_that_is_closed_and_opened_again_finds_its_sessions_dead() {
     assert_eq!(expired.items[0].1, Cause::SessionDead);
 }
 
+/// A session goes on in a store that was opened again, if it renews before anybody marks it; then it is held again.
+#[tokio::test]
+async fn a_session_that_goes_on_after_a_reopening_holds_its_lock_again() {
+    let (_dir, path) = place();
+    let store = builder(&path).build().unwrap();
+    store.open_session(&session(1), FAR, NOW).await.unwrap();
+    store.insert(&tasks(1..2), NOW).await.unwrap();
+    store.claim(request(&session(1), 1), NOW).await.unwrap();
+    let peer = builder(&path).build().unwrap();
+    drop(store);
+    let store = builder(&path).build().unwrap();
+    let renewed = store.renew(session(1).id, FAR, NOW).await.unwrap();
+    assert!(matches!(renewed, Renewed::Live { held: 1, .. }));
+    let look = ExpiredRequest {
+        mark: true,
+        after: None,
+        limit: 10,
+    };
+    let expired = peer.expired(&look, NOW).await.unwrap();
+    assert!(expired.items.is_empty(), "it lives: {expired:?}");
+    drop(store);
+    let expired = peer.expired(&look, NOW).await.unwrap();
+    assert_eq!(expired.items[0].1, Cause::SessionDead);
+}
+
 #[tokio::test]
 async fn lock_files_go_with_their_sessions() {
     let (_dir, store) = fresh();
@@ -137,7 +166,7 @@ async fn lock_files_go_with_their_sessions() {
     assert_eq!(files().len(), 2);
     store.close_session(session(1).id).await.unwrap();
     assert_eq!(files(), [session(2).id.to_string()]);
-    let later = NOW.saturating_add(std::time::Duration::from_secs(1));
+    let later = NOW.saturating_add(Duration::from_secs(1));
     let mark = ExpiredRequest {
         mark: true,
         after: None,
@@ -146,6 +175,32 @@ async fn lock_files_go_with_their_sessions() {
     store.expired(&mark, later).await.unwrap();
     store.purge(later, 10).await.unwrap();
     assert!(files().is_empty(), "{:?}", files());
+}
+
+/// Who is told that its session is lost lets go of its lock, though the tasks are still to be settled.
+#[tokio::test]
+async fn a_lost_session_lets_its_lock_go() {
+    let (_dir, store) = fresh();
+    let peer = builder(store.path()).build().unwrap();
+    store.open_session(&session(1), NOW, NOW).await.unwrap();
+    store.insert(&tasks(1..2), NOW).await.unwrap();
+    store.claim(request(&session(1), 1), NOW).await.unwrap();
+    let mark = ExpiredRequest {
+        mark: true,
+        after: None,
+        limit: 10,
+    };
+    let later = NOW.saturating_add(Duration::from_secs(1));
+    let expired = peer.expired(&mark, later).await.unwrap();
+    assert_eq!(expired.items[0].1, Cause::SessionLost);
+    let mut lock = store.path().as_os_str().to_owned();
+    lock.push(format!("-locks/{}", session(1).id));
+    assert!(Path::new(&lock).exists());
+    assert_eq!(
+        store.renew(session(1).id, FAR, later).await.unwrap(),
+        Renewed::Lost
+    );
+    assert!(!Path::new(&lock).exists());
 }
 
 #[tokio::test]
@@ -194,4 +249,70 @@ async fn two_processes_share_the_tasks_and_see_no_error() {
     assert_eq!(distinct, (0..TASKS).collect());
     let counts = store.count(&Default::default()).await.unwrap();
     assert_eq!(counts.of(State::Succeeded), TASKS);
+}
+
+/// The child: writes without a pause until its standard input ends.
+pub(crate) async fn flood(file: &Path) {
+    let store = SqliteStore::open(file).unwrap();
+    let stop = std::thread::spawn(wait);
+    say("ready");
+    let stop = std::sync::Arc::new(stop);
+    // Callers that do not wait for each other, so that the next group is always there.
+    let calls = (1..9).map(|caller| {
+        let (store, stop) = (store.clone(), std::sync::Arc::clone(&stop));
+        tokio::spawn(async move {
+            for first in (caller * 1_000_000..).step_by(10) {
+                if stop.is_finished() {
+                    return;
+                }
+                store.insert(&tasks(first..first + 10), NOW).await.unwrap();
+            }
+        })
+    });
+    for call in calls.collect::<Vec<_>>() {
+        call.await.unwrap();
+    }
+    say(store.commits());
+}
+
+/// How many commits of the other process one write may have to wait for. One or two when turns are taken; hundreds when
+/// the lock has to be found free by chance.
+const TURNS: u64 = 30;
+
+#[tokio::test]
+async fn a_process_that_writes_without_a_pause_lets_others_in() {
+    const WRITES: u64 = 40;
+    let (_dir, path) = place();
+    let store = SqliteStore::open(&path).unwrap();
+    let mut child = start("flood", &path);
+    assert_eq!(child.says().unwrap(), "ready");
+    for n in 0..WRITES {
+        store.insert_one(task(n), NOW).await.unwrap();
+    }
+    child.go_on();
+    let commits: u64 = child.says().unwrap().parse().unwrap();
+    assert!(
+        commits < TURNS * WRITES,
+        "{WRITES} writes waited for {commits} commits of the other process"
+    );
+}
+
+/// A process that shows that it waits is let in after a commit: the next group comes later by that much.
+#[tokio::test]
+async fn a_commit_makes_way_for_who_shows_that_it_waits() {
+    const LEAST: Duration = Duration::from_millis(5);
+    let clock = SystemClock::new();
+    for _ in 0..10 {
+        let (_dir, path) = place();
+        let store = builder(&path).synchronous(Synchronous::Off).build().unwrap();
+        let mut turn = path.as_os_str().to_owned();
+        turn.push("-locks/turn");
+        let waiting = std::fs::File::open(turn).unwrap();
+        waiting.lock().unwrap();
+        let before = clock.monotonic();
+        store.insert_one(task(1), NOW).await.unwrap();
+        store.insert_one(task(2), NOW).await.unwrap();
+        let took = clock.monotonic().saturating_since(before);
+        assert!(took >= LEAST, "{took:?}");
+    }
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::mpsc::channel;
+use std::sync::mpsc::{Sender, channel};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -14,12 +14,13 @@ use retry_core::machine::{Event, transition};
 use retry_core::name::{Kind, Queue, WorkerName};
 use retry_core::payload::Payload;
 use retry_core::priority::Priority;
-use retry_core::store::{ClaimRequest, SessionInfo, Wakeups};
-use retry_core::task::{ClaimedTask, Edit, NewTask, Settings};
+use retry_core::store::{ClaimRequest, SessionInfo, StoreError, TaskStore as _, Wakeups};
+use retry_core::task::{ClaimedTask, Edit, NewTask, Settings, Task};
 use retry_core::time::Timestamp;
 use retry_sqlite::{SqliteBuilder, SqliteStore};
 use rusqlite::Connection;
 use tempfile::TempDir;
+use tokio::task::JoinHandle;
 
 /// The time in every test.
 pub(crate) const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_000);
@@ -54,7 +55,8 @@ pub(crate) fn task_id(n: u64) -> TaskId {
 
 /// The number a test's id was made of.
 pub(crate) fn number(id: TaskId) -> u64 {
-    u64::try_from(u128::from_be_bytes(id.to_bytes())).unwrap()
+    let [.., a, b, c, d, e, f, g, h] = id.to_bytes();
+    u64::from_be_bytes([a, b, c, d, e, f, g, h])
 }
 
 /// Task number `n`, due now.
@@ -103,14 +105,17 @@ pub(crate) fn success(claimed: &ClaimedTask) -> Edit {
         output: None,
         via_fallback: false,
     };
-    let Ok(action) = transition(&claimed.task, event, NOW, 0) else {
-        panic!("a running task can succeed");
-    };
+    decided(&claimed.task, event, number(claimed.task.id) + 1)
+}
+
+/// The edit that an event makes of a task.
+pub(crate) fn decided(task: &Task, event: Event, nonce: u64) -> Edit {
+    let action = transition(task, event, NOW, 0);
     Edit {
-        id: claimed.task.id,
-        version: claimed.task.version,
-        nonce: Nonce::from_random(number(claimed.task.id) + 1),
-        action,
+        id: task.id,
+        version: task.version,
+        nonce: Nonce::from_random(nonce),
+        action: action.unwrap_or_else(|_| panic!("the event fits a task that is {}", task.state)),
         insert: Vec::new(),
     }
 }
@@ -143,4 +148,48 @@ pub(crate) fn hint_comes(wakeups: Wakeups) -> bool {
         let _ = sender.send(());
     });
     receiver.recv_timeout(PATIENCE).is_ok()
+}
+
+/// Whether a hint is there now.
+pub(crate) fn is_hinted(wakeups: &Wakeups) -> bool {
+    poll_once(wakeups.next()).is_some()
+}
+
+/// A store that does not look for others' commits while the test runs, and one hint less to explain.
+pub(crate) fn quiet() -> (TempDir, SqliteStore) {
+    let (dir, path) = place();
+    let store = builder(&path)
+        .poll_interval(Duration::from_secs(3_600))
+        .build()
+        .unwrap();
+    (dir, store)
+}
+
+/// Watches the default queue; what others wrote before is over.
+pub(crate) async fn watch(store: &SqliteStore) -> Wakeups {
+    let wakeups = store.watch(&[Queue::default()]);
+    for _ in 0..2 {
+        // The second answer means that the look for others' writes, behind the first, is over.
+        store.migrate().await.unwrap();
+    }
+    let _ = is_hinted(&wakeups);
+    wakeups
+}
+
+/// Keeps the writer busy until the sender is used or dropped.
+pub(crate) fn busy(store: &SqliteStore) -> (Sender<()>, JoinHandle<()>) {
+    let ((release, released), (began, begun)) = (channel::<()>(), channel());
+    let store = store.clone();
+    let work = tokio::spawn(async move {
+        let done: Result<(), StoreError> = store
+            .transaction(move |_| {
+                began.send(()).unwrap();
+                let _ = released.recv();
+                Ok(())
+            })
+            .await;
+        done.unwrap();
+    });
+    begun.recv().unwrap();
+    (release, work)
 }

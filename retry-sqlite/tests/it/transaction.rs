@@ -123,6 +123,7 @@ async fn it_cannot_end_the_group_or_change_the_connection() {
         "ATTACH ':memory:' AS other",
         "PRAGMA synchronous = OFF",
         "PRAGMA query_only = 1",
+        "PRAGMA defer_foreign_keys = 1",
     ] {
         let answer: Result<(), Error> = store
             .transaction(move |tx| {

@@ -41,6 +41,9 @@ pub(crate) trait Recipe: Debug + Send + Sync {
     /// Creates the data, once.
     fn create(&self, site: Site<'_>) -> Result<(), Error>;
 
+    /// Removes what a killed process left that keeps a new one from starting. Nothing of it runs any more.
+    fn forget_crash(&self, _site: Site<'_>, _process: usize) {}
+
     /// Starts a process, in the foreground.
     fn command(&self, site: Site<'_>, process: usize, settings: Settings<'_>) -> Command;
 

@@ -28,13 +28,12 @@ impl PgBouncer {
 
     fn configuration(ports: &[u16]) -> String {
         format!(
-            "[databases]\npostgres = host=127.0.0.1 port={} dbname=postgres\n\n\
+            "[databases]\npostgres = host=127.0.0.1 port={} dbname=postgres user=retry\n\n\
              [pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {}\nunix_socket_dir =\n\
              auth_type = any\npool_mode = transaction\nmax_client_conn = 500\ndefault_pool_size = 20\n\
              ignore_startup_parameters = extra_float_digits\n",
             ports[0], ports[1]
         )
-        .replace("dbname=postgres", "dbname=postgres user=retry")
     }
 }
 
@@ -53,6 +52,12 @@ impl Recipe for PgBouncer {
             .and_then(|()| user::give(&path, site.account))
             .map_err(|error| Error::failed(path.display(), error))?;
         self.postgres.create(site)
+    }
+
+    fn forget_crash(&self, site: Site<'_>, process: usize) {
+        if process == 0 {
+            self.postgres.forget_crash(site, process);
+        }
     }
 
     fn command(&self, site: Site<'_>, process: usize, settings: Settings<'_>) -> Command {

@@ -1,9 +1,9 @@
 //! The audit: what the store says at the end against what the logs say happened.
 
 mod attempts;
+mod counts;
 mod ends;
 mod enqueues;
-mod file;
 mod overlaps;
 mod versions;
 
@@ -11,14 +11,12 @@ mod versions;
 mod tests;
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use anyhow::Result;
 use retry_core::client::Client;
 use retry_core::limits::MAX_PAGE;
 use retry_core::store::{Page, TaskFilter};
 use retry_core::task::TaskDetail;
-use retry_sqlite::SqliteStore;
 
 use crate::history::History;
 use crate::kinds::Common;
@@ -85,13 +83,13 @@ pub(crate) async fn audit(place: &Place, problems: Vec<String>) -> Result<Found>
     };
     found.violations.extend(problems);
     found.violations.extend(history.problems.iter().cloned());
-    file::locks(&place.file, &mut found)?;
-    let store = Arc::new(SqliteStore::open(&place.file)?);
-    let client = Client::<SqliteStore>::new(Arc::clone(&store));
+    found.violations.extend(place.subject.left().await?);
+    found.violations.extend(place.subject.damage().await?);
+    let client = place.connect().await?;
     let kept = kept(&client, &mut found).await?;
     found.tasks = kept.len();
-    file::check(&client, &kept, &mut found).await?;
-    let orders = crate::orders::all(&store.connection()?).unwrap_or_else(|error| {
+    counts::check(&client, &kept, &mut found).await?;
+    let orders = place.subject.rows().await.unwrap_or_else(|error| {
         found.wrong(format!("LOST: the orders cannot be read: {error:#}"));
         Vec::new()
     });
@@ -120,7 +118,7 @@ fn judge(history: &History, kept: &[Kept], orders: &[u64], found: &mut Found) {
     overlaps::recovery(history, found);
 }
 
-async fn kept<S: retry_core::store::TaskStore>(client: &Client<S>, found: &mut Found) -> Result<Vec<Kept>> {
+async fn kept(client: &Client, found: &mut Found) -> Result<Vec<Kept>> {
     let mut page = Page::first(MAX_PAGE);
     let mut kept = Vec::new();
     loop {

@@ -1,12 +1,12 @@
 //! The examples: each is run as a user would run it, in an empty folder and with a limit.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 use std::{env, fs, process};
 
-use super::Done;
-use crate::process::{cargo, run as run_command, run_within};
+use super::{Done, Gate};
+use crate::process::{cargo, programs, run as run_command, run_within};
 
 /// An example the gate runs.
 pub(crate) struct Example {
@@ -23,11 +23,14 @@ pub(crate) const EXAMPLES: &[Example] = &[Example {
 }];
 
 /// The step.
-pub(super) fn run(root: &Path) -> Result<Done, String> {
+pub(super) fn run(gate: &Gate<'_>) -> Result<Done, String> {
     // The whole workspace, as the tests were built: one example alone would choose other features for the
     // dependencies and compile them again.
-    run_command(cargo(root, "build --locked --workspace --examples"))?;
-    let programs = programs()?;
+    run_command(cargo(
+        gate.root,
+        "build --locked --workspace --features task-retry/full --examples",
+    ))?;
+    let programs = programs()?.join("examples");
     for example in EXAMPLES {
         let folder = Scratch::new(example.name)?;
         let mut command = Command::new(programs.join(example.name));
@@ -35,13 +38,6 @@ pub(super) fn run(root: &Path) -> Result<Done, String> {
         run_within(command, example.limit)?;
     }
     Ok(Done::Passed)
-}
-
-/// Where cargo puts the examples: beside this very program.
-fn programs() -> Result<PathBuf, String> {
-    let own = env::current_exe().map_err(|error| format!("cannot find this program: {error}"))?;
-    let folder = own.parent().ok_or("this program is in no folder")?;
-    Ok(folder.join("examples"))
 }
 
 /// An empty folder that is removed again, whatever happened in it.

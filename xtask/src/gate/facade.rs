@@ -1,16 +1,16 @@
 //! The facade's features: each builds alone, and without one no driver is in the dependency tree.
 
 use std::fs;
-use std::path::Path;
 
-use super::Done;
+use super::{Done, Gate};
 use crate::process::{cargo, output, run};
 
 /// Crates that only a store's feature may bring in, beside the store crates themselves.
 const DRIVERS: &[&str] = &["libsqlite3-sys", "redis", "rusqlite", "sled", "sqlx", "sqlx-core"];
 
 /// The step. Clippy instead of a plain check: it also refuses warnings, and it reuses what the clippy step built.
-pub(super) fn features(root: &Path) -> Result<Done, String> {
+pub(super) fn features(gate: &Gate<'_>) -> Result<Done, String> {
+    let root = gate.root;
     let tree = cargo(
         root,
         "tree --locked -p task-retry --no-default-features --edges normal --prefix none",

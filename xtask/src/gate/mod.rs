@@ -9,9 +9,13 @@ mod facade;
 mod steps;
 mod summary;
 
+use std::cell::OnceCell;
 use std::path::Path;
 
+use test_servers::Kind;
+
 use crate::clock::Stopwatch;
+use crate::servers::Servers;
 
 pub(crate) use examples::EXAMPLES;
 use summary::{Line, Verdict};
@@ -20,7 +24,31 @@ use summary::{Line, Verdict};
 struct Step {
     name: &'static str,
     about: &'static str,
-    run: fn(&Path) -> Result<Done, String>,
+    run: fn(&Gate<'_>) -> Result<Done, String>,
+}
+
+/// What the steps share.
+struct Gate<'a> {
+    root: &'a Path,
+    servers: OnceCell<Servers>,
+}
+
+impl<'a> Gate<'a> {
+    const fn new(root: &'a Path) -> Self {
+        Self {
+            root,
+            servers: OnceCell::new(),
+        }
+    }
+
+    /// The databases, started when the first step asks for them. One that is missing fails the step.
+    fn servers(&self) -> Result<&Servers, String> {
+        if let Some(servers) = self.servers.get() {
+            return Ok(servers);
+        }
+        let servers = Servers::start(&Kind::ALL)?;
+        Ok(self.servers.get_or_init(|| servers))
+    }
 }
 
 /// How a step that did not fail ended.
@@ -68,6 +96,16 @@ const STEPS: &[Step] = &[
         run: steps::sim,
     },
     Step {
+        name: "torture",
+        about: "processes on one store are killed and stopped, and nothing is lost",
+        run: steps::torture,
+    },
+    Step {
+        name: "power",
+        about: "the store's disk loses its power, and nothing is lost",
+        run: steps::power,
+    },
+    Step {
         name: "examples",
         about: "each example runs and ends well",
         run: examples::run,
@@ -94,13 +132,13 @@ pub(crate) fn list() {
 /// Runs the named steps, or all when none is named; answers whether all went well.
 pub(crate) fn run(root: &Path, only: &[String]) -> bool {
     let wanted = |step: &&Step| only.is_empty() || only.iter().any(|name| name == step.name);
-    let (lines, good) = run_steps(STEPS.iter().filter(wanted), root);
+    let (lines, good) = run_steps(STEPS.iter().filter(wanted), &Gate::new(root));
     println!("\n{}", summary::render(&lines, only.is_empty()));
     good
 }
 
 /// Runs steps until one fails; the rest is reported as not run.
-fn run_steps<'a>(steps: impl Iterator<Item = &'a Step>, root: &Path) -> (Vec<Line>, bool) {
+fn run_steps<'a>(steps: impl Iterator<Item = &'a Step>, gate: &Gate<'_>) -> (Vec<Line>, bool) {
     let mut lines = Vec::new();
     let mut good = true;
     for step in steps {
@@ -113,7 +151,7 @@ fn run_steps<'a>(steps: impl Iterator<Item = &'a Step>, root: &Path) -> (Vec<Lin
         }
         println!("\n== {}: {}", step.name, step.about);
         let watch = Stopwatch::start();
-        let result = (step.run)(root);
+        let result = (step.run)(gate);
         let took = watch.elapsed();
         let verdict = match result {
             Ok(Done::Passed) => Verdict::Passed(took),
@@ -165,7 +203,7 @@ mod tests {
                 run: |_| panic!("must not run"),
             },
         ];
-        let (lines, good) = run_steps(steps.iter(), Path::new("."));
+        let (lines, good) = run_steps(steps.iter(), &Gate::new(Path::new(".")));
         assert!(!good);
         assert!(matches!(lines[0].verdict, Verdict::Skipped(_)));
         assert!(matches!(lines[1].verdict, Verdict::Failed(..)));

@@ -1,58 +1,73 @@
 //! The steps that are one command each.
 
-use std::path::Path;
-
-use super::Done;
+use super::{Done, Gate};
 use crate::process::{cargo, run, works};
 use crate::tidy;
 
-pub(super) fn fmt(root: &Path) -> Result<Done, String> {
-    run(cargo(root, "fmt --all --check"))?;
+pub(super) fn fmt(gate: &Gate<'_>) -> Result<Done, String> {
+    run(cargo(gate.root, "fmt --all --check"))?;
     Ok(Done::Passed)
 }
 
-pub(super) fn tidy(root: &Path) -> Result<Done, String> {
-    tidy::run(root)?;
+pub(super) fn tidy(gate: &Gate<'_>) -> Result<Done, String> {
+    tidy::run(gate.root)?;
     Ok(Done::Passed)
 }
 
-pub(super) fn deny(root: &Path) -> Result<Done, String> {
-    if !works(cargo(root, "deny --version")) {
+pub(super) fn deny(gate: &Gate<'_>) -> Result<Done, String> {
+    if !works(cargo(gate.root, "deny --version")) {
         return Ok(Done::Skipped("cargo-deny is not installed".to_owned()));
     }
-    run(cargo(root, "deny --locked check"))?;
+    run(cargo(gate.root, "deny --locked check"))?;
     Ok(Done::Passed)
 }
 
-pub(super) fn clippy(root: &Path) -> Result<Done, String> {
+pub(super) fn clippy(gate: &Gate<'_>) -> Result<Done, String> {
     run(cargo(
-        root,
-        "clippy --locked --workspace --all-targets -- -D warnings",
+        gate.root,
+        "clippy --locked --workspace --features task-retry/full --all-targets -- -D warnings",
     ))?;
     Ok(Done::Passed)
 }
 
-pub(super) fn test(root: &Path) -> Result<Done, String> {
-    let mut command = cargo(root, "test --locked --workspace");
+pub(super) fn test(gate: &Gate<'_>) -> Result<Done, String> {
+    let mut command = cargo(gate.root, "test --locked --workspace --features task-retry/full");
     // A suite whose server is missing must fail here, not pass unrun.
     command.env("RETRY_REQUIRE", "all");
+    command.envs(gate.servers()?.variables());
     // With it the tests would rewrite the generated pages instead of comparing them.
     command.env_remove("UPDATE_DOCS");
     run(command)?;
     Ok(Done::Passed)
 }
 
-pub(super) fn docs(root: &Path) -> Result<Done, String> {
-    let mut command = cargo(root, "doc --locked --workspace --no-deps");
+pub(super) fn docs(gate: &Gate<'_>) -> Result<Done, String> {
+    let mut command = cargo(
+        gate.root,
+        "doc --locked --workspace --features task-retry/full --no-deps",
+    );
     command.env("RUSTDOCFLAGS", "-D warnings");
     run(command)?;
     Ok(Done::Passed)
 }
 
+pub(super) fn torture(gate: &Gate<'_>) -> Result<Done, String> {
+    crate::torture::quick(gate.root)?;
+    Ok(Done::Passed)
+}
+
+pub(super) fn power(gate: &Gate<'_>) -> Result<Done, String> {
+    Ok(crate::torture::power_cuts(gate.root)?.map_or(Done::Passed, Done::Skipped))
+}
+
 /// Histories that the gate lives; the seeds are always the same.
 const HISTORIES: &str = "20000";
+/// Those of them that it lives two times, to see that a seed decides its trace.
+const TWICE: &str = "1000";
 
-pub(super) fn sim(root: &Path) -> Result<Done, String> {
-    crate::sim::simulate(root, &["--seeds".to_owned(), HISTORIES.to_owned()])?;
+pub(super) fn sim(gate: &Gate<'_>) -> Result<Done, String> {
+    let words = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
+    crate::sim::simulate(gate.root, &words(&format!("--twice --seeds {TWICE}")))?;
+    crate::sim::simulate(gate.root, &words(&format!("--seeds {HISTORIES}")))?;
     Ok(Done::Passed)
 }

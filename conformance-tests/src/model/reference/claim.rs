@@ -18,14 +18,9 @@ impl Reference {
         if claimed.session_lost || self.paused.contains(&request.queue) {
             return claimed;
         }
-        let order = match &request.ids {
-            Some(ids) => self.named(request, ids),
-            None => self.in_order(request),
-        };
-        let until = request.not_after.unwrap_or(now).min(now);
         let mut taken: Vec<Lane> = Vec::new();
-        for (run_at, id, lane) in order {
-            if run_at > until || !room(request, &taken, &lane) {
+        for (_, id, lane) in self.due(request, now) {
+            if !room(request, &taken, &lane) {
                 continue;
             }
             taken.push(lane);
@@ -35,8 +30,23 @@ impl Reference {
         claimed
     }
 
+    /// The due tasks that the request asks for, in the order of the contract.
+    pub(in crate::model) fn due(
+        &self,
+        request: &ClaimRequest,
+        now: Timestamp,
+    ) -> Vec<(Timestamp, TaskId, Lane)> {
+        let mut order = match &request.ids {
+            Some(ids) => self.named(request, ids),
+            None => self.in_order(request),
+        };
+        let until = request.not_after.unwrap_or(now).min(now);
+        order.retain(|(run_at, _, _)| *run_at <= until);
+        order
+    }
+
     /// The pending tasks that the request asks for, whatever their time: queue, kind, window and marks fit.
-    fn asked<'a>(&'a self, request: &'a ClaimRequest) -> impl Iterator<Item = &'a Task> {
+    pub(in crate::model) fn asked<'a>(&'a self, request: &'a ClaimRequest) -> impl Iterator<Item = &'a Task> {
         self.tasks().filter(|task| {
             let kind = request
                 .kinds
@@ -81,7 +91,13 @@ impl Reference {
         asked.map(|task| (task.run_at, task.id, lane(task))).collect()
     }
 
-    fn take(&mut self, id: TaskId, request: &ClaimRequest, now: Timestamp) -> Option<ClaimedTask> {
+    /// Takes one task, as a claim does.
+    pub(in crate::model) fn take(
+        &mut self,
+        id: TaskId,
+        request: &ClaimRequest,
+        now: Timestamp,
+    ) -> Option<ClaimedTask> {
         let detail = &mut self.rows.get_mut(&id)?.detail;
         detail.task = machine::claim(&detail.task, request.session, now);
         let detail = detail.clone();

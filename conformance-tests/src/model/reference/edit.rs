@@ -11,7 +11,7 @@ use retry_core::time::Timestamp;
 use super::{Reference, Row};
 
 impl Reference {
-    pub(super) fn insert(&mut self, new: &NewTask, now: Timestamp) -> Inserted {
+    pub(in crate::model) fn insert(&mut self, new: &NewTask, now: Timestamp) -> Inserted {
         if self.rows.contains_key(&new.id) {
             return Inserted::Repeated;
         }
@@ -59,7 +59,7 @@ impl Reference {
         Inserted::Replaced { holder }
     }
 
-    pub(super) fn apply(&mut self, edit: &Edit, now: Timestamp) -> Applied {
+    pub(in crate::model) fn apply(&mut self, edit: &Edit, now: Timestamp) -> Applied {
         let Some(row) = self.rows.get(&edit.id) else {
             return Applied::Missing;
         };

@@ -16,14 +16,14 @@ use retry_core::time::Timestamp;
 use super::call::{Answer, Call};
 
 /// A task with the nonce of the edit that wrote it last.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct Row {
     pub(super) detail: TaskDetail,
     pub(super) nonce: u64,
 }
 
 /// What the store under test ought to hold.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Reference {
     pub(super) rows: BTreeMap<TaskId, Row>,
     pub(super) sessions: BTreeMap<SessionId, Presence>,
@@ -31,7 +31,7 @@ pub(super) struct Reference {
 }
 
 /// A session in the model.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct Presence {
     pub(super) info: SessionInfo,
     /// What it was opened with; opening it again says the same.

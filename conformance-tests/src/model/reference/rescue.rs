@@ -45,8 +45,25 @@ impl Reference {
     }
 
     pub(super) fn mark(&mut self, now: Timestamp) {
-        let ended = self.sessions.values_mut().filter(|presence| presence.until < now);
-        ended.for_each(|presence| presence.lost = true);
+        for id in self.ended(now) {
+            self.sessions
+                .entry(id)
+                .and_modify(|presence| presence.lost = true);
+        }
+    }
+
+    /// The sessions that are not lost yet and whose lease has ended.
+    pub(in crate::model) fn ended(&self, now: Timestamp) -> Vec<SessionId> {
+        let sessions = self.sessions.iter();
+        let ended = sessions.filter(|(_, presence)| !presence.lost && presence.until < now);
+        ended.map(|(id, _)| *id).collect()
+    }
+
+    /// Forgets lost sessions that hold nothing.
+    pub(in crate::model) fn forget_idle_sessions(&mut self) {
+        let holding: Vec<SessionId> = self.tasks().filter_map(|task| task.session).collect();
+        self.sessions
+            .retain(|id, presence| !presence.lost || holding.contains(id));
     }
 
     /// What a whole round reports: tasks of lost sessions, then due alarms.
@@ -75,6 +92,12 @@ impl Reference {
             .collect()
     }
 
+    /// Whether a parent that has not ended needs this child.
+    pub(in crate::model) fn is_awaited(&self, task: &Task) -> bool {
+        let parent = self.parent_of(task);
+        parent.is_some_and(|parent| !parent.state.is_final())
+    }
+
     pub(super) fn purge(&mut self, now: Timestamp) -> u64 {
         let due = |task: &Task| {
             task.purge_at.is_some_and(|at| at <= now) && task.created_at.saturating_add(RESEND_WINDOW) <= now
@@ -90,19 +113,14 @@ impl Reference {
             let Some(task) = self.rows.get(&id).map(|row| row.detail.task.clone()) else {
                 continue;
             };
-            let awaited = self
-                .parent_of(&task)
-                .is_some_and(|parent| !parent.state.is_final());
-            if !awaited {
+            if !self.is_awaited(&task) {
                 self.rows.remove(&id);
                 purged += 1;
             } else if let Some(row) = self.rows.get_mut(&id) {
                 row.detail.task.purge_at = Some(now.saturating_add(PURGE_CHILD_DELAY));
             }
         }
-        let holding: Vec<SessionId> = self.tasks().filter_map(|task| task.session).collect();
-        self.sessions
-            .retain(|id, presence| !presence.lost || holding.contains(id));
+        self.forget_idle_sessions();
         purged
     }
 }

@@ -10,13 +10,14 @@ pub(super) fn check(fact: &Fact<'_>, facts: &Facts) -> Result<(), String> {
         .filter(|run| facts.lives(run.who) && !run.ctx.is_cancelled())
     {
         let host = &facts.hosts[run.who.host];
+        let known = &host.parts[run.part];
         let Some(row) = facts.rows.get(&run.id).filter(|row| row.task.cancel_requested) else {
             continue;
         };
         let held = row
             .claim
-            .is_some_and(|claim| claim.version == run.version && host.session == Some(claim.session));
-        let beaten = host
+            .is_some_and(|claim| claim.version == run.version && known.session == Some(claim.session));
+        let beaten = known
             .renewed
             .zip(row.flagged_at)
             .is_some_and(|(sent, flagged)| sent > flagged && sent > run.started_at);

@@ -8,17 +8,13 @@ pub(super) fn check(fact: &Fact<'_>, facts: &Facts) -> Result<(), String> {
     let Fact::Quiet = fact else { return Ok(()) };
     for run in facts.active_runs() {
         let host = &facts.hosts[run.who.host];
+        let known = &host.parts[run.part];
         if run.kind == KindOf::Stays || host.paused || !facts.lives(run.who) || run.ctx.is_cancelled() {
             continue;
         }
-        // After a power cut one worker can be given the same version twice; it knows the later run only.
-        let same = |other: &&crate::sim::fact::Run| other.id == run.id && other.version == run.version;
-        if facts.power_cut && facts.runs.iter().filter(same).count() > 1 {
-            continue;
-        }
-        let other = host.session.is_none() || host.session != run.session;
-        if other || facts.now >= host.lease_end {
-            let late = facts.now.saturating_since(host.lease_end);
+        let other = known.session.is_none() || known.session != run.session;
+        if other || facts.now >= known.lease_end {
+            let late = facts.now.saturating_since(known.lease_end);
             let why = if other {
                 "its session is lost"
             } else {

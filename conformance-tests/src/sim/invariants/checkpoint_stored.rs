@@ -8,11 +8,12 @@ pub(super) fn check(fact: &Fact<'_>, facts: &Facts) -> Result<(), String> {
         id,
         version,
         stored: true,
+        ..
     } = fact
     else {
         return Ok(());
     };
-    if facts.checkpoints.contains(&(*id, *version)) || facts.power_cut {
+    if facts.checkpoints.contains(&(*id, *version)) || !facts.is_fenced(*id) {
         return Ok(());
     }
     Err(format!(

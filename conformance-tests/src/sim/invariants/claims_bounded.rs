@@ -26,11 +26,14 @@ pub(super) fn check(fact: &Fact<'_>, facts: &Facts) -> Result<(), String> {
                 .runs_under(row.task.id, version)
                 .any(|run| run.ended.is_some())
         };
-        held && row.task.id != after.task.id && !ended()
+        // What the store had forgotten that the worker settled, its worker does not know it holds.
+        held && row.task.id != after.task.id && !ended() && facts.is_fenced(row.task.id)
+            // What was born under its session, its worker finds by its beats.
+            && facts.claims_of(row.task.id, version) > 0
     };
     let held = 1 + facts.rows.values().filter(busy).count();
     let most = facts.config.fleet.concurrency + facts.config.fleet.prefetch;
-    if held > most && !facts.power_cut {
+    if held > most {
         return Err(format!("host {} holds {held} tasks of at most {most}", who.host));
     }
     Ok(())

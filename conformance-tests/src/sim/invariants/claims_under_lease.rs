@@ -6,6 +6,7 @@ use crate::sim::facts::Facts;
 pub(super) fn check(fact: &Fact<'_>, facts: &Facts) -> Result<(), String> {
     let Fact::Sent {
         who,
+        part,
         claims: [claim, ..],
         ..
     } = fact
@@ -13,13 +14,14 @@ pub(super) fn check(fact: &Fact<'_>, facts: &Facts) -> Result<(), String> {
         return Ok(());
     };
     let host = &facts.hosts[who.host];
-    if host.session != Some(claim.session) {
+    let known = &host.parts[*part];
+    if known.session != Some(claim.session) {
         return Err(format!(
             "host {} claims for a session that it knows to be lost",
             who.host
         ));
     }
-    if facts.now >= host.lease_end {
+    if facts.now >= known.lease_end {
         return Err(format!("host {} claims after its lease has ended", who.host));
     }
     if host.stopping {

@@ -16,7 +16,7 @@ pub(super) fn check(fact: &Fact<'_>, facts: &Facts) -> Result<(), String> {
     };
     let task = &after.task;
     let begins = after.is(State::Waiting) && !before.is(State::Waiting);
-    if begins && facts.completed.contains(&(task.id, task.step, task.reruns)) && !facts.power_cut {
+    if begins && facts.completed.contains(&(task.id, task.step, task.reruns)) && facts.is_fenced(task.id) {
         return Err(format!(
             "{} waits in step {} for a completion that was acknowledged",
             name(task.id),

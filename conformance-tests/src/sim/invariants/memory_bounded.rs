@@ -3,12 +3,14 @@
 use crate::sim::fact::Fact;
 use crate::sim::facts::Facts;
 
-/// Four loops, and the shutdown of the life before.
-const FIXED: usize = 6;
+/// The shutdown of this life and of the one before.
+const FIXED: usize = 1;
+/// Loops for each part of the store.
+const LOOPS: usize = 5;
 
 pub(super) fn check(fact: &Fact<'_>, facts: &Facts) -> Result<(), String> {
     let Fact::Quiet = fact else { return Ok(()) };
-    let most = FIXED + facts.config.fleet.concurrency;
+    let most = FIXED + LOOPS * facts.config.parts + facts.config.fleet.concurrency;
     let hosts = facts.hosts.iter().take(facts.config.fleet.workers);
     match hosts.enumerate().find(|(_, host)| host.futures > most) {
         Some((host, fact)) => Err(format!(

@@ -5,6 +5,7 @@ use super::facts::Facts;
 use super::shared::Violation;
 
 mod attempts_exact;
+mod brought_along;
 mod cancel_delivered;
 mod cancel_in_time;
 mod cancel_respected;
@@ -16,19 +17,26 @@ mod clean_shutdown;
 mod completion_kept;
 mod fallback_in_turn;
 mod final_is_final;
+mod last_life_alone;
 mod limits_hold;
+mod marked_in_time;
 mod memory_bounded;
 mod never_early;
 mod no_busy_loop;
 mod no_start_when_stopping;
 mod nothing_lost;
+mod one_run_at_a_time;
 mod one_run_per_version;
 mod outcome_kept;
 mod refused_is_absent;
+mod refused_rightly;
 mod rescue_grace;
 mod sessions_in_turn;
 mod settle_after_end;
 mod single_execution;
+mod started_in_time;
+mod stored_once;
+mod time_limits;
 mod unknown_without_claims;
 mod version_monotonic;
 
@@ -38,8 +46,13 @@ type Check = fn(&Fact<'_>, &Facts) -> Result<(), String>;
 const TABLE: &[(&str, &str, Check)] = &[
     (
         "one_run_per_version",
-        "the version is a fencing token: no two runs share one",
+        "the version is a fencing token: a claim is run once",
         one_run_per_version::check,
+    ),
+    (
+        "one_run_at_a_time",
+        "a worker never runs a task twice at the same time",
+        one_run_at_a_time::check,
     ),
     (
         "single_execution",
@@ -122,6 +135,11 @@ const TABLE: &[(&str, &str, Check)] = &[
         rescue_grace::check,
     ),
     (
+        "marked_in_time",
+        "a session is marked lost when its lease is over",
+        marked_in_time::check,
+    ),
+    (
         "unknown_without_claims",
         "an exchange of unknown outcome is repeated without its claims",
         unknown_without_claims::check,
@@ -160,6 +178,36 @@ const TABLE: &[(&str, &str, Check)] = &[
         "clean_shutdown",
         "a graceful shutdown leaves nothing behind in its session",
         clean_shutdown::check,
+    ),
+    (
+        "time_limits",
+        "time-outs and graces end what runs beyond them",
+        time_limits::check,
+    ),
+    (
+        "brought_along",
+        "the tasks that an outcome brings are written with it",
+        brought_along::check,
+    ),
+    (
+        "stored_once",
+        "what is enqueued once is one task",
+        stored_once::check,
+    ),
+    (
+        "refused_rightly",
+        "progress is refused only when the lease is gone",
+        refused_rightly::check,
+    ),
+    (
+        "last_life_alone",
+        "a worker runs at most one task on its last life",
+        last_life_alone::check,
+    ),
+    (
+        "started_in_time",
+        "nothing starts after its start deadline",
+        started_in_time::check,
     ),
     (
         "no_busy_loop",

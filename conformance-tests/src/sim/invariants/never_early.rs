@@ -12,7 +12,7 @@ pub(super) fn check(fact: &Fact<'_>, facts: &Facts) -> Result<(), String> {
     else {
         return Ok(());
     };
-    let early = before.task.run_at.as_millis() - facts.store_now;
+    let early = before.task.run_at.as_millis() - facts.store_now[before.part];
     if early > facts.ahead_ms {
         return Err(format!(
             "{} is claimed {early} ms before it is due",

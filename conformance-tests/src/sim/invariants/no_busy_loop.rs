@@ -15,13 +15,9 @@ pub(super) fn check(fact: &Fact<'_>, facts: &Facts) -> Result<(), String> {
     if who.host >= facts.config.fleet.workers {
         return Ok(());
     }
-    // After the store's clock stepped back a worker holds its own, and what is nearly due stays nearly due.
-    if facts.stepped_back {
-        return Ok(());
-    }
     let host = &facts.hosts[who.host];
     let ((calls, _), (_, work)) = (host.calls.counts(facts.now), host.work.counts(facts.now));
-    if calls > IDLE + EACH * work {
+    if calls > IDLE * facts.config.parts as u64 + EACH * work {
         return Err(format!(
             "host {} made {calls} calls in one second for {work} reasons",
             who.host

@@ -1,4 +1,5 @@
-//! The version is a fencing token: no two runs of a handler share one.
+//! The version is a fencing token: a claim is run once. A store that lost acknowledged writes may give a version again;
+//! then each of its claims may be run once.
 
 use crate::sim::fact::{Fact, name};
 use crate::sim::facts::Facts;
@@ -8,14 +9,15 @@ pub(super) fn check(fact: &Fact<'_>, facts: &Facts) -> Result<(), String> {
         return Ok(());
     };
     let same = |other: &&crate::sim::fact::Run| other.fallback == run.fallback;
-    match facts.runs_under(run.id, run.version).find(same) {
-        Some(other) if !facts.power_cut => Err(format!(
-            "{} version {} started on host {} and again on host {}",
+    let runs = 1 + facts.runs_under(run.id, run.version).filter(same).count();
+    let claims = facts.claims_of(run.id, run.version);
+    if runs > claims {
+        return Err(format!(
+            "{} version {} was claimed {claims} times and is started for the {runs}th time, on host {}",
             name(run.id),
             run.version,
-            other.who.host,
             run.who.host
-        )),
-        _ => Ok(()),
+        ));
     }
+    Ok(())
 }

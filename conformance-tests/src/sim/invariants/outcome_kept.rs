@@ -7,6 +7,9 @@ use crate::sim::fact::{By, Fact, How, Row, Run, name};
 use crate::sim::facts::Facts;
 use crate::sim::script::KindOf;
 
+/// The longest snooze of a script; its retries come sooner.
+const LONGEST_PAUSE_MS: i64 = 3_000;
+
 /// What a settle made of a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Became {
@@ -31,7 +34,7 @@ pub(super) fn check(fact: &Fact<'_>, facts: &Facts) -> Result<(), String> {
         return Ok(());
     };
     let leaves = before.is(State::Running) && after.is_none_or(|after| !after.is(State::Running));
-    if !leaves || facts.power_cut || is_rescue(edit, before, facts) {
+    if !leaves || !facts.is_fenced(before.task.id) || is_rescue(edit, before, facts) {
         return Ok(());
     }
     let became = became(before, *after);
@@ -39,10 +42,10 @@ pub(super) fn check(fact: &Fact<'_>, facts: &Facts) -> Result<(), String> {
     let runs: Vec<&Run> = facts.runs_under(before.task.id, claim.version).collect();
     let kept = match runs.as_slice() {
         [] => unrun(before, became, facts),
-        [run] => fits(run, before, became),
+        [run] => fits(run, before, became, facts),
         [primary, fallback, ..] => match fallback.ended {
             Some(How::Succeeded) => became == Became::Succeeded || fallback.cancelled,
-            _ => fits(primary, before, became) || (fallback.cancelled && became == Became::GivenBack),
+            _ => fits(primary, before, became, facts) || (fallback.cancelled && became == Became::GivenBack),
         },
     };
     if kept || became == Became::Cancelled && may_cancel(before) {
@@ -84,11 +87,12 @@ fn unrun(before: &Row, became: Became, facts: &Facts) -> bool {
     }
 }
 
-fn fits(run: &Run, before: &Row, became: Became) -> bool {
+fn fits(run: &Run, before: &Row, became: Became, facts: &Facts) -> bool {
     let task = &before.task;
+    let gives_up = gives_up(before, facts);
     let retried = match became {
         Became::Retried => true,
-        Became::Failed => exhausted(task),
+        Became::Failed => exhausted(task) || gives_up,
         _ => false,
     };
     // A cancelled handler's error is taken for the cancel itself; after a time-out it is a failure.
@@ -98,7 +102,9 @@ fn fits(run: &Run, before: &Row, became: Became) -> bool {
         Some(How::Succeeded) => became == Became::Succeeded,
         Some(How::Failed) => retried || cut_short,
         Some(How::FailedForGood) => became == Became::Failed || cut_short,
-        Some(How::Snoozed | How::Continued) => became == Became::GivenBack,
+        Some(How::Snoozed | How::Continued) => {
+            became == Became::GivenBack || (became == Became::Failed && gives_up)
+        }
         Some(How::Waits) => matches!(became, Became::Waiting | Became::NextStep),
         Some(How::Splits) => matches!(became, Became::Joining | Became::NextStep),
         Some(How::Dropped) => cut_short,
@@ -108,6 +114,13 @@ fn fits(run: &Run, before: &Row, became: Became) -> bool {
 
 fn exhausted(task: &retry_core::task::Task) -> bool {
     task.settings.max_attempts.is_some_and(|max| task.attempt >= max)
+}
+
+/// Its give-up time comes before it could be due again.
+fn gives_up(before: &Row, facts: &Facts) -> bool {
+    let latest = facts.store_now[before.part] + facts.ahead_ms + LONGEST_PAUSE_MS;
+    let give_up_at = before.task.settings.give_up_at;
+    give_up_at.is_some_and(|at| at.as_millis() <= latest)
 }
 
 /// Requested, or past its start deadline.

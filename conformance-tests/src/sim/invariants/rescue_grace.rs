@@ -9,11 +9,17 @@ use crate::sim::facts::Facts;
 const GRACE: Duration = Duration::from_secs(3);
 
 pub(super) fn check(fact: &Fact<'_>, facts: &Facts) -> Result<(), String> {
-    let Fact::Sent { who, mark: true, .. } = fact else {
+    let Fact::Sent {
+        who,
+        part,
+        mark: true,
+        ..
+    } = fact
+    else {
         return Ok(());
     };
     let host = &facts.hosts[who.host];
-    let since = host
+    let since = host.parts[*part]
         .last_failed
         .map_or(host.started_at, |failed| failed.max(host.started_at));
     let good = facts.now.saturating_since(since);

@@ -5,12 +5,15 @@ use crate::sim::facts::Facts;
 
 pub(super) fn check(fact: &Fact<'_>, facts: &Facts) -> Result<(), String> {
     let Fact::Sent {
-        who, op: Op::Open, ..
+        who,
+        part,
+        op: Op::Open,
+        ..
     } = fact
     else {
         return Ok(());
     };
-    match facts.hosts[who.host].session {
+    match facts.hosts[who.host].parts[*part].session {
         Some(session) => Err(format!(
             "host {} opens a session while it has {session}",
             who.host

@@ -15,7 +15,7 @@ pub(super) fn check(fact: &Fact<'_>, facts: &Facts) -> Result<(), String> {
         return Ok(());
     };
     let leaves = before.is(State::Running) && after.is_none_or(|after| !after.is(State::Running));
-    if !leaves || is_rescue(edit, before, facts) || facts.power_cut {
+    if !leaves || is_rescue(edit, before, facts) || !facts.is_fenced(before.task.id) {
         return Ok(());
     }
     let Some(claim) = before.claim else { return Ok(()) };
@@ -51,6 +51,6 @@ pub(super) fn is_rescue(edit: &Edit, before: &Row, facts: &Facts) -> bool {
     let alarm = before
         .task
         .alarm_at
-        .is_some_and(|at| at.as_millis() <= facts.store_now + facts.ahead_ms);
+        .is_some_and(|at| at.as_millis() <= facts.store_now[before.part] + facts.ahead_ms);
     change.to.state == State::Cancelled && (lost || alarm)
 }

@@ -12,7 +12,7 @@ pub(super) fn check(fact: &Fact<'_>, facts: &Facts) -> Result<(), String> {
     else {
         return Ok(());
     };
-    if facts.power_cut {
+    if !facts.is_fenced(after.task.id) {
         return Ok(());
     }
     for run in facts

@@ -7,12 +7,12 @@ use futures_util::future::join_all;
 use tokio_util::sync::CancellationToken;
 
 use super::client;
-use crate::client::{Client, Enqueued, Error};
+use crate::client::{Client, Enqueued, Error, resend};
 use crate::draft::Draft;
 use crate::engine::tests::faulty::{Fault, FaultyStore, Op};
 use crate::engine::tests::harness::{SECOND, World, job, quiet};
 use crate::payload::Payload;
-use crate::store::{Certainty, CountScope, Inserted, StoreErrorKind};
+use crate::store::{Certainty, CountScope, Inserted, StoreError, StoreErrorKind};
 use crate::task::{KeyScope, OnDuplicate, State};
 
 /// Enqueues a task whose insert is under way, and the rest meanwhile; the next inserts go wrong like `next`.
@@ -139,6 +139,56 @@ async fn a_caller_that_goes_away_takes_nobody_along() {
             .unwrap()
             .of(State::Pending),
         3
+    );
+}
+
+/// A future that is held and not polled, in a `select!` say, is a caller that finds no time.
+#[tokio::test]
+async fn a_caller_that_is_not_polled_holds_nobody_up() {
+    let world = World::new();
+    let (client, store) = client(&world);
+    let gate = CancellationToken::new();
+    store.plan(Op::Insert, &Fault::HoldAnswer(gate.clone()), 1);
+    let mut first = client.enqueue(job("a")).into_future();
+    assert!((&mut first).now_or_never().is_none());
+    gate.cancel();
+    for _ in 0..3 {
+        let next = world
+            .finish("the next one", client.enqueue(job("a")).into_future())
+            .await;
+        assert!(next.unwrap().is_new());
+    }
+    assert!(first.await.unwrap().is_new());
+}
+
+#[tokio::test]
+async fn callers_that_were_just_answered_join_the_next_group() {
+    let world = World::new();
+    let (client, store) = client(&world);
+    let gates = [CancellationToken::new(), CancellationToken::new()];
+    for gate in &gates {
+        store.plan(Op::Insert, &Fault::HoldAnswer(gate.clone()), 1);
+    }
+    let producers = (0..4).map(|_| {
+        let client = client.clone();
+        tokio::spawn(async move {
+            for _ in 0..2 {
+                client.enqueue(job("a")).await.unwrap();
+            }
+        })
+    });
+    let producers = join_all(producers);
+    for gate in &gates {
+        quiet().await;
+        gate.cancel();
+    }
+    for ended in world.finish("all are answered", producers).await {
+        ended.unwrap();
+    }
+    assert_eq!(
+        store.take_batches(),
+        [1, 3, 4],
+        "not one that waited, and then three"
     );
 }
 
@@ -320,4 +370,22 @@ async fn a_refusal_after_an_unknown_outcome_does_not_make_it_known() {
         1,
         "it was written all the same"
     );
+}
+
+#[tokio::test]
+async fn a_part_that_did_nothing_the_second_time_may_have_written_the_first() {
+    let world = World::new();
+    let lost = StoreError::unknown(StoreErrorKind::Unavailable, "no answer");
+    let mut first = Some(Err(lost));
+    let partly = vec![Inserted::New { leased: false }, Inserted::NotTried];
+    let mut answer = || first.take().unwrap_or_else(|| Ok(partly.clone()));
+    let sent = resend(&world.clock, || std::future::ready(answer()));
+    let answer = world.finish("resend", sent).await;
+    assert!(
+        matches!(&answer, Err(error) if error.certainty() == Certainty::Unknown),
+        "{answer:?}"
+    );
+    let known = vec![Inserted::NotTried];
+    let sent = resend(&world.clock, || std::future::ready(Ok(known.clone())));
+    assert_eq!(sent.await.unwrap(), known, "certainly nothing was written");
 }

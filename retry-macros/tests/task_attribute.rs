@@ -1,0 +1,118 @@
+//! The attribute `#[task]`: what it makes works, what it refuses it refuses in words.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use task_retry::clock::ManualClock;
+use task_retry::store::MemoryStore;
+use task_retry::{Client, Ctx, Draft, Priority, State, TaskPayload, TaskState, Worker, task};
+
+type Seen = Arc<AtomicU32>;
+
+/// Greets.
+#[task(
+    kind = "mail/welcome",
+    queue = "mail",
+    priority = high,
+    delay = "10s",
+    max_attempts = 2,
+    retry = exponential("1ms", "1m"),
+    timeout = "30s",
+    unique = "{email}-{n}",
+    fallback = by_post,
+    fallback_after = 1,
+    derive(Debug, Clone, PartialEq)
+)]
+async fn welcome(State(seen): State<Seen>, email: String, n: u32, ctx: Ctx) -> Result<(), &'static str> {
+    assert_eq!(email, "ada@example.com");
+    assert!(ctx.attempt() <= 2);
+    seen.fetch_add(n, Ordering::SeqCst);
+    Err("no mail today")
+}
+
+async fn by_post(task: Welcome, State(seen): State<Seen>) -> Result<(), &'static str> {
+    seen.fetch_add(100 * task.n, Ordering::SeqCst);
+    Ok(())
+}
+
+#[task]
+async fn tick() -> Result<(), std::convert::Infallible> {
+    Ok(())
+}
+
+#[tokio::test]
+async fn options_reach_the_task_and_the_function_its_arguments() {
+    let clock = Arc::new(ManualClock::new());
+    let store = MemoryStore::with_clock(clock.clone());
+    let client = Client::new(store);
+    let task = Welcome {
+        email: "ada@example.com".to_owned(),
+        n: 7,
+    };
+    let first = task.clone().enqueue(&client).await.expect("enqueued");
+    let second = task
+        .enqueue(&client)
+        .priority(Priority::Low)
+        .await
+        .expect("answered");
+    assert!(first.is_new() && !second.is_new(), "the key keeps the second out");
+
+    let stored = client.get(first.id).await.expect("read").expect("stored").task;
+    assert_eq!(stored.kind.as_str(), "mail/welcome");
+    assert_eq!(stored.queue.as_str(), "mail");
+    assert_eq!(stored.priority, Priority::High);
+    assert_eq!(
+        stored.run_at.saturating_since(stored.created_at),
+        Duration::from_secs(10)
+    );
+}
+
+#[tokio::test]
+async fn one_call_registers_the_function_and_its_fallback() {
+    let client = Client::new(MemoryStore::new());
+    let task = Welcome {
+        email: "ada@example.com".to_owned(),
+        n: 7,
+    };
+    let id = task
+        .enqueue(&client)
+        .delay(Duration::ZERO)
+        .await
+        .expect("enqueued")
+        .id;
+    let seen = Seen::default();
+    let worker = Worker::builder(&client)
+        .task::<Welcome>()
+        .task::<Tick>()
+        .state(Arc::clone(&seen))
+        .build()
+        .expect("everything the handlers need is there");
+    let running = worker.start();
+    let ended = loop {
+        let detail = client.get(id).await.expect("read").expect("stored");
+        if detail.task.state.is_final() {
+            break detail;
+        }
+        tokio::task::yield_now().await;
+    };
+    running.shutdown().await;
+    assert_eq!(ended.task.state, TaskState::Succeeded);
+    assert!(ended.via_fallback);
+    assert_eq!(
+        seen.load(Ordering::SeqCst),
+        7 + 7 + 700,
+        "two attempts, the second with its fallback"
+    );
+}
+
+#[test]
+fn names_without_options_are_the_functions() {
+    assert_eq!(Tick::KIND, "tick");
+    let _: Draft = Tick {}.into();
+}
+
+#[test]
+fn mistakes_are_told_where_they_are() {
+    trybuild::TestCases::new().compile_fail("tests/ui/*.rs");
+}

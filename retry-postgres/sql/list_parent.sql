@@ -1,0 +1,5 @@
+-- As list_newest, the children of $3.
+SELECT t.id, t.queue, t.kind, t.state, t.run_at, t.created_at, t.unique_key, t.parent, t.session
+  FROM {schema}.task t
+ WHERE t.parent = $3::uuid AND t.id < coalesce($1::uuid, 'ffffffff-ffff-ffff-ffff-ffffffffffff'::uuid)
+ ORDER BY t.id DESC LIMIT $2::bigint;

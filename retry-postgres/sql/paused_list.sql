@@ -1,0 +1,2 @@
+-- The paused queues. No parameters.
+SELECT queue FROM {schema}.paused;

@@ -1,0 +1,161 @@
+//! Opening connections: their settings, and what the server must be like.
+
+use std::time::Duration;
+
+use retry_core::store::{StoreError, StoreErrorKind};
+use sqlx::postgres::{PgConnectOptions, PgRow};
+use sqlx::{ConnectOptions as _, PgConnection, Row as _};
+
+use crate::error::{Fault, Outcome};
+use crate::queries::Queries;
+use crate::wait;
+
+/// The oldest release whose planner and statements the store is tested with.
+pub(crate) const OLDEST_VERSION: u32 = 130_000;
+
+/// Opens connections of one store.
+#[derive(Debug, Clone)]
+pub(crate) struct Connector {
+    options: PgConnectOptions,
+    /// Opening takes this long at most.
+    limit: Duration,
+    /// The server and the schema, as messages name them.
+    place: String,
+}
+
+/// Settings of every transaction, with their values.
+pub(crate) type Settings = Vec<(&'static str, String)>;
+
+/// The settings under which the statements are planned and bounded. With generic plans and without the kinds of plan that
+/// the statements never need, a statement has one plan at every batch size, whatever the statistics say: none that reads
+/// a whole table, and none that changes at the sixth execution.
+pub(crate) fn settings(statement: Duration, lock: Duration, idle: Duration) -> Settings {
+    let millis = |span: Duration| span.as_millis().to_string();
+    let fixed = [
+        ("plan_cache_mode", "force_generic_plan"),
+        ("jit", "off"),
+        ("enable_seqscan", "off"),
+        ("enable_bitmapscan", "off"),
+        ("enable_hashjoin", "off"),
+        ("enable_mergejoin", "off"),
+        ("search_path", "pg_catalog"),
+    ];
+    let mut settings: Settings = fixed.map(|(name, value)| (name, value.to_owned())).into();
+    settings.push(("statement_timeout", millis(statement)));
+    settings.push(("lock_timeout", millis(lock)));
+    settings.push(("idle_in_transaction_session_timeout", millis(idle)));
+    settings
+}
+
+impl Connector {
+    pub(crate) fn new(options: PgConnectOptions, limit: Duration, place: String) -> Self {
+        let options = options.disable_statement_logging();
+        Self {
+            options,
+            limit,
+            place,
+        }
+    }
+
+    /// The driver's options, for a connection that the driver keeps itself.
+    pub(crate) fn options(&self) -> PgConnectOptions {
+        self.options.clone()
+    }
+
+    /// Opens a connection and checks the server behind it: after a failover it may be another one.
+    pub(crate) async fn open(&self, queries: &Queries) -> Outcome<PgConnection> {
+        let opening = async {
+            let mut conn = self.options.connect().await?;
+            let row = sqlx::raw_sql(queries.server.clone()).fetch_one(&mut conn).await?;
+            check(&row, &self.place)?;
+            Ok::<_, Fault>(conn)
+        };
+        match wait::within(self.limit, opening).await {
+            Ok(opened) => opened,
+            Err(wait::Elapsed) => {
+                let message = format!("{}: no connection within {:?}", self.place, self.limit);
+                Err(StoreError::rejected(StoreErrorKind::Unavailable, message).into())
+            }
+        }
+    }
+}
+
+/// What a server says about itself.
+struct Facts {
+    version: u32,
+    is_standby: bool,
+    is_read_only: bool,
+    synchronous_commit: String,
+    fsync: String,
+    encoding: String,
+}
+
+fn check(row: &PgRow, place: &str) -> Outcome<()> {
+    let text = |column: usize| row.try_get_unchecked::<String, _>(column);
+    let facts = Facts {
+        version: text(0)?.parse().unwrap_or(0),
+        is_standby: text(1)? == "true",
+        is_read_only: text(2)? == "on",
+        synchronous_commit: text(3)?,
+        fsync: text(4)?,
+        encoding: text(5)?,
+    };
+    match refusal(&facts) {
+        Some((kind, reason)) => Err(StoreError::rejected(kind, format!("{place}: {reason}")).into()),
+        None => Ok(()),
+    }
+}
+
+/// Why a server cannot keep the promises, if it cannot.
+fn refusal(facts: &Facts) -> Option<(StoreErrorKind, String)> {
+    if facts.version < OLDEST_VERSION {
+        let found = facts.version / 10_000;
+        let reason = format!("the server is PostgreSQL {found}; the store needs 13 or newer");
+        return Some((StoreErrorKind::Invalid, reason));
+    }
+    if facts.is_standby || facts.is_read_only {
+        let reason = "the server is a standby or read-only; connect to the primary".to_owned();
+        return Some((StoreErrorKind::ReadOnly, reason));
+    }
+    if facts.synchronous_commit == "off" {
+        let reason = "`synchronous_commit` is off: the server answers before a commit is on its disk, so tasks could be \
+                      lost; set it to `on` or `local` for this role or database";
+        return Some((StoreErrorKind::Invalid, reason.to_owned()));
+    }
+    if facts.fsync == "off" {
+        let reason = "`fsync` is off: a power cut may destroy the database; turn it on".to_owned();
+        return Some((StoreErrorKind::Invalid, reason));
+    }
+    (facts.encoding != "UTF8").then(|| {
+        let encoding = &facts.encoding;
+        let reason = format!(
+            "the database has the encoding {encoding}, which cannot keep every text; create one with UTF8"
+        );
+        (StoreErrorKind::Invalid, reason)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn facts(version: u32) -> Facts {
+        Facts {
+            version,
+            is_standby: false,
+            is_read_only: false,
+            synchronous_commit: "on".to_owned(),
+            fsync: "on".to_owned(),
+            encoding: "UTF8".to_owned(),
+        }
+    }
+
+    #[test]
+    fn the_oldest_release_passes_and_the_one_before_does_not() {
+        assert_eq!(refusal(&facts(130_000)), None);
+        assert_eq!(refusal(&facts(180_001)), None);
+        let (kind, reason) = refusal(&facts(120_022)).unwrap();
+        assert_eq!(kind, StoreErrorKind::Invalid);
+        assert!(reason.contains("PostgreSQL 12"), "{reason}");
+    }
+}

@@ -1,0 +1,152 @@
+//! The conformance suite on PostgreSQL servers, each store in a schema of its own; and through PgBouncer.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use async_trait::async_trait;
+use conformance_tests::{Capabilities, Harness, Instance, Skip};
+use retry_core::clock::ManualClock;
+use retry_core::id::TaskId;
+use retry_core::store::TaskStore;
+use retry_postgres::PostgresStore;
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
+
+/// Where the servers are: several with commas between them.
+const POSTGRES: &str = "RETRY_TEST_POSTGRES_URL";
+const PGBOUNCER: &str = "RETRY_TEST_PGBOUNCER_URL";
+
+/// One server.
+struct Postgres {
+    name: String,
+    variable: &'static str,
+    url: String,
+    pooler: bool,
+}
+
+#[async_trait]
+impl Harness for Postgres {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities::new().reopen().damage().peer().histories(64)
+    }
+
+    async fn fresh(&self, _clock: ManualClock) -> Result<Box<dyn Instance>, Skip> {
+        if self.url.is_empty() {
+            return Err(Skip::new(format!(
+                "set {} to the URL of a server where schemas may be created; `cargo xtask servers` starts one",
+                self.variable
+            )));
+        }
+        let schema = Schema {
+            url: self.url.clone(),
+            name: fresh_schema(),
+            pooler: self.pooler,
+        };
+        let store = schema.open().await;
+        Ok(Box::new(Fresh { store, schema }))
+    }
+}
+
+/// A name that no other run uses.
+fn fresh_schema() -> String {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    let n = NEXT.fetch_add(1, Ordering::Relaxed);
+    format!("conformance_{}_{n}", std::process::id())
+}
+
+/// A schema, dropped in the end.
+struct Schema {
+    url: String,
+    name: String,
+    pooler: bool,
+}
+
+impl Schema {
+    async fn open(&self) -> PostgresStore {
+        let builder = PostgresStore::builder(&self.url)
+            .schema(&self.name)
+            .pooler(self.pooler)
+            .max_connections(4);
+        builder.connect().await.expect("the store opens")
+    }
+}
+
+/// A store in a schema of its own.
+struct Fresh {
+    store: PostgresStore,
+    schema: Schema,
+}
+
+#[async_trait]
+impl Instance for Fresh {
+    fn store(&self) -> Arc<dyn TaskStore> {
+        Arc::new(self.store.clone())
+    }
+
+    async fn reopen(self: Box<Self>) -> Box<dyn Instance> {
+        let Self { store, schema } = *self;
+        drop(store);
+        let store = schema.open().await;
+        Box::new(Self { store, schema })
+    }
+
+    async fn damage(&self, id: TaskId) {
+        let Schema { url, name, .. } = &self.schema;
+        let mut conn = PgConnection::connect(url)
+            .await
+            .expect("a connection beside the store");
+        let sql = format!("UPDATE {name}.body SET settings = '{{' WHERE id = '{id}'");
+        let statement = sqlx::raw_sql(AssertSqlSafe(sql));
+        let done = statement.execute(&mut conn).await.expect("the statement runs");
+        assert_eq!(done.rows_affected(), 1, "one row is damaged");
+    }
+
+    async fn peer(&self) -> Arc<dyn TaskStore> {
+        Arc::new(self.schema.open().await)
+    }
+}
+
+impl Drop for Schema {
+    fn drop(&mut self) {
+        let (url, schema) = (self.url.clone(), self.name.clone());
+        // A thread of its own: a runtime cannot be waited for inside another one.
+        let dropping = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            runtime.expect("a runtime").block_on(async {
+                let Ok(mut conn) = PgConnection::connect(&url).await else {
+                    return;
+                };
+                let sql = format!("DROP SCHEMA IF EXISTS {schema} CASCADE");
+                // What is left behind disturbs no other run.
+                let _ = sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut conn).await;
+            });
+        });
+        let _ = dropping.join();
+    }
+}
+
+/// A harness for each URL of a variable; one that skips if there is none.
+fn harnesses(name: &str, variable: &'static str, pooler: bool) -> Vec<Postgres> {
+    let urls = std::env::var(variable).unwrap_or_default();
+    let numbered = |(place, url): (usize, &str)| Postgres {
+        name: if place == 0 {
+            name.to_owned()
+        } else {
+            format!("{name}-{}", place + 1)
+        },
+        variable,
+        url: url.trim().to_owned(),
+        pooler,
+    };
+    urls.split(',').enumerate().map(numbered).collect()
+}
+
+fn main() -> ExitCode {
+    let mut all = harnesses("postgres", POSTGRES, false);
+    all.extend(harnesses("pgbouncer", PGBOUNCER, true));
+    conformance_tests::run_all(all)
+}

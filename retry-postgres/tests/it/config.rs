@@ -1,0 +1,185 @@
+//! Servers and options that are refused, and what errors tell.
+
+use std::error::Error as _;
+use std::sync::Arc;
+
+use retry_core::store::{Certainty, StoreError, StoreErrorKind, TaskStore as _};
+use retry_postgres::{OpenError, PostgresStore};
+use test_servers::{Kind, start, start_with};
+
+use crate::Test;
+use crate::support::{Env, block_on, execute};
+
+pub(crate) const TESTS: &[(&str, Test)] = &[
+    ("config::unsafe_settings_are_refused", unsafe_settings_are_refused),
+    (
+        "config::a_server_without_fsync_is_refused",
+        a_server_without_fsync_is_refused,
+    ),
+    ("config::a_standby_is_refused", a_standby_is_refused),
+    ("config::another_encoding_is_refused", another_encoding_is_refused),
+    ("config::schemas_are_checked", schemas_are_checked),
+    ("config::secrets_stay_secret", secrets_stay_secret),
+    ("config::the_connections_are_bounded", the_connections_are_bounded),
+];
+
+async fn refusal(url: &str) -> StoreError {
+    match PostgresStore::connect(url).await {
+        Err(OpenError::Store(error)) => error,
+        Err(OpenError::Config(error)) => panic!("the URL was refused: {error}"),
+        Ok(_) => panic!("{url} was accepted"),
+        Err(error) => panic!("{error}"),
+    }
+}
+
+fn assert_refused(error: &StoreError, kind: StoreErrorKind, word: &str) {
+    assert_eq!(
+        (error.certainty(), error.kind()),
+        (Certainty::Rejected, kind),
+        "{error}"
+    );
+    assert!(error.to_string().contains(word), "{error}");
+}
+
+fn unsafe_settings_are_refused(env: Arc<Env>) {
+    block_on(async move {
+        let with = |setting: &str| format!("{}?options=-c%20{setting}", env.url);
+        let error = refusal(&with("synchronous_commit%3Doff")).await;
+        assert_refused(&error, StoreErrorKind::Invalid, "synchronous_commit");
+        let error = refusal(&with("default_transaction_read_only%3Don")).await;
+        assert_refused(&error, StoreErrorKind::ReadOnly, "primary");
+    });
+}
+
+fn a_server_without_fsync_is_refused(_env: Arc<Env>) {
+    let server = start_with(Kind::Postgres, &[("fsync", "off")]).unwrap();
+    block_on(async {
+        let error = refusal(&server.url()).await;
+        assert_refused(&error, StoreErrorKind::Invalid, "fsync");
+    });
+}
+
+/// Also a store that is open already says what happened to its server, and goes on when it is a primary again.
+fn a_standby_is_refused(_env: Arc<Env>) {
+    let server = start(Kind::Postgres).unwrap();
+    block_on(async {
+        let store = PostgresStore::connect(&server.url()).await.unwrap();
+        // A server that was stopped with care can be started as a standby of nobody.
+        let mut conn = <sqlx::PgConnection as sqlx::Connection>::connect(&server.url())
+            .await
+            .unwrap();
+        execute(&mut conn, "CHECKPOINT").await;
+        server.kill();
+        let signal = server.folder().join("data/standby.signal");
+        std::fs::write(&signal, "").unwrap();
+        std::fs::set_permissions(&signal, std::os::unix::fs::PermissionsExt::from_mode(0o666)).unwrap();
+        server.restart().unwrap();
+        let error = refusal(&server.url()).await;
+        assert_refused(&error, StoreErrorKind::ReadOnly, "standby");
+        let error = loop {
+            // The first call meets the connection that is gone.
+            let error = store.time().await.unwrap_err();
+            if error.kind() != StoreErrorKind::Unavailable {
+                break error;
+            }
+        };
+        assert_refused(&error, StoreErrorKind::ReadOnly, "standby");
+        server.kill();
+        std::fs::remove_file(&signal).unwrap();
+        server.restart().unwrap();
+        store.time().await.expect("the store goes on by itself");
+    });
+}
+
+fn another_encoding_is_refused(env: Arc<Env>) {
+    block_on(async move {
+        let mut conn = env.beside().await;
+        execute(
+            &mut conn,
+            "CREATE DATABASE old ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0",
+        )
+        .await;
+        let error = refusal(&env.url.replace("/postgres", "/old")).await;
+        assert_refused(&error, StoreErrorKind::Invalid, "LATIN1");
+    });
+}
+
+fn schemas_are_checked(env: Arc<Env>) {
+    block_on(async move {
+        let (builder, schema) = env.builder();
+        let connect = |migrate: bool| builder.clone().migrate(migrate).connect();
+        let Err(OpenError::Store(error)) = connect(false).await else {
+            panic!("a schema that is missing was accepted");
+        };
+        assert_refused(&error, StoreErrorKind::Schema, "migrations");
+        let store = connect(true).await.unwrap();
+        assert!(connect(false).await.is_ok());
+        let mut conn = env.beside().await;
+        execute(&mut conn, format!("UPDATE {schema}.version SET version = 2")).await;
+        let Err(OpenError::Store(error)) = connect(true).await else {
+            panic!("a newer schema was accepted");
+        };
+        assert_refused(&error, StoreErrorKind::Schema, "newer");
+        assert_eq!(store.migrate().await.unwrap_err().kind(), StoreErrorKind::Schema);
+        execute(&mut conn, format!("DROP SCHEMA {schema} CASCADE")).await;
+        let error = store.queues().await.unwrap_err();
+        assert_refused(&error, StoreErrorKind::Schema, "tables are missing");
+    });
+}
+
+fn secrets_stay_secret(env: Arc<Env>) {
+    block_on(async move {
+        let open = env.url.replace("retry@", "retry:hunter2@");
+        let store = PostgresStore::builder(&open)
+            .schema("secrets")
+            .connect()
+            .await
+            .unwrap();
+        let mut shown = format!("{store:?} {:?}", PostgresStore::builder(&open));
+        // Nobody listens there.
+        for url in [
+            "postgres://retry:hunter2@127.0.0.1:1/postgres",
+            "postgres://127.0.0.1:1/postgres?user=retry&password=hunter2",
+        ] {
+            let error = refusal(url).await;
+            assert_eq!(error.kind(), StoreErrorKind::Unavailable);
+            let mut source = error.source();
+            while let Some(cause) = source {
+                shown.push_str(&format!("{cause} {cause:?}"));
+                source = cause.source();
+            }
+            shown.push_str(&format!("{error} {error:?}"));
+        }
+        assert!(!shown.contains("hunter2"), "{shown}");
+    });
+}
+
+/// Calls beyond the bound wait and get their turn; the heartbeat does not wait.
+fn the_connections_are_bounded(env: Arc<Env>) {
+    block_on(async move {
+        let (builder, schema) = env.builder();
+        let store = builder.max_connections(2).connect().await.unwrap();
+        let mut blocker = env.beside().await;
+        execute(&mut blocker, format!("BEGIN; LOCK TABLE {schema}.paused")).await;
+        let calls: Vec<_> = (0..20)
+            .map(|_| {
+                let store = store.clone();
+                tokio::spawn(async move { store.queues().await })
+            })
+            .collect();
+        let session = crate::support::session(1);
+        let renewed = store
+            .renew(session.id, crate::support::FAR, crate::support::NOW)
+            .await;
+        assert!(renewed.is_ok(), "a heartbeat passes by");
+        let mut conn = env.beside().await;
+        let sql = format!(
+            "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%\"{schema}\"%'"
+        );
+        assert!(crate::support::number(&mut conn, sql).await <= 2);
+        execute(&mut blocker, "COMMIT").await;
+        for call in calls {
+            call.await.unwrap().unwrap();
+        }
+    });
+}

@@ -1,0 +1,142 @@
+//! Futures that are dropped at any poll leave no open transaction and no connection that others cannot use.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Waker};
+
+use retry_core::name::Queue;
+use retry_core::seams::{Random as _, SeededRandom};
+use retry_core::store::{CountScope, ExpiredRequest, QueueSetting, TaskStore as _};
+use retry_postgres::PostgresStore;
+
+use crate::Test;
+use crate::support::{
+    Env, FAR, NOW, block_on, claimed, execute, keyed, number, request, session, success, task, task_id,
+};
+
+pub(crate) const TESTS: &[(&str, Test)] = &[
+    ("dropped::nothing_stays_open", nothing_stays_open),
+    (
+        "dropped::a_slow_call_is_done_or_undone",
+        a_slow_call_is_done_or_undone,
+    ),
+];
+
+/// Calls that are made.
+const CALLS: u64 = 600;
+
+/// Polls a future some times, letting the store's own tasks get on in between, then drops it.
+async fn poll_and_drop<T>(future: impl Future<Output = T>, polls: u64) {
+    let mut future = pin!(future);
+    for _ in 0..polls {
+        if future
+            .as_mut()
+            .poll(&mut Context::from_waker(Waker::noop()))
+            .is_ready()
+        {
+            return;
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+async fn some_call(store: &PostgresStore, n: u64, polls: u64) {
+    let session = session(7);
+    let queue = Queue::new("other").unwrap();
+    match n % 8 {
+        0 => poll_and_drop(store.insert(&[task(n)], NOW), polls).await,
+        1 => {
+            poll_and_drop(
+                store.insert(&[keyed(n, "one"), keyed(n + CALLS, "one")], NOW),
+                polls,
+            )
+            .await
+        }
+        2 => poll_and_drop(store.exchange(&[], &[request(&session, 3)], NOW), polls).await,
+        3 => poll_and_drop(store.purge(FAR, 10), polls).await,
+        4 => {
+            let scope = CountScope {
+                exact: true,
+                ..CountScope::default()
+            };
+            poll_and_drop(store.count(&scope), polls).await;
+        }
+        5 => {
+            let asked = ExpiredRequest {
+                mark: true,
+                after: None,
+                limit: 10,
+            };
+            poll_and_drop(store.expired(&asked, NOW), polls).await;
+        }
+        6 => poll_and_drop(store.set_queue(&queue, QueueSetting::Pause), polls).await,
+        _ => poll_and_drop(store.renew(session.id, FAR, NOW), polls).await,
+    }
+}
+
+fn nothing_stays_open(env: Arc<Env>) {
+    block_on(async move {
+        let (builder, schema) = env.builder();
+        let store = builder.max_connections(3).connect().await.unwrap();
+        store.open_session(&session(7), FAR, NOW).await.unwrap();
+        let random = SeededRandom::new(4_385);
+        for n in 0..CALLS {
+            some_call(&store, n, random.next_u64() % 9).await;
+        }
+        // Every connection in use at once: each is outside a transaction, or these would fail or see old data.
+        let mut conn = env.beside().await;
+        for n in 0..30 {
+            let id = 10 * CALLS + n;
+            let inserted = store
+                .insert(&[keyed(id, &format!("after {n}"))], NOW)
+                .await
+                .unwrap();
+            assert_eq!(inserted.len(), 1);
+            let seen = number(
+                &mut conn,
+                format!("SELECT count(*) FROM {schema}.task WHERE id = '{}'", task_id(id)),
+            )
+            .await;
+            assert_eq!(seen, 1, "a commit that others see");
+        }
+        let sql = format!(
+            "SELECT count(*) FROM pg_stat_activity WHERE xact_start IS NOT NULL AND pid <> pg_backend_pid() \
+             AND query LIKE '%\"{schema}\"%'"
+        );
+        // The last dropped calls may still be at work; none may stay.
+        let mut open = number(&mut conn, sql.clone()).await;
+        for _ in 0..10_000 {
+            if open == 0 {
+                break;
+            }
+            open = number(&mut conn, sql.clone()).await;
+        }
+        assert_eq!(open, 0, "transactions stay open");
+        let bodies = format!(
+            "SELECT count(*) FROM {schema}.task FULL JOIN {schema}.body USING (id) \
+                              WHERE task.version IS NULL OR body.payload IS NULL"
+        );
+        assert_eq!(number(&mut conn, bodies).await, 0, "half a task");
+    });
+}
+
+/// A call is dropped while it waits for a lock: it ends by itself, as a whole.
+fn a_slow_call_is_done_or_undone(env: Arc<Env>) {
+    block_on(async move {
+        let (store, schema) = env.fresh().await;
+        let tasks = claimed(&store, 1..3).await;
+        let mut blocker = env.beside().await;
+        execute(
+            &mut blocker,
+            format!("BEGIN; SELECT 1 FROM {schema}.task FOR UPDATE"),
+        )
+        .await;
+        let edits: Vec<_> = tasks.iter().map(success).collect();
+        poll_and_drop(store.exchange(&edits, &[], NOW), 50).await;
+        execute(&mut blocker, "COMMIT").await;
+        let again = store.exchange(&edits, &[], NOW).await.unwrap().applied;
+        let mut conn = env.beside().await;
+        let ended = format!("SELECT count(*) FROM {schema}.task WHERE state = 4 AND version = 2");
+        assert_eq!(number(&mut conn, ended).await, 2, "{again:?}");
+    });
+}

@@ -1,0 +1,190 @@
+//! Servers that die, connections that break, answers that are lost: what was said stays true, and what is unknown converges.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use retry_core::store::{Applied, Certainty, Inserted, StoreErrorKind, TaskStore as _, TaskStoreExt as _};
+use retry_core::task::State;
+use retry_postgres::PostgresStore;
+use test_servers::{Fault, Kind, Proxy, start};
+
+use crate::Test;
+use crate::support::{Env, NOW, block_on, claimed, keyed, number, success, task, task_id, tasks};
+
+pub(crate) const TESTS: &[(&str, Test)] = &[
+    (
+        "faults::a_killed_server_loses_nothing",
+        a_killed_server_loses_nothing,
+    ),
+    (
+        "faults::a_terminated_connection_is_replaced",
+        a_terminated_connection_is_replaced,
+    ),
+    (
+        "faults::a_lost_reply_is_unknown_and_converges",
+        a_lost_reply_is_unknown_and_converges,
+    ),
+    ("faults::a_lost_request_converges", a_lost_request_converges),
+    (
+        "faults::a_server_that_does_not_answer_ends_the_call",
+        a_server_that_does_not_answer_ends_the_call,
+    ),
+];
+
+fn port(url: &str) -> u16 {
+    let behind = url.rsplit(':').next().unwrap();
+    behind.split('/').next().unwrap().parse().unwrap()
+}
+
+/// A store behind a proxy.
+async fn proxied(env: &Env) -> (Proxy, PostgresStore, String) {
+    let proxy = Proxy::start(port(&env.url)).unwrap();
+    let url = format!("postgres://retry@127.0.0.1:{}/postgres", proxy.port());
+    let (builder, schema) = env.builder();
+    drop(builder);
+    let store = PostgresStore::builder(&url)
+        .schema(&schema)
+        .connect()
+        .await
+        .unwrap();
+    (proxy, store, schema)
+}
+
+fn a_killed_server_loses_nothing(_env: Arc<Env>) {
+    let server = start(Kind::Postgres).unwrap();
+    block_on(async {
+        let store = PostgresStore::connect(&server.url()).await.unwrap();
+        let mut answered = 0;
+        for round in 0..5 {
+            let writing = tokio::spawn({
+                let (store, from) = (store.clone(), answered);
+                async move {
+                    let mut n = from;
+                    while store.insert_one(task(n), NOW).await.is_ok() {
+                        n += 1;
+                    }
+                    n
+                }
+            });
+            // So many writes that the server is surely in the middle of one.
+            while store.get(task_id(answered + 50)).await.unwrap().is_none() {}
+            server.kill();
+            answered = writing.await.unwrap();
+            let error = store.insert(&tasks(0..1), NOW).await.unwrap_err();
+            assert_eq!(error.kind(), StoreErrorKind::Unavailable, "{error}");
+            server.restart().unwrap();
+            let there = store
+                .insert(&tasks(answered.saturating_sub(500)..answered), NOW)
+                .await
+                .unwrap();
+            assert!(
+                there.iter().all(|answer| *answer == Inserted::Repeated),
+                "round {round}: an answered insert is gone"
+            );
+        }
+    });
+}
+
+/// Idle connections that the server closed cost nobody an error where nothing can have been written.
+fn a_terminated_connection_is_replaced(env: Arc<Env>) {
+    block_on(async move {
+        let (store, schema) = env.fresh().await;
+        let mut conn = env.beside().await;
+        let kill = format!(
+            "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity \
+             WHERE pid <> pg_backend_pid() AND query LIKE '%\"{schema}\"%'"
+        );
+        let open = format!(
+            "SELECT count(*) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND query LIKE '%\"{schema}\"%'"
+        );
+        for n in 0..20 {
+            // A transaction, which begins before it writes; and a read.
+            let inserted = store.insert(&[keyed(n, &format!("k{n}"))], NOW).await.unwrap();
+            assert_eq!(inserted, [Inserted::New { leased: false }]);
+            assert!(store.get(task_id(n)).await.unwrap().is_some());
+            number(&mut conn, kill.clone()).await;
+            while number(&mut conn, open.clone()).await > 0 {}
+        }
+    });
+}
+
+fn a_lost_reply_is_unknown_and_converges(env: Arc<Env>) {
+    block_on(async move {
+        let (proxy, store, _) = proxied(&env).await;
+        let running = claimed(&store, 100..101).await;
+        store.insert(&tasks(0..1), NOW).await.unwrap();
+        proxy.set(Fault::LoseReplies);
+        let error = store.insert(&tasks(1..4), NOW).await.unwrap_err();
+        assert_eq!(
+            (error.certainty(), error.kind()),
+            (Certainty::Unknown, StoreErrorKind::Unavailable)
+        );
+        proxy.set(Fault::None);
+        let again = store.insert(&tasks(1..4), NOW).await.unwrap();
+        assert_eq!(again, [Inserted::Repeated; 3], "it had been written");
+        // Of a transaction only the commit is unknown: lost before that, it is rolled back.
+        let edit = success(&running[0]);
+        proxy.set(Fault::LoseReplies);
+        let error = store.apply(edit.clone(), NOW).await.unwrap_err();
+        assert_eq!(error.certainty(), Certainty::Rejected, "{error}");
+        proxy.set(Fault::None);
+        assert_eq!(store.apply(edit.clone(), NOW).await.unwrap(), Applied::DONE);
+        assert_eq!(store.apply(edit, NOW).await.unwrap(), Applied::Repeated);
+        let ended = store.get(task_id(100)).await.unwrap().unwrap();
+        assert_eq!(ended.task.state, State::Succeeded);
+    });
+}
+
+fn a_lost_request_converges(env: Arc<Env>) {
+    block_on(async move {
+        let (proxy, store, _) = proxied(&env).await;
+        store.insert(&tasks(0..1), NOW).await.unwrap();
+        for n in 1..20 {
+            proxy.set(Fault::LoseRequests);
+            assert!(store.insert_one(task(n), NOW).await.is_err());
+            proxy.set(Fault::None);
+            let answer = store.insert_one(task(n), NOW).await.unwrap();
+            assert_eq!(answer, Inserted::New { leased: false });
+            proxy.cut();
+        }
+        assert!(proxy.lost() > 0);
+    });
+}
+
+/// Sends a signal to a process of the server.
+fn signal(name: &str, process: i64) {
+    let sent = std::process::Command::new("kill")
+        .args([name, &process.to_string()])
+        .status();
+    assert!(sent.unwrap().success());
+}
+
+/// A server process that is stopped keeps its connection open and says nothing.
+fn a_server_that_does_not_answer_ends_the_call(env: Arc<Env>) {
+    block_on(async move {
+        let (builder, schema) = env.builder();
+        let store = builder
+            .max_connections(1)
+            .lock_timeout(Duration::from_secs(2))
+            .statement_timeout(Duration::from_secs(2))
+            .call_timeout(Duration::from_secs(3))
+            .connect()
+            .await
+            .unwrap();
+        assert!(store.get(task_id(1)).await.unwrap().is_none());
+        let mut conn = env.beside().await;
+        let process = format!(
+            "SELECT pid::bigint FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND query LIKE '%\"{schema}\"%'"
+        );
+        let process = number(&mut conn, process).await;
+        signal("-STOP", process);
+        let error = store.insert_one(task(1), NOW).await.unwrap_err();
+        assert_eq!(
+            (error.certainty(), error.kind()),
+            (Certainty::Unknown, StoreErrorKind::Unavailable)
+        );
+        let answer = store.insert_one(task(1), NOW).await.unwrap();
+        assert_eq!(answer, Inserted::New { leased: false }, "on another connection");
+        signal("-CONT", process);
+    });
+}

@@ -1,0 +1,182 @@
+//! Other transactions in the way: claims pass by, edits wait, deadlocks are tried again, and nobody waits for ever.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use retry_core::store::{
+    Applied, Certainty, ExpiredRequest, Renewed, StoreErrorKind, TaskStore as _, TaskStoreExt as _,
+};
+
+use crate::Test;
+use crate::support::{
+    Env, FAR, NOW, block_on, claimed, execute, number, request, session, success, task_id, tasks,
+};
+
+pub(crate) const TESTS: &[(&str, Test)] = &[
+    ("locks::claims_pass_by_locked_rows", claims_pass_by_locked_rows),
+    ("locks::a_claim_locks_what_it_takes", a_claim_locks_what_it_takes),
+    ("locks::a_deadlock_is_tried_again", a_deadlock_is_tried_again),
+    (
+        "locks::a_lock_held_too_long_is_busy",
+        a_lock_held_too_long_is_busy,
+    ),
+    (
+        "locks::a_heartbeat_passes_an_open_claim",
+        a_heartbeat_passes_an_open_claim,
+    ),
+];
+
+fn claims_pass_by_locked_rows(env: Arc<Env>) {
+    block_on(async move {
+        let (store, schema) = env.fresh().await;
+        let worker = session(1);
+        store.open_session(&worker, FAR, NOW).await.unwrap();
+        store.insert(&tasks(1..11), NOW).await.unwrap();
+        let mut blocker = env.beside().await;
+        let lock = format!(
+            "BEGIN; SELECT 1 FROM {schema}.task WHERE id <= '{}' FOR UPDATE",
+            task_id(3)
+        );
+        execute(&mut blocker, lock).await;
+        let answer = store.claim(request(&worker, 100), NOW).await.unwrap();
+        let ids: Vec<_> = answer.tasks.iter().map(|claimed| claimed.task.id).collect();
+        assert_eq!(ids, (4..11).map(task_id).collect::<Vec<_>>());
+        assert_eq!(answer.next_due, Some(NOW), "due rows are left");
+        execute(&mut blocker, "ROLLBACK").await;
+        let answer = store.claim(request(&worker, 100), NOW).await.unwrap();
+        assert_eq!((answer.tasks.len(), answer.next_due), (3, None));
+    });
+}
+
+/// Exactly as many rows as are claimed: others find the rest free.
+fn a_claim_locks_what_it_takes(env: Arc<Env>) {
+    block_on(async move {
+        let (store, schema) = env.fresh().await;
+        store.insert(&tasks(1..101), NOW).await.unwrap();
+        let text = |name: &str| {
+            let all = retry_postgres::plans::statements(&schema);
+            all.into_iter()
+                .find(|(found, _)| *found == name)
+                .expect("a statement")
+                .1
+        };
+        let mut conn = env.beside().await;
+        execute(&mut conn, "CREATE EXTENSION IF NOT EXISTS pgrowlocks").await;
+        let take = format!("PREPARE take AS {}", text("claim_take"));
+        execute(&mut conn, take).await;
+        execute(&mut conn, "BEGIN").await;
+        let zero = task_id(0);
+        execute(
+            &mut conn,
+            format!(
+                "EXECUTE take ('default', 'work', 4, {}, 0, '{zero}', 10)",
+                NOW.as_millis()
+            ),
+        )
+        .await;
+        let locked = number(
+            &mut conn,
+            format!("SELECT count(*) FROM pgrowlocks('{schema}.task')"),
+        )
+        .await;
+        assert_eq!(locked, 10);
+        execute(&mut conn, "ROLLBACK").await;
+    });
+}
+
+fn a_deadlock_is_tried_again(env: Arc<Env>) {
+    block_on(async move {
+        let (builder, schema) = env.builder();
+        let store = builder.connect().await.unwrap();
+        let running = claimed(&store, 1..3).await;
+        let mut foreign = env.beside().await;
+        // The foreign transaction takes the rows in the other order, and is patient enough to win.
+        let lock = |n: u64| {
+            format!(
+                "SELECT 1 FROM {schema}.task WHERE id = '{}' FOR UPDATE",
+                task_id(n)
+            )
+        };
+        execute(
+            &mut foreign,
+            format!("SET deadlock_timeout = '1h'; BEGIN; {}", lock(2)),
+        )
+        .await;
+        let edits: Vec<_> = running.iter().map(success).collect();
+        let settling = tokio::spawn({
+            let store = store.clone();
+            async move { store.exchange(&edits, &[], NOW).await }
+        });
+        let mut conn = env.beside().await;
+        let waits = format!(
+            "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%\"{schema}\"%'"
+        );
+        while number(&mut conn, waits.clone()).await == 0 {}
+        execute(&mut foreign, lock(1)).await;
+        execute(&mut foreign, "COMMIT").await;
+        let answers = settling.await.unwrap().unwrap().applied;
+        assert_eq!(answers, [Applied::DONE, Applied::DONE]);
+        let deadlocks = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()";
+        while number(&mut conn, deadlocks).await == 0 {}
+    });
+}
+
+fn a_lock_held_too_long_is_busy(env: Arc<Env>) {
+    block_on(async move {
+        let (builder, schema) = env.builder();
+        let store = builder
+            .lock_timeout(Duration::from_millis(5))
+            .connect()
+            .await
+            .unwrap();
+        let running = claimed(&store, 1..2).await;
+        let edit = success(&running[0]);
+        let mut blocker = env.beside().await;
+        execute(
+            &mut blocker,
+            format!("BEGIN; SELECT 1 FROM {schema}.task FOR UPDATE"),
+        )
+        .await;
+        let error = store.apply(edit.clone(), NOW).await.unwrap_err();
+        assert_eq!(
+            (error.certainty(), error.kind()),
+            (Certainty::Rejected, StoreErrorKind::Busy)
+        );
+        execute(&mut blocker, "ROLLBACK").await;
+        assert_eq!(store.apply(edit, NOW).await.unwrap(), Applied::DONE);
+    });
+}
+
+/// A renewal never waits for a claim of its own session, a mark does, and a renewed session is not marked.
+fn a_heartbeat_passes_an_open_claim(env: Arc<Env>) {
+    block_on(async move {
+        let (store, schema) = env.fresh().await;
+        let worker = session(1);
+        store.open_session(&worker, NOW, NOW).await.unwrap();
+        let mut open = env.beside().await;
+        let id = String::from(worker.id);
+        execute(
+            &mut open,
+            format!("BEGIN; SELECT 1 FROM {schema}.session WHERE id = '{id}' FOR KEY SHARE"),
+        )
+        .await;
+        let asked = ExpiredRequest {
+            mark: true,
+            after: None,
+            limit: 10,
+        };
+        let marking = tokio::spawn({
+            let (store, late) = (store.clone(), NOW.saturating_add(Duration::from_secs(60)));
+            async move { store.expired(&asked, late).await }
+        });
+        let mut conn = env.beside().await;
+        let waits = format!(
+            "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%\"{schema}\"%'"
+        );
+        while number(&mut conn, waits.clone()).await == 0 {}
+        assert!(!marking.is_finished());
+        execute(&mut open, "COMMIT").await;
+        marking.await.unwrap().unwrap();
+        assert_eq!(store.renew(worker.id, FAR, NOW).await.unwrap(), Renewed::Lost);
+    });
+}

@@ -1,0 +1,181 @@
+//! Tasks, sessions and stores for the tests, all from numbers.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use retry_core::headers::Headers;
+use retry_core::id::{Nonce, SessionId, TaskId};
+use retry_core::machine::{Event, transition};
+use retry_core::name::{Kind, Queue, UniqueKey, WorkerName};
+use retry_core::payload::Payload;
+use retry_core::priority::Priority;
+use retry_core::store::{ClaimRequest, SessionInfo, TaskStore as _, TaskStoreExt as _};
+use retry_core::task::{ClaimedTask, Edit, KeyScope, NewTask, OnDuplicate, Settings, Unique};
+use retry_core::time::Timestamp;
+use retry_postgres::{PostgresBuilder, PostgresStore};
+use sqlx::postgres::PgRow;
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
+
+/// The time in every test.
+pub(crate) const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_000);
+
+/// So late that no lease ends by itself.
+pub(crate) const FAR: Timestamp = Timestamp::from_millis(1_800_000_000_000);
+
+/// The server of this run.
+pub(crate) struct Env {
+    pub(crate) url: String,
+    schemas: AtomicU64,
+}
+
+impl Env {
+    pub(crate) const fn new(url: String) -> Self {
+        Self {
+            url,
+            schemas: AtomicU64::new(0),
+        }
+    }
+
+    /// The options of a store in a schema of its own, and the schema.
+    pub(crate) fn builder(&self) -> (PostgresBuilder, String) {
+        let schema = format!("it_{}", self.schemas.fetch_add(1, Ordering::Relaxed));
+        (PostgresStore::builder(&self.url).schema(&schema), schema)
+    }
+
+    /// A store in a schema of its own.
+    pub(crate) async fn fresh(&self) -> (PostgresStore, String) {
+        let (builder, schema) = self.builder();
+        (builder.connect().await.expect("the store opens"), schema)
+    }
+
+    /// A connection beside the store, as a user's program has one.
+    pub(crate) async fn beside(&self) -> PgConnection {
+        PgConnection::connect(&self.url).await.expect("a connection")
+    }
+}
+
+/// Runs a test on a runtime of its own.
+pub(crate) fn block_on(test: impl Future<Output = ()>) {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .expect("a runtime");
+    runtime.block_on(test);
+    runtime.shutdown_background();
+}
+
+/// Runs statements.
+pub(crate) async fn execute(conn: &mut PgConnection, sql: impl Into<String>) {
+    let sql = sql.into();
+    sqlx::raw_sql(AssertSqlSafe(sql.clone()))
+        .execute(conn)
+        .await
+        .unwrap_or_else(|error| panic!("{sql}: {error}"));
+}
+
+/// Runs a statement and gives its rows.
+pub(crate) async fn rows(conn: &mut PgConnection, sql: impl Into<String>) -> Vec<PgRow> {
+    let sql = sql.into();
+    sqlx::query(AssertSqlSafe(sql.clone()))
+        .persistent(false)
+        .fetch_all(conn)
+        .await
+        .unwrap_or_else(|error| panic!("{sql}: {error}"))
+}
+
+/// The one number that a statement answers.
+pub(crate) async fn number(conn: &mut PgConnection, sql: impl Into<String>) -> i64 {
+    let sql = sql.into();
+    sqlx::query_scalar(AssertSqlSafe(sql.clone()))
+        .persistent(false)
+        .fetch_one(conn)
+        .await
+        .unwrap_or_else(|error| panic!("{sql}: {error}"))
+}
+
+pub(crate) fn task_id(n: u64) -> TaskId {
+    TaskId::from_bytes(u128::from(n).to_be_bytes())
+}
+
+/// Task number `n`, due now.
+pub(crate) fn task(n: u64) -> NewTask {
+    NewTask {
+        id: task_id(n),
+        kind: kind(),
+        queue: Queue::default(),
+        priority: Priority::Normal,
+        payload: Payload::encode(&n).unwrap(),
+        headers: Headers::new(),
+        run_at: NOW,
+        unique: None,
+        parent: None,
+        settings: Settings::default(),
+        wait_secret: n,
+        leased_by: None,
+    }
+}
+
+/// Task number `n` with a unique key.
+pub(crate) fn keyed(n: u64, key: &str) -> NewTask {
+    NewTask {
+        unique: Some(Unique {
+            key: UniqueKey::new(key).unwrap(),
+            scope: KeyScope::Active,
+            on_duplicate: OnDuplicate::Keep,
+        }),
+        ..task(n)
+    }
+}
+
+pub(crate) fn tasks(numbers: std::ops::Range<u64>) -> Vec<NewTask> {
+    numbers.map(task).collect()
+}
+
+pub(crate) fn kind() -> Kind {
+    Kind::new("work").unwrap()
+}
+
+pub(crate) fn session(n: u64) -> SessionInfo {
+    SessionInfo {
+        id: SessionId::from_random(n, n),
+        name: WorkerName::new(format!("worker-{n}")).unwrap(),
+        host: "here".to_owned(),
+        queues: vec![Queue::default()],
+        kinds: vec![kind()],
+    }
+}
+
+pub(crate) fn request(session: &SessionInfo, limit: usize) -> ClaimRequest {
+    ClaimRequest::new(session.id, Queue::default(), [kind()], limit)
+}
+
+/// Inserts tasks and claims them.
+pub(crate) async fn claimed(store: &PostgresStore, numbers: std::ops::Range<u64>) -> Vec<ClaimedTask> {
+    let session = session(numbers.start + 1_000_000);
+    store.open_session(&session, FAR, NOW).await.unwrap();
+    let tasks = tasks(numbers);
+    store.insert(&tasks, NOW).await.unwrap();
+    let claimed = store.claim(request(&session, tasks.len()), NOW).await.unwrap();
+    assert_eq!(claimed.tasks.len(), tasks.len());
+    claimed.tasks
+}
+
+/// The edit that ends a claimed task well.
+pub(crate) fn success(claimed: &ClaimedTask) -> Edit {
+    let event = Event::Succeed {
+        output: None,
+        via_fallback: false,
+    };
+    let Ok(action) = transition(&claimed.task, event, NOW, 0) else {
+        panic!("a running task can succeed");
+    };
+    Edit {
+        id: claimed.task.id,
+        version: claimed.task.version,
+        nonce: Nonce::from_random(
+            u64::from_be_bytes(claimed.task.id.to_bytes()[8..].try_into().unwrap()) + 1,
+        ),
+        action,
+        insert: Vec::new(),
+    }
+}

@@ -1,0 +1,138 @@
+-- The one place that writes: collects by key, checks every key's type, then sends few variadic commands.
+-- What is taken away goes first: at the memory limit Redis refuses additions, but never after a script's first write, so a
+-- full server still drains and no script stops half-way.
+local ADD, REMOVE = {hash = 'HSET', zset = 'ZADD'}, {hash = 'HDEL', zset = 'ZREM'}
+local RESEND_WINDOW, WAKE_AHEAD = 600000, 2000
+local drops, puts, counts, woken = {}, {}, {}, {}
+
+local function drop(key, member)
+  local t = drops[key]
+  if not t then t = {n = 0}; drops[key] = t end
+  t.n = t.n + 1
+  t[t.n] = member
+end
+
+-- Score and member, or field and value.
+local function put(key, a, b)
+  local t = puts[key]
+  if not t then t = {n = 0}; puts[key] = t end
+  local n = t.n
+  t[n + 1], t[n + 2], t.n = a, b, n + 2
+end
+
+local function tally(queue, state, by)
+  local field = queue .. '\0' .. state
+  counts[field] = (counts[field] or 0) + by
+end
+
+-- The difference between what the indexes hold of a row and what they shall hold.
+local function index(r)
+  local id, state = r.id, not r.gone and r.state
+  local at = state == PENDING and place(r)
+  if at ~= r.was_place then
+    if r.was_place then drop(READY, r.was_place) end
+    if at then put(READY, 0, at) end
+    r.was_place = at
+  end
+  if at and r.run_at <= now + WAKE_AHEAD then woken[r.queue] = true end
+  local owner = state == RUNNING and r.session .. id
+  if owner ~= r.was_owner then
+    if r.was_owner then drop(HELD, r.was_owner) end
+    if owner then put(HELD, 0, owner) end
+    r.was_owner = owner
+  end
+  local cancel = owner and r.flags % 2 == 1 and owner
+  if cancel ~= r.was_cancel then
+    if r.was_cancel then drop(CANCELS, r.was_cancel) end
+    if cancel then put(CANCELS, 0, cancel) end
+    r.was_cancel = cancel
+  end
+  local alarm, purge = state and r.alarm or NONE, state and r.purge or NONE
+  if alarm ~= r.was_alarm then
+    if alarm ~= NONE then put(ALARMS, alarm, id) else drop(ALARMS, id) end
+    r.was_alarm = alarm
+  end
+  if purge ~= r.was_purge then
+    if purge ~= NONE then put(PURGES, math.max(purge, r.created + RESEND_WINDOW), id) else drop(PURGES, id) end
+    r.was_purge = purge
+  end
+  local was = r.was_state
+  if state ~= was then
+    if was then
+      tally(r.queue, was, -1)
+      if was == 2 or was == 3 or was > 4 then drop(LISTED, char(was) .. id) end
+    end
+    if state then
+      tally(r.queue, state, 1)
+      if state == 2 or state == 3 or state > 4 then put(LISTED, 0, char(state) .. id) end
+    end
+    r.was_state = state
+  end
+end
+
+local function store(r)
+  local id, fresh = r.id, not r.stored
+  index(r)
+  if r.gone then
+    drop(HOT, id); drop(IDS, id); drop(BLOB, id)
+    cold_fields(r, ALL_TAGS, function(field) drop(BLOB, field) end)
+    for k = 0, math.min(r.fails, KEPT) - 1 do drop(BLOB, id .. char(HISTORY + k)) end
+    if r.parent ~= NIL then drop(CHILDREN, r.parent .. id) end
+    rows[id] = false
+    return
+  end
+  if r.failures then
+    for i = 1, #r.failures do
+      put(BLOB, id .. char(HISTORY + r.fails % KEPT), r.failures[i])
+      r.fails = r.fails + 1
+    end
+    r.failures = false
+  end
+  r.raw = encode(r)
+  put(HOT, id, r.raw)
+  if r.body then put(BLOB, id, r.body); r.body = false end
+  if r.written then
+    for tag, value in pairs(r.written) do
+      if value then put(BLOB, id .. char(tag), value) else drop(BLOB, id .. char(tag)) end
+    end
+    r.written = false
+  end
+  if fresh then
+    put(IDS, 0, id)
+    if r.parent ~= NIL then put(CHILDREN, 0, r.parent .. id) end
+    r.stored = true
+  end
+  r.dirty = false
+end
+
+local function send(commands, all)
+  for k = 1, #KEYS do
+    local key = KEYS[k]
+    local t = all[key]
+    if t then
+      local command = commands[TYPES[key] or 'zset']
+      for at = 1, t.n, 4000 do call(command, key, unpack(t, at, math.min(at + 3999, t.n))) end
+    end
+  end
+end
+
+-- Nothing above has written; nothing in here decides.
+local function flush()
+  for i = 1, #dirty do store(dirty[i]) end
+  for slot in pairs(slots) do
+    if holders[slot] then put(UNIQUE, slot, holders[slot]) else drop(UNIQUE, slot) end
+  end
+  for key in pairs(drops) do check(key) end
+  for key in pairs(puts) do check(key) end
+  send(REMOVE, drops)
+  send(ADD, puts)
+  for field, by in pairs(counts) do
+    if by ~= 0 then
+      local n = redis.pcall('HINCRBY', COUNTS, field, by)
+      if type(n) ~= 'number' or n <= 0 then redis.pcall('HDEL', COUNTS, field) end
+    end
+  end
+  -- The hint's channel has the name of the index it tells of. A user without the right to it has no hints.
+  for queue in pairs(woken) do redis.pcall('PUBLISH', READY, queue) end
+  drops, puts, counts, woken, dirty, slots = {}, {}, {}, {}, {}, {}
+end

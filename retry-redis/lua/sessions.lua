@@ -1,0 +1,2 @@
+-- sessions: ids and records in turn.
+return call('HGETALL', SESSIONS)

@@ -1,0 +1,160 @@
+//! A cluster whose slots move while the store works.
+
+use libtest_mimic::Trial;
+use redis::{Client, Cmd, Connection, Value};
+use retry_core::store::{Certainty, StoreErrorKind, TaskStore};
+use retry_core::task::State;
+use retry_redis::RedisStore;
+use test_servers::{Kind, Server, start};
+
+use crate::support::{NOW, tasks, trial};
+
+pub(crate) fn trials() -> Vec<Trial> {
+    vec![
+        trial("cluster::a_moved_slot_is_followed", Kind::RedisCluster, moved),
+        trial(
+            "cluster::a_single_connection_is_told_of_the_cluster",
+            Kind::RedisCluster,
+            told,
+        ),
+        trial(
+            "cluster::a_cluster_that_comes_back_is_used_again",
+            Kind::RedisCluster,
+            back,
+        ),
+    ]
+}
+
+/// A node with the connection to it.
+struct Node {
+    port: u16,
+    id: String,
+    connection: Connection,
+}
+
+fn nodes(cluster: &Server) -> Vec<Node> {
+    let node = |port: &u16| {
+        let client = Client::open(format!("redis://127.0.0.1:{port}")).expect("its URL");
+        let mut connection = client.get_connection().expect("the node");
+        let id = redis::cmd("CLUSTER")
+            .arg("MYID")
+            .query(&mut connection)
+            .expect("its id");
+        Node {
+            port: *port,
+            id,
+            connection,
+        }
+    };
+    cluster.ports().iter().map(node).collect()
+}
+
+fn ask(node: &mut Node, words: &[&str]) -> Value {
+    let mut cmd = Cmd::new();
+    for word in words {
+        cmd.arg(word);
+    }
+    cmd.query(&mut node.connection).expect("the node answers")
+}
+
+/// Where a key is, and its slot.
+fn home(nodes: &mut [Node], key: &str) -> (usize, String) {
+    let Value::Int(slot) = ask(&mut nodes[0], &["CLUSTER", "KEYSLOT", key]) else {
+        panic!("a slot");
+    };
+    let holds = |node: &mut Node| redis::cmd("EXISTS").arg(key).query::<i64>(&mut node.connection) == Ok(1);
+    let at = nodes.iter_mut().position(holds).expect("one node holds it");
+    (at, slot.to_string())
+}
+
+/// Moves the namespace's slot to the next node, as a resharding does; calls made half-way are refused, and nothing is lost.
+async fn moved() {
+    let cluster = start(Kind::RedisCluster).expect("a cluster");
+    let store = RedisStore::builder(cluster.url())
+        .namespace("it")
+        .connect()
+        .await
+        .expect("a store");
+    store.insert(&tasks(20), NOW).await.expect("an insert");
+    let mut nodes = nodes(&cluster);
+    let (from, slot) = home(&mut nodes, "{it}:v");
+    let to = (from + 1) % nodes.len();
+    let (from_id, to_id, to_port) = (
+        nodes[from].id.clone(),
+        nodes[to].id.clone(),
+        nodes[to].port.to_string(),
+    );
+    ask(
+        &mut nodes[to],
+        &["CLUSTER", "SETSLOT", &slot, "IMPORTING", &from_id],
+    );
+    ask(
+        &mut nodes[from],
+        &["CLUSTER", "SETSLOT", &slot, "MIGRATING", &to_id],
+    );
+    ask(
+        &mut nodes[from],
+        &["MIGRATE", "127.0.0.1", &to_port, "{it}:h", "0", "5000"],
+    );
+
+    let error = store
+        .insert(&tasks(1), NOW)
+        .await
+        .expect_err("half of the keys are gone");
+    assert_eq!(
+        (error.certainty(), error.kind()),
+        (Certainty::Rejected, StoreErrorKind::Unavailable),
+        "{error}"
+    );
+    for key in store.keys() {
+        ask(
+            &mut nodes[from],
+            &["MIGRATE", "127.0.0.1", &to_port, key, "0", "5000"],
+        );
+    }
+    for node in &mut nodes {
+        ask(node, &["CLUSTER", "SETSLOT", &slot, "NODE", &to_id]);
+    }
+    let inserted = loop {
+        // The first call is told that the slot has moved; then the store asks where to.
+        match store.insert(&tasks(1), NOW).await {
+            Ok(inserted) => break inserted.len(),
+            Err(error) => assert_eq!(error.certainty(), Certainty::Rejected, "{error}"),
+        }
+    };
+    let counts = store.count(&Default::default()).await.expect("a count");
+    assert_eq!((inserted, counts.of(State::Pending)), (1, 21), "all are there");
+    crate::audit::audit(&cluster.url(), "it");
+}
+
+async fn told() {
+    let cluster = start(Kind::RedisCluster).expect("a cluster");
+    let mut refused = 0;
+    for name in ["a", "b", "c", "d", "e"] {
+        let url = format!("redis://127.0.0.1:{}", cluster.ports()[0]);
+        if let Err(error) = RedisStore::builder(url).namespace(name).connect().await {
+            assert!(error.to_string().contains("cluster"), "{error}");
+            refused += 1;
+        }
+    }
+    assert!(refused > 0, "one node does not hold all of them");
+}
+
+async fn back() {
+    let cluster = start(Kind::RedisCluster).expect("a cluster");
+    let store = RedisStore::builder(cluster.url())
+        .namespace("it")
+        .connect()
+        .await
+        .expect("a store");
+    store.insert(&tasks(5), NOW).await.expect("an insert");
+    cluster.kill();
+    for _ in 0..3 {
+        store.insert(&tasks(1), NOW).await.expect_err("nobody is there");
+    }
+    cluster.restart().expect("it comes back");
+    // The nodes agree on being a cluster again after a while.
+    while store.insert(&tasks(1), NOW).await.is_err() {}
+    let counts = store.count(&Default::default()).await.expect("a count");
+    assert!(counts.of(State::Pending) >= 6, "what was acknowledged is there");
+}

@@ -1,0 +1,213 @@
+//! The largest calls, the largest numbers, and what is left when everything was forgotten.
+
+use std::time::Duration;
+
+use libtest_mimic::Trial;
+use redis::Value;
+use retry_core::limits::{MAX_BATCH, MAX_FAILURES_KEPT};
+use retry_core::machine::Event;
+use retry_core::store::{Applied, TaskStore};
+use retry_core::task::{ErrorText, FailedAttempt, NewTask, Retention, Settings, State, Task};
+use retry_core::time::Timestamp;
+
+use crate::support::{
+    NOW, apply, claim, edit, keyed, on_redis, send, server, session, store, success, task, tasks,
+};
+
+pub(crate) fn trials() -> Vec<Trial> {
+    vec![
+        on_redis("limits::nothing_is_left_after_a_purge", nothing_left),
+        on_redis(
+            "limits::a_thousand_tasks_with_a_full_history_are_forgotten",
+            histories,
+        ),
+        on_redis("limits::numbers_at_their_bounds_are_kept", bounds),
+        on_redis("limits::a_large_answer_is_cut_at_its_bytes", bytes),
+    ]
+}
+
+async fn nothing_left() {
+    let server = server(&[]);
+    let store = store(&server).await;
+    let session = session(&store).await;
+    let mut new = tasks(300);
+    new.extend((0..50).map(|n| keyed(&format!("k{n}"))));
+    store.insert(&new, NOW).await.expect("an insert");
+    let claimed = claim(&store, session, 350).await;
+    let edits = claimed.iter().enumerate().map(|(at, claimed)| {
+        let task = &claimed.task;
+        match at % 3 {
+            0 => success(task),
+            1 => edit(
+                task,
+                Event::Fail {
+                    failure: failure(task),
+                },
+                5,
+            ),
+            _ => edit(
+                task,
+                Event::Retry {
+                    at: NOW,
+                    failure: failure(task),
+                },
+                6,
+            ),
+        }
+    });
+    apply(&store, &edits.collect::<Vec<_>>()).await;
+    let again = claim(&store, session, 350).await;
+    let edits: Vec<_> = again.iter().map(|claimed| success(&claimed.task)).collect();
+    apply(&store, &edits).await;
+    crate::audit::audit(&server.url(), "it");
+
+    let later = NOW.saturating_add(Duration::from_hours(24 * 365));
+    assert_eq!(store.purge(later, MAX_BATCH).await.expect("a purge"), 350);
+    store.close_session(session).await.expect("a close");
+    let Value::Array(keys) = send(&server, &["KEYS", "*"]) else {
+        panic!("a list of keys");
+    };
+    assert_eq!(
+        keys,
+        [Value::BulkString(b"{it}:v".to_vec())],
+        "only the version is left"
+    );
+}
+
+fn failure(task: &Task) -> FailedAttempt {
+    FailedAttempt {
+        attempt: task.attempt,
+        worker: None,
+        started_at: NOW,
+        ended_at: NOW,
+        error: ErrorText::new("no"),
+    }
+}
+
+/// A purge of 1,000 tasks with 22 failures each deletes more fields than a script can pass at once.
+async fn histories() {
+    let server = server(&[]);
+    let store = store(&server).await;
+    let session = session(&store).await;
+    let settings = Settings {
+        max_attempts: None,
+        ..Settings::default()
+    };
+    let new: Vec<NewTask> = (0..MAX_BATCH)
+        .map(|_| NewTask {
+            settings: settings.clone(),
+            ..task()
+        })
+        .collect();
+    store.insert(&new, NOW).await.expect("an insert");
+    for round in 0..MAX_FAILURES_KEPT as u64 + 2 {
+        let claimed = claim(&store, session, MAX_BATCH).await;
+        let retry = |task: &Task| {
+            let failure = failure(task);
+            edit(task, Event::Retry { at: NOW, failure }, round + 1)
+        };
+        let edits: Vec<_> = claimed.iter().map(|claimed| retry(&claimed.task)).collect();
+        assert_eq!(apply(&store, &edits).await, vec![Applied::DONE; MAX_BATCH]);
+    }
+    let detail = store.get(new[0].id).await.expect("a get").expect("a task");
+    let attempts: Vec<u32> = detail.failures.iter().map(|failure| failure.attempt).collect();
+    assert_eq!(
+        attempts,
+        (3..=22).collect::<Vec<_>>(),
+        "the last 20, oldest first"
+    );
+    let claimed = claim(&store, session, MAX_BATCH).await;
+    let edits: Vec<_> = claimed.iter().map(|claimed| success(&claimed.task)).collect();
+    apply(&store, &edits).await;
+    let later = NOW.saturating_add(Duration::from_hours(48));
+    assert_eq!(store.purge(later, MAX_BATCH).await.expect("a purge"), 1_000);
+    assert_eq!(
+        send(&server, &["EXISTS", "{it}:b", "{it}:h", "{it}:i"]),
+        Value::Int(0)
+    );
+}
+
+async fn bounds() {
+    let server = server(&[]);
+    let store = store(&server).await;
+    let session = session(&store).await;
+    for (now, run_at, give_up) in [
+        (Timestamp::MIN, Timestamp::MIN, Timestamp::MAX),
+        (
+            Timestamp::from_millis(-1),
+            Timestamp::from_millis(-1),
+            Timestamp::MIN,
+        ),
+        (
+            Timestamp::MAX,
+            Timestamp::MAX,
+            Timestamp::from_millis((1 << 53) - 1),
+        ),
+    ] {
+        let new = NewTask {
+            run_at,
+            wait_secret: u64::MAX - 1,
+            settings: Settings {
+                give_up_at: Some(give_up),
+                expires_at: Some(Timestamp::MAX),
+                deadline_after: Some(Duration::MAX),
+                rescue_delay: Duration::new(3, 7),
+                retention: Retention {
+                    succeeded: Some(Duration::MAX),
+                    failed: None,
+                    cancelled: None,
+                },
+                ..Settings::default()
+            },
+            ..task()
+        };
+        store
+            .insert(std::slice::from_ref(&new), now)
+            .await
+            .expect("an insert");
+        let stored = store.get(new.id).await.expect("a get").expect("a task").task;
+        assert_eq!(stored, Task::pending(&new, now));
+        let exchanged = store
+            .exchange(&[], &[crate::support::request(session, 1)], now)
+            .await;
+        let claimed = exchanged.expect("a claim").claimed.remove(0);
+        assert_eq!(
+            claimed.tasks[0].task,
+            retry_core::machine::claim(&stored, session, now),
+            "the claim is the machine's"
+        );
+        apply(&store, &[success(&claimed.tasks[0].task)]).await;
+    }
+    crate::audit::audit(&server.url(), "it");
+}
+
+/// A claim hands out no more than 8 MiB, and the rest next time.
+async fn bytes() {
+    let server = server(&[]);
+    let store = store(&server).await;
+    let session = session(&store).await;
+    let text = format!("\"{}\"", "x".repeat(1_000_000));
+    let payload = retry_core::payload::Payload::from_json(text).expect("JSON");
+    for _ in 0..3 {
+        let new: Vec<NewTask> = (0..6)
+            .map(|_| NewTask {
+                payload: payload.clone(),
+                ..task()
+            })
+            .collect();
+        store.insert(&new, NOW).await.expect("an insert");
+    }
+    let mut taken = Vec::new();
+    while taken.iter().sum::<usize>() < 18 {
+        let exchanged = store
+            .exchange(&[], &[crate::support::request(session, 18)], NOW)
+            .await;
+        let claimed = exchanged.expect("a claim").claimed.remove(0);
+        taken.push(claimed.tasks.len());
+        let more = taken.iter().sum::<usize>() < 18;
+        assert_eq!(claimed.next_due, more.then_some(NOW));
+    }
+    assert_eq!(taken, [8, 8, 2]);
+    let counts = store.count(&Default::default()).await.expect("a count");
+    assert_eq!(counts.of(State::Running), 18);
+}

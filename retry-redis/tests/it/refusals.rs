@@ -1,0 +1,120 @@
+//! Settings of the server that would lose tasks are refused early, with a reason.
+
+use std::time::Duration;
+
+use libtest_mimic::Trial;
+use retry_core::store::{Certainty, Durability, StoreError, StoreErrorKind, TaskStore};
+use retry_redis::{OpenError, RedisBuilder, Refused};
+
+use crate::support::{builder, on_redis, send, server};
+
+pub(crate) fn trials() -> Vec<Trial> {
+    vec![
+        on_redis("refusals::durability_is_read_from_the_server", durability),
+        on_redis("refusals::eviction", eviction),
+        on_redis("refusals::replica", replica),
+        on_redis("refusals::forbidden_config", forbidden_config),
+        on_redis("refusals::schema", schema),
+        on_redis("refusals::nobody_there", nobody_there),
+    ]
+}
+
+async fn refused(builder: RedisBuilder) -> Refused {
+    match builder.connect().await {
+        Err(OpenError::Refused(refused)) => refused,
+        other => panic!("it should have been refused: {other:?}"),
+    }
+}
+
+async fn durability() {
+    let server = server(&[]);
+    let store = builder(&server).connect().await.expect("always");
+    assert_eq!(store.durability(), Durability::Synced);
+
+    send(&server, &["CONFIG", "SET", "appendfsync", "everysec"]);
+    let store = builder(&server).connect().await.expect("everysec");
+    assert_eq!(store.durability(), Durability::Periodic(Duration::from_secs(1)));
+
+    send(&server, &["CONFIG", "SET", "appendfsync", "no"]);
+    assert_eq!(refused(builder(&server)).await, Refused::NoPersistence);
+
+    send(&server, &["CONFIG", "SET", "appendonly", "no"]);
+    let error = refused(builder(&server)).await;
+    assert_eq!(error, Refused::NoPersistence);
+    assert!(error.to_string().contains("appendfsync always"), "{error}");
+
+    let allowed = builder(&server).allow_no_persistence(true).connect().await;
+    assert_eq!(allowed.expect("allowed").durability(), Durability::None);
+}
+
+async fn eviction() {
+    let server = server(&[("maxmemory-policy", "volatile-lru")]);
+    let error = refused(builder(&server)).await;
+    assert_eq!(error, Refused::Eviction("volatile-lru".to_owned()));
+    assert!(error.to_string().contains("noeviction"), "{error}");
+}
+
+async fn replica() {
+    let (primary, server) = (server(&[]), server(&[]));
+    let port = primary.ports()[0].to_string();
+    send(&server, &["REPLICAOF", "127.0.0.1", &port]);
+    assert_eq!(refused(builder(&server)).await, Refused::Replica);
+}
+
+async fn forbidden_config() {
+    let server = server(&[]);
+    send(&server, &["ACL", "SETUSER", "default", "-config"]);
+    let error = refused(builder(&server)).await;
+    assert_eq!(error, Refused::UnknownPersistence);
+    assert!(error.to_string().contains("assume_durability"), "{error}");
+    let assumed = Durability::Periodic(Duration::from_secs(2));
+    let store = builder(&server).assume_durability(assumed).connect().await;
+    assert_eq!(store.expect("you vouch for it").durability(), assumed);
+}
+
+fn schema_error(result: Result<impl std::fmt::Debug, OpenError>) -> StoreError {
+    let error = StoreError::from(result.expect_err("refused"));
+    assert_eq!(
+        (error.kind(), error.certainty()),
+        (StoreErrorKind::Schema, Certainty::Rejected),
+        "{error}"
+    );
+    error
+}
+
+async fn schema() {
+    let server = server(&[]);
+    let error = schema_error(builder(&server).migrate(false).connect().await);
+    assert!(error.to_string().contains("migrate"), "{error}");
+
+    send(&server, &["SET", "{it}:v", "2"]);
+    let error = schema_error(builder(&server).connect().await);
+    assert!(error.to_string().contains("newer"), "{error}");
+
+    send(&server, &["DEL", "{it}:v"]);
+    send(&server, &["HSET", "{it}:h", "a", "b"]);
+    let error = schema_error(builder(&server).connect().await);
+    assert!(error.to_string().contains("another namespace"), "{error}");
+
+    send(&server, &["DEL", "{it}:h"]);
+    send(&server, &["SET", "{it}:q", "x"]);
+    schema_error(builder(&server).connect().await);
+
+    send(&server, &["DEL", "{it}:q"]);
+    let store = builder(&server).connect().await.expect("an empty namespace");
+    store.migrate().await.expect("again");
+    let again = builder(&server).migrate(false).connect().await;
+    again.expect("it is migrated now");
+}
+
+async fn nobody_there() {
+    let server = server(&[]);
+    let builder = builder(&server);
+    server.kill();
+    let error = StoreError::from(builder.connect().await.expect_err("nobody is there"));
+    assert_eq!(
+        (error.kind(), error.certainty()),
+        (StoreErrorKind::Unavailable, Certainty::Rejected)
+    );
+    assert!(error.to_string().contains("127.0.0.1"), "{error}");
+}

@@ -1,0 +1,201 @@
+//! Servers, stores and tasks for the tests.
+
+use std::env;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use libtest_mimic::{Failed, Trial};
+use redis::{Client, Cmd, Value};
+use retry_core::headers::Headers;
+use retry_core::id::{Nonce, SessionId, Shard, TaskId, TaskIds};
+use retry_core::machine::{Event, transition};
+use retry_core::name::{Kind, Queue, UniqueKey, WorkerName};
+use retry_core::payload::Payload;
+use retry_core::priority::Priority;
+use retry_core::store::{Applied, ClaimRequest, SessionInfo, TaskStore};
+use retry_core::task::{ClaimedTask, Edit, KeyScope, NewTask, OnDuplicate, Settings, Task, Unique};
+use retry_core::time::Timestamp;
+use retry_redis::{RedisBuilder, RedisStore};
+use test_servers::{Server, installed, start_with};
+
+/// The time of every call unless a test says otherwise.
+pub(crate) const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_000);
+
+/// A test that is ignored where its server is not installed, unless everything is required.
+pub(crate) fn trial<F>(name: &str, kind: test_servers::Kind, test: fn() -> F) -> Trial
+where
+    F: Future<Output = ()> + 'static,
+{
+    let missing = installed(kind).is_err();
+    let required = env::var("RETRY_REQUIRE").is_ok_and(|required| required == "all");
+    let run = move || -> Result<(), Failed> {
+        installed(kind)?;
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()?;
+        runtime.block_on(test());
+        Ok(())
+    };
+    Trial::test(name, run).with_ignored_flag(missing && !required)
+}
+
+/// A test on a single server.
+pub(crate) fn on_redis<F>(name: &str, test: fn() -> F) -> Trial
+where
+    F: Future<Output = ()> + 'static,
+{
+    trial(name, test_servers::Kind::Redis, test)
+}
+
+pub(crate) fn server(settings: &[(&str, &str)]) -> Server {
+    start_with(test_servers::Kind::Redis, settings).expect("the server starts")
+}
+
+pub(crate) fn builder(server: &Server) -> RedisBuilder {
+    RedisStore::builder(server.url()).namespace("it")
+}
+
+pub(crate) async fn store(server: &Server) -> RedisStore {
+    builder(server)
+        .connect()
+        .await
+        .expect("the server takes the store")
+}
+
+/// Sends a command on a connection of its own.
+pub(crate) fn send(server: &Server, words: &[&str]) -> Value {
+    try_send(server, words).expect("the command is answered")
+}
+
+pub(crate) fn try_send(server: &Server, words: &[&str]) -> redis::RedisResult<Value> {
+    let client = Client::open(server.url()).expect("its URL");
+    let mut cmd = Cmd::new();
+    for word in words {
+        cmd.arg(word);
+    }
+    cmd.query(&mut client.get_connection()?)
+}
+
+/// Every key of the server with what it holds.
+pub(crate) fn snapshot(server: &Server) -> Vec<(String, Vec<Vec<u8>>)> {
+    let client = Client::open(server.url()).expect("its URL");
+    let mut connection = client.get_connection().expect("a connection");
+    let mut keys: Vec<String> = redis::cmd("KEYS").arg("*").query(&mut connection).expect("keys");
+    keys.sort();
+    let mut content = |key: String| {
+        let kind: String = redis::cmd("TYPE")
+            .arg(&key)
+            .query(&mut connection)
+            .expect("a type");
+        let words: &[&str] = match kind.as_str() {
+            "hash" => &["HGETALL"],
+            "zset" => &["ZRANGE", "0", "-1", "WITHSCORES"],
+            "list" => &["LRANGE", "0", "-1"],
+            _ => &["GETRANGE", "0", "-1"],
+        };
+        let mut cmd = redis::cmd(words[0]);
+        cmd.arg(&key).arg(&words[1..]);
+        // Neither the order of a hash nor that of its pairs says anything.
+        let mut values: Vec<Vec<u8>> = cmd.query(&mut connection).expect("its content");
+        values.sort();
+        (key, values)
+    };
+    keys.into_iter().map(&mut content).collect()
+}
+
+static IDS: Mutex<TaskIds> = Mutex::new(TaskIds::new());
+
+pub(crate) fn id() -> TaskId {
+    IDS.lock()
+        .expect("no panic inside")
+        .next(NOW, Shard::default(), 7)
+}
+
+pub(crate) fn kind() -> Kind {
+    Kind::new("work").expect("a name")
+}
+
+pub(crate) fn task() -> NewTask {
+    NewTask {
+        id: id(),
+        kind: kind(),
+        queue: Queue::default(),
+        priority: Priority::Normal,
+        payload: Payload::from_json(" {\"a\": 1} ").expect("JSON"),
+        headers: Headers::new(),
+        run_at: NOW,
+        unique: None,
+        parent: None,
+        settings: Settings::default(),
+        wait_secret: u64::MAX,
+        leased_by: None,
+    }
+}
+
+pub(crate) fn tasks(n: usize) -> Vec<NewTask> {
+    (0..n).map(|_| task()).collect()
+}
+
+pub(crate) fn keyed(key: &str) -> NewTask {
+    NewTask {
+        unique: Some(Unique {
+            key: UniqueKey::new(key).expect("a key"),
+            scope: KeyScope::Active,
+            on_duplicate: OnDuplicate::Keep,
+        }),
+        ..task()
+    }
+}
+
+/// Opens a session for a minute.
+pub(crate) async fn session(store: &RedisStore) -> SessionId {
+    let id = SessionId::from_random(u64::from_be_bytes([1; 8]), id().to_bytes()[15].into());
+    let info = SessionInfo {
+        id,
+        name: WorkerName::new("w").expect("a name"),
+        host: "h".to_owned(),
+        queues: vec![Queue::default()],
+        kinds: vec![kind()],
+    };
+    let until = NOW.saturating_add(Duration::from_mins(1));
+    store.open_session(&info, until, NOW).await.expect("it opens");
+    id
+}
+
+pub(crate) fn request(session: SessionId, limit: usize) -> ClaimRequest {
+    ClaimRequest::new(session, Queue::default(), [kind()], limit)
+}
+
+pub(crate) async fn claim(store: &RedisStore, session: SessionId, limit: usize) -> Vec<ClaimedTask> {
+    let exchanged = store.exchange(&[], &[request(session, limit)], NOW).await;
+    let claimed = exchanged.expect("a claim").claimed;
+    claimed.into_iter().flat_map(|claimed| claimed.tasks).collect()
+}
+
+/// The edit that the machine makes of an event.
+pub(crate) fn edit(task: &Task, event: Event, nonce: u64) -> Edit {
+    Edit {
+        id: task.id,
+        version: task.version,
+        nonce: Nonce::from_random(nonce),
+        action: transition(task, event, NOW, 0).expect("it applies"),
+        insert: Vec::new(),
+    }
+}
+
+pub(crate) fn success(task: &Task) -> Edit {
+    let event = Event::Succeed {
+        output: None,
+        via_fallback: false,
+    };
+    edit(task, event, task.version + 1_000)
+}
+
+pub(crate) async fn apply(store: &RedisStore, edits: &[Edit]) -> Vec<Applied> {
+    store
+        .exchange(edits, &[], NOW)
+        .await
+        .expect("an exchange")
+        .applied
+}

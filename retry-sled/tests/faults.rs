@@ -1,0 +1,54 @@
+//! Faults that need a file system of their own: power cuts and full disks. Without the right to mount one, or without the
+//! tools, they are reported as ignored, with the reason; they fail instead when `RETRY_REQUIRE` is `all` or lists `sled`.
+
+mod faults {
+    pub(crate) mod disk;
+    pub(crate) mod full;
+    pub(crate) mod power;
+    pub(crate) mod work;
+}
+
+use std::process::ExitCode;
+
+use libtest_mimic::{Arguments, Completion, Failed, Trial};
+
+/// A test that first needs a disk.
+fn trial(name: &str, run: fn(&faults::disk::Disk)) -> Trial {
+    Trial::ignorable_test(name, move || match faults::disk::Disk::new() {
+        Ok(disk) => {
+            run(&disk);
+            Ok(Completion::Completed)
+        }
+        Err(reason) if is_required() => Err(Failed::from(reason)),
+        Err(reason) => Ok(Completion::ignored_with(reason)),
+    })
+}
+
+fn is_required() -> bool {
+    let required = std::env::var("RETRY_REQUIRE").unwrap_or_default();
+    required
+        .split(',')
+        .any(|name| matches!(name.trim(), "all" | "sled"))
+}
+
+fn main() -> ExitCode {
+    // A child of a test does its work instead.
+    if let Some(dir) = std::env::var_os(faults::work::CHILD) {
+        faults::work::work_for_ever(dir.as_ref());
+        return ExitCode::SUCCESS;
+    }
+    if let Some(code) = faults::disk::run_apart() {
+        return code;
+    }
+    let trials = vec![
+        trial(
+            "power::what_was_answered_survives_power_cuts",
+            faults::power::cuts,
+        ),
+        trial(
+            "full::a_full_disk_is_told_and_the_store_goes_on",
+            faults::full::fill_and_free,
+        ),
+    ];
+    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
+}
