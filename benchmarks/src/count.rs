@@ -5,15 +5,17 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 
 use anyhow::{Context as _, Result, ensure};
 
-use crate::args::{Count, CountChild, Run, StoreName};
+use crate::args::{Count, CountChild, Run};
 use crate::full::{drain, enqueue};
 use crate::job::After;
 use crate::place::Place;
 use crate::row::Printer;
 use crate::stats::{Series, Unit, ratio};
+use crate::stores::Subject;
 
 /// Counts and prints.
 pub(crate) fn run(count: &Count) -> Result<()> {
@@ -29,12 +31,15 @@ pub(crate) fn run(count: &Count) -> Result<()> {
     let ran = |n: usize, drain: bool| {
         let kept = count.out.clone().filter(|_| drain && n > count.n);
         let out = kept.unwrap_or_else(|| folder.path().join(format!("{n}.{drain}")));
-        instructions(count.store, n, drain, out)
+        instructions(&*count.store, n, drain, out)
     };
     let (few, many) = (count.n, count.n * 2);
     let enqueued = ran(many, false)? - ran(few, false)?;
     let both = ran(many, true)? - ran(few, true)?;
-    let mut printer = Printer::new(count.store, format!("single-thread callgrind n={few}..{many}"));
+    let mut printer = Printer::new(
+        count.store.name(),
+        format!("single-thread callgrind n={few}..{many}"),
+    );
     for (name, instructions) in [("enqueue", enqueued), ("D.keep", both - enqueued)] {
         let each = ratio(usize::try_from(instructions.max(0))?, few);
         printer.print(&Series::single(name, few, Unit::Instructions, each));
@@ -42,12 +47,12 @@ pub(crate) fn run(count: &Count) -> Result<()> {
     Ok(())
 }
 
-fn instructions(store: StoreName, n: usize, drain: bool, out: PathBuf) -> Result<i64> {
+fn instructions(store: &dyn Subject, n: usize, drain: bool, out: PathBuf) -> Result<i64> {
     let mut child = Command::new("valgrind");
     child.args(["--tool=callgrind", "--quiet"]);
     child.arg(format!("--callgrind-out-file={}", out.display()));
     child.arg(std::env::current_exe()?);
-    child.args(["count-child", "--store", store.text(), "--n", &n.to_string()]);
+    child.args(["count-child", "--store", store.url(), "--n", &n.to_string()]);
     if drain {
         child.arg("--drain");
     }
@@ -69,7 +74,7 @@ fn total(out: &Path) -> Result<i64> {
 
 /// What a child does.
 pub(crate) async fn child(child: &CountChild) -> Result<()> {
-    let run = Run::counted(child.store);
+    let run = Run::counted(Arc::clone(&child.store));
     let place = Place::fresh(&run).await?;
     enqueue(place.client(), 0, child.n, After::Keep).await?;
     if child.drain {

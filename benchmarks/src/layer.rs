@@ -37,7 +37,7 @@ impl Layer {
 
     /// All repetitions of all asked workloads, printed.
     pub(crate) async fn print(self, run: &Run, threads: usize) -> Result<()> {
-        let mut printer = Printer::new(run.store, row::settings(self.text(), run, threads));
+        let mut printer = Printer::new(run.store.name(), row::settings(self.text(), run, threads));
         for workload in run.workloads() {
             let mut table = Table::default();
             for _ in 0..run.reps.max(1) {

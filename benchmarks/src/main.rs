@@ -1,5 +1,6 @@
 //! Throughput and latency: the same workloads on every store, beside what the store and its driver can do by themselves.
 
+mod aims;
 mod args;
 mod bare;
 mod clock;
@@ -13,6 +14,7 @@ mod raw;
 mod report;
 mod row;
 mod stats;
+mod stores;
 
 use anyhow::Result;
 use clap::Parser as _;

@@ -1,42 +1,76 @@
 //! A fresh store for one repetition, removed again afterwards.
 
+use std::fmt;
 use std::fs;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
+use async_trait::async_trait;
 use retry_core::client::Client;
 use retry_core::seams::SeededRandom;
-use retry_core::store::{MemoryStore, TaskStore};
-use retry_sqlite::SqliteStore;
+use retry_core::store::TaskStore;
 use tempfile::TempDir;
 
-use crate::args::{Run, StoreName, Synchronous};
+use crate::args::Run;
 
-/// A store in a folder of its own.
+/// Where a store keeps its data, removed when this is dropped.
+#[async_trait]
+pub(crate) trait Ground: fmt::Debug + Send + Sync {
+    /// Bytes on the disk after the store was closed; none where nobody can know.
+    async fn bytes(&self) -> Result<Option<u64>>;
+}
+
+/// The ground of a store that keeps nothing.
+#[derive(Debug)]
+pub(crate) struct Nowhere;
+
+#[async_trait]
+impl Ground for Nowhere {
+    async fn bytes(&self) -> Result<Option<u64>> {
+        Ok(None)
+    }
+}
+
+#[async_trait]
+impl Ground for TempDir {
+    async fn bytes(&self) -> Result<Option<u64>> {
+        let mut bytes = 0;
+        for entry in fs::read_dir(self.path())? {
+            bytes += entry?.metadata()?.len();
+        }
+        Ok(Some(bytes))
+    }
+}
+
+/// A store in a place of its own, with a client.
 #[derive(Debug)]
 pub(crate) struct Place {
     store: Arc<dyn TaskStore>,
     client: Client,
-    folder: TempDir,
+    // Last, so that it is dropped after the store.
+    ground: Box<dyn Ground>,
 }
 
 impl Place {
+    /// A fresh place.
     pub(crate) async fn fresh(run: &Run) -> Result<Self> {
-        let folder = folder(run)?;
-        let (store, client) = match run.store {
-            StoreName::Memory => with_client(MemoryStore::new(), run),
-            StoreName::Sqlite => {
-                let builder =
-                    SqliteStore::builder(database(&folder)).synchronous(synchronous(run.synchronous));
-                with_client(builder.build().context("the SQLite store cannot be opened")?, run)
-            }
-        };
+        run.store.fresh(run).await
+    }
+
+    /// The place of a fresh store.
+    pub(crate) async fn open<S: TaskStore>(
+        store: S,
+        ground: impl Ground + 'static,
+        run: &Run,
+    ) -> Result<Self> {
+        let store = Arc::new(store);
         store.migrate().await?;
+        let random = Arc::new(SeededRandom::new(run.seed));
+        let client = Client::<S>::builder(Arc::clone(&store)).random(random).build();
         Ok(Self {
             store,
-            client,
-            folder,
+            client: client.erase(),
+            ground: Box::new(ground),
         })
     }
 
@@ -49,21 +83,10 @@ impl Place {
     }
 
     /// Closes the store and answers how many bytes it left on the disk.
-    pub(crate) fn close(self) -> Result<u64> {
+    pub(crate) async fn close(self) -> Result<Option<u64>> {
         drop((self.store, self.client));
-        let mut bytes = 0;
-        for entry in fs::read_dir(self.folder.path())? {
-            bytes += entry?.metadata()?.len();
-        }
-        Ok(bytes)
+        self.ground.bytes().await
     }
-}
-
-fn with_client<S: TaskStore>(store: S, run: &Run) -> (Arc<dyn TaskStore>, Client) {
-    let store = Arc::new(store);
-    let random = Arc::new(SeededRandom::new(run.seed));
-    let client = Client::<S>::builder(Arc::clone(&store)).random(random).build();
-    (store, client.erase())
 }
 
 /// A fresh folder on the asked disk.
@@ -75,17 +98,4 @@ pub(crate) fn folder(run: &Run) -> Result<TempDir> {
         None => builder.tempdir(),
     };
     made.context("no folder for the database")
-}
-
-/// Where the database of a folder is.
-pub(crate) fn database(folder: &TempDir) -> PathBuf {
-    folder.path().join("tasks.db")
-}
-
-const fn synchronous(given: Synchronous) -> retry_sqlite::Synchronous {
-    match given {
-        Synchronous::Full => retry_sqlite::Synchronous::Full,
-        Synchronous::Normal => retry_sqlite::Synchronous::Normal,
-        Synchronous::Off => retry_sqlite::Synchronous::Off,
-    }
 }

@@ -2,44 +2,12 @@
 
 use anyhow::Result;
 
-use crate::args::{Run, StoreName, Workload};
+use crate::aims::{Aim, Beside, OF_ALL};
+use crate::args::{Run, Workload};
 use crate::disk;
 use crate::layer::Layer;
 use crate::row;
 use crate::stats::{Series, Table, Unit, figure};
-
-/// An aim of one figure: the full result ÷ the bare one, now and later.
-struct Aim {
-    store: StoreName,
-    name: &'static str,
-    now: f64,
-    later: f64,
-}
-
-const fn sqlite(name: &'static str, now: f64, later: f64) -> Aim {
-    Aim {
-        store: StoreName::Sqlite,
-        name,
-        now,
-        later,
-    }
-}
-
-/// The aims as shares of the bare figures they were set beside. Latencies are multiples: less is better.
-const AIMS: &[Aim] = &[
-    sqlite("E1", 5.5 / 8.6, 7.5 / 8.6),
-    sqlite("E32", 60.0 / 161.0, 110.0 / 161.0),
-    sqlite("EB", 150.0 / 783.0, 250.0 / 783.0),
-    sqlite("D.keep", 100.0 / 436.0, 200.0 / 436.0),
-    sqlite("D.delete", 100.0 / 619.0, 200.0 / 619.0),
-    sqlite("M", 30.0 / 131.0, 70.0 / 131.0),
-    sqlite("MB", 60.0 / 364.0, 130.0 / 364.0),
-    sqlite("L.p50", 1.0 / 0.24, 0.6 / 0.24),
-    sqlite("L.p99", 3.0 / 0.24, 1.5 / 0.24),
-];
-
-/// The aim of D and MB as a share of raw, on every store.
-const OF_RAW: (f64, f64) = (0.6, 0.8);
 
 /// Figures of the three layers.
 #[derive(Debug, Default)]
@@ -55,7 +23,7 @@ struct Layers {
 pub(crate) async fn run(run: &Run) -> Result<()> {
     let mut layers = Layers::default();
     for _ in 0..run.reps.max(1) {
-        if run.store != StoreName::Memory {
+        if run.store.is_on_disk() {
             layers.sync.add(disk::sync(run)?);
         }
         for workload in run.workloads() {
@@ -66,7 +34,7 @@ pub(crate) async fn run(run: &Run) -> Result<()> {
         "store\tworkload\tbare\traw\tfull\tunit\tfull/bare\taim now\taim later\tfull/raw\taim now\traw/bare\tverdict",
     );
     for sync in layers.sync.series() {
-        let cells = [run.store.text(), &sync.name, &figure(sync.median())];
+        let cells = [run.store.name(), &sync.name, &figure(sync.median())];
         let range = format!(
             "{}..{} {}",
             figure(sync.min()),
@@ -75,54 +43,51 @@ pub(crate) async fn run(run: &Run) -> Result<()> {
         );
         row::line(&format!("{}\t\t\t{range}", cells.join("\t")));
     }
+    let aims: Vec<Aim> = run.store.aims().into_iter().chain(OF_ALL).collect();
     for full in layers.full.series() {
-        row::line(&layers.compared(run.store, full));
+        row::line(&layers.compared(run.store.name(), full, &aims));
     }
     Ok(())
 }
 
 impl Layers {
     async fn measure(&mut self, workload: Workload, run: &Run) -> Result<()> {
-        if run.store != StoreName::Memory {
-            add(&mut self.bare, Layer::Bare, workload, run).await?;
-        }
+        add(&mut self.bare, Layer::Bare, workload, run).await?;
         add(&mut self.raw, Layer::Raw, workload, run).await?;
         add(&mut self.full, Layer::Full, workload, run).await
     }
 
-    fn compared(&self, store: StoreName, full: &Series) -> String {
+    fn compared(&self, store: &str, full: &Series, aims: &[Aim]) -> String {
         let (bare, raw) = (self.bare.get(&full.name), self.raw.get(&full.name));
         let of_bare = bare.map(|bare| full.over(bare));
         let of_raw = raw.map(|raw| full.over(raw));
-        let aim = AIMS
-            .iter()
-            .find(|aim| aim.store == store && aim.name == full.name);
-        let raw_aim = (full.name.starts_with('D') || full.name == "MB").then_some(OF_RAW.0);
-        let less_is_better = full.unit == Unit::Millis;
-        let checks = [
-            of_bare
-                .zip(aim.map(|aim| aim.now))
-                .map(|(is, aim)| (is < aim) == less_is_better),
-            of_raw.zip(raw_aim).map(|(is, aim)| is >= aim),
-        ];
+        let aim = |beside| {
+            aims.iter()
+                .find(|aim| aim.name == full.name && aim.beside == beside)
+        };
+        let (bare_aim, raw_aim, own_aim) = (aim(Beside::Bare), aim(Beside::Raw), aim(Beside::Itself));
+        let own = (full.unit == Unit::Ratio).then(|| full.median());
+        let pairs = [(of_bare, bare_aim), (of_raw, raw_aim), (own, own_aim)];
+        let checks = pairs.map(|(value, aim)| value.zip(aim).map(|(value, aim)| aim.is_met(value)));
         let verdict = match (checks.contains(&Some(false)), checks.contains(&Some(true))) {
             (true, _) => "below",
             (false, true) => "met",
             (false, false) => "-",
         };
         let shown = |value: Option<f64>| value.map_or_else(|| "-".to_owned(), figure);
+        let first_aim = bare_aim.or(own_aim);
         [
-            store.text().to_owned(),
+            store.to_owned(),
             full.name.clone(),
             shown(bare.map(Series::median)),
             shown(raw.map(Series::median)),
             shown(Some(full.median())),
             full.unit.text().to_owned(),
             shown(of_bare),
-            shown(aim.map(|aim| aim.now)),
-            shown(aim.map(|aim| aim.later)),
+            shown(first_aim.map(|aim| aim.now)),
+            shown(first_aim.map(|aim| aim.later)),
             shown(of_raw),
-            shown(raw_aim),
+            shown(raw_aim.map(|aim| aim.now)),
             shown(raw.zip(bare).map(|(raw, bare)| raw.over(bare))),
             verdict.to_owned(),
         ]

@@ -4,19 +4,19 @@
     reason = "a command line tool talks on its standard output"
 )]
 
-use crate::args::{Run, StoreName};
+use crate::args::Run;
 use crate::stats::{Series, figure};
 
 /// Prints series; the header comes with the first.
 #[derive(Debug)]
 pub(crate) struct Printer {
-    store: StoreName,
+    store: &'static str,
     settings: String,
     printed: bool,
 }
 
 impl Printer {
-    pub(crate) const fn new(store: StoreName, settings: String) -> Self {
+    pub(crate) const fn new(store: &'static str, settings: String) -> Self {
         Self {
             store,
             settings,
@@ -30,7 +30,7 @@ impl Printer {
         }
         println!(
             "{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}",
-            self.store.text(),
+            self.store,
             series.name,
             series.n,
             figure(series.median()),
@@ -50,9 +50,7 @@ pub(crate) fn line(text: &str) {
 /// What the figures of a run depend on.
 pub(crate) fn settings(layer: &str, run: &Run, threads: usize) -> String {
     let mut settings = vec![layer.to_owned()];
-    if run.store == StoreName::Sqlite {
-        settings.push(format!("synchronous={}", run.synchronous.text()));
-    }
+    settings.extend(run.store.settings(run));
     if layer == "full" {
         settings.push(format!(
             "concurrency={} prefetch={}",

@@ -26,6 +26,10 @@ pub(crate) const MAX_BYTES: usize = 16 * 1024 * 1024;
 /// No write joins a group that has worked for this long.
 const MAX_TIME: Duration = Duration::from_millis(50);
 
+/// Kept prepared. The comment keeps it apart from a user's `COMMIT`, which must not find it prepared: the guard asks only
+/// when a statement is prepared.
+const COMMIT: &str = "COMMIT /* of a group */";
+
 /// The writer's connection and what belongs to it.
 pub(crate) struct Group {
     pub(crate) conn: Connection,
@@ -101,7 +105,7 @@ impl Group {
                 break;
             }
         }
-        match self.conn.execute_batch("COMMIT") {
+        match run(&self.conn, COMMIT) {
             Ok(()) => ended.committed = true,
             Err(error) => {
                 ended.failure = Some(classify(error, During::Commit, &self.path));
@@ -177,7 +181,7 @@ impl Group {
     }
 
     fn savepoint(&self, sql: &str) -> rusqlite::Result<()> {
-        self.conn.prepare_cached(sql)?.execute([]).map(drop)
+        run(&self.conn, sql)
     }
 
     fn roll_back(&self) {
@@ -187,6 +191,10 @@ impl Group {
             tracing::error!(%error, path = %self.path.display(), "a transaction could not be rolled back");
         }
     }
+}
+
+fn run(conn: &Connection, sql: &str) -> rusqlite::Result<()> {
+    conn.prepare_cached(sql)?.execute([]).map(drop)
 }
 
 /// The transaction is gone because of the last write that was run. The others are run again where that is possible.

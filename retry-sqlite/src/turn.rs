@@ -19,6 +19,9 @@ const STEPS_BACK: u32 = 10;
 /// How many groups pass before a writer steps back again for one that did not come.
 const PATIENCE: u32 = 1_000;
 
+/// Kept prepared, apart from a user's own, which the guard is to see.
+const BEGIN: &str = "BEGIN IMMEDIATE /* of a group */";
+
 /// The turns of one store.
 #[derive(Debug)]
 pub(crate) struct Turn {
@@ -85,7 +88,7 @@ pub(crate) fn pause() {
 }
 
 fn begin(conn: &Connection) -> rusqlite::Result<()> {
-    conn.execute_batch("BEGIN IMMEDIATE")
+    conn.prepare_cached(BEGIN)?.execute([]).map(drop)
 }
 
 fn is_busy(result: &rusqlite::Result<()>) -> bool {

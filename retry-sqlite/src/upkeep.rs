@@ -12,6 +12,9 @@ use crate::config::{Config, Synchronous};
 /// Pages in the log that are worth a checkpoint when nothing else is to do.
 const IDLE_PAGES: i64 = 1_000;
 
+/// A pause this long means that nothing else is to do: a worker that was just woken claims within it.
+const SHORT_PAUSE: Duration = Duration::from_millis(2);
+
 /// Pages in the log that are worth a checkpoint in any case.
 const BUSY_PAGES: i64 = 4_000;
 
@@ -31,6 +34,8 @@ pub(crate) struct Upkeep {
     syncs: bool,
     unsynced_since: Option<Monotonic>,
     uncopied: bool,
+    /// Enough pages wait for a checkpoint in the next short pause.
+    worth_a_pause: bool,
     /// How long nothing was to do.
     paused: Duration,
 }
@@ -48,21 +53,23 @@ impl Upkeep {
             syncs: config.synchronous == Synchronous::Normal,
             unsynced_since: None,
             uncopied: true,
+            worth_a_pause: false,
             paused: Duration::ZERO,
         }
     }
 
     /// When to look again if nothing comes; none: not before the next write.
     pub(crate) fn wait(&self) -> Option<Duration> {
-        match (self.unsynced_since, self.uncopied) {
-            (Some(_), _) => Some(SYNC_EVERY),
-            (None, true) => Some(LONG_PAUSE),
-            (None, false) => None,
+        match (self.worth_a_pause, self.unsynced_since, self.uncopied) {
+            (true, _, _) => Some(SHORT_PAUSE),
+            (false, Some(_), _) => Some(SYNC_EVERY),
+            (false, None, true) => Some(LONG_PAUSE),
+            (false, None, false) => None,
         }
     }
 
-    /// After a group. `idle`: nothing waits.
-    pub(crate) fn after_group(&mut self, conn: &Connection, clock: &dyn Clock, committed: bool, idle: bool) {
+    /// After a group.
+    pub(crate) fn after_group(&mut self, conn: &Connection, clock: &dyn Clock, committed: bool) {
         self.paused = Duration::ZERO;
         if committed {
             self.uncopied = true;
@@ -71,7 +78,7 @@ impl Upkeep {
                 .or_else(|| self.syncs.then(|| clock.monotonic()));
         }
         self.sync_if_due(clock);
-        self.shorten(conn, if idle { IDLE_PAGES } else { BUSY_PAGES });
+        self.shorten(conn, BUSY_PAGES);
     }
 
     /// After a pause of `waited` in which nothing came.
@@ -81,6 +88,10 @@ impl Upkeep {
         if self.uncopied && self.paused >= LONG_PAUSE {
             self.shorten(conn, 1);
             self.uncopied = false;
+        } else if self.worth_a_pause && self.paused >= SHORT_PAUSE {
+            self.shorten(conn, IDLE_PAGES);
+            // What a reader kept back waits for the next group or a long pause.
+            self.worth_a_pause = false;
         }
     }
 
@@ -103,8 +114,10 @@ impl Upkeep {
         let Some((log, copied)) = checkpoint(conn, "PRAGMA wal_checkpoint(NOOP)") else {
             return;
         };
+        self.worth_a_pause = log - copied >= IDLE_PAGES;
         if log - copied >= pages {
             checkpoint(conn, "PRAGMA wal_checkpoint(PASSIVE)");
+            self.worth_a_pause = false;
         }
         if log < self.cut_at {
             return;

@@ -119,12 +119,8 @@ impl Writer {
         if committed {
             self.group.turn.step_back();
         }
-        self.upkeep.after_group(
-            &self.group.conn,
-            &*self.group.clock,
-            committed,
-            waiting.is_empty(),
-        );
+        self.upkeep
+            .after_group(&self.group.conn, &*self.group.clock, committed);
     }
 
     fn look(&mut self) {

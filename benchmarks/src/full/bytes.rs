@@ -5,7 +5,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result, ensure};
 
 use super::{drain, enqueue};
-use crate::args::{Run, StoreName};
+use crate::args::Run;
 use crate::job::After;
 use crate::place::Place;
 use crate::stats::{Sample, Unit, ratio};
@@ -13,7 +13,7 @@ use crate::stats::{Sample, Unit, ratio};
 /// Measures in a process of its own: memory that an earlier workload gave back would hide what this one takes.
 pub(super) fn run(run: &Run, n: usize) -> Result<Vec<Sample>> {
     let mut child = Command::new(std::env::current_exe()?);
-    child.args(["bytes-child", "--store", run.store.text(), "--n", &n.to_string()]);
+    child.args(["bytes-child", "--store", run.store.url(), "--n", &n.to_string()]);
     child.args(["--concurrency", &run.concurrency.to_string()]);
     child.args(["--prefetch", &run.prefetch.to_string()]);
     if let Some(dir) = &run.dir {
@@ -48,13 +48,14 @@ pub(crate) async fn child(run: &Run) -> Result<Vec<String>> {
     drain(&place, run, n, After::Keep).await?;
     // Not per task: a worker's memory must not grow with what waits.
     add("B.memory-drain", resident()?.saturating_sub(filled), 1);
-    let kept = place.close()?;
+    let kept = place.close().await?;
     let place = Place::fresh(run).await?;
     enqueue(place.client(), 0, n, After::Keep).await?;
-    let waiting = place.close()?;
-    if run.store != StoreName::Memory {
-        add("B.disk-waiting", usize::try_from(waiting)?, n);
-        add("B.disk-succeeded", usize::try_from(kept)?, n);
+    let waiting = place.close().await?;
+    for (name, bytes) in [("B.disk-waiting", waiting), ("B.disk-succeeded", kept)] {
+        if let Some(bytes) = bytes {
+            add(name, usize::try_from(bytes)?, n);
+        }
     }
     Ok(lines)
 }

@@ -8,10 +8,12 @@ use crate::clock::Stopwatch;
 use crate::job::{After, Progress};
 use crate::place::Place;
 use crate::raw::Hand;
-use crate::stats::Sample;
+use crate::stats::{Sample, Unit, percentile};
 
 /// How many tasks S drains, whatever the number waiting.
 const SAMPLE: usize = 10_000;
+/// How often S drains, in turns with a store that holds nothing else.
+const ROUNDS: usize = 5;
 
 /// D, with succeeded tasks kept and deleted.
 pub(super) async fn both(run: &Run, n: usize) -> Result<Vec<Sample>> {
@@ -19,37 +21,57 @@ pub(super) async fn both(run: &Run, n: usize) -> Result<Vec<Sample>> {
     for after in After::ALL {
         let place = Place::fresh(run).await?;
         enqueue(place.client(), 0, n, after).await?;
-        let watch = Stopwatch::start();
-        drain(&place, run, n, after).await?;
-        let name = format!("D.{}", after.text());
-        samples.push(Sample::rate(name, n, watch.rate(n)));
+        let rate = drain(&place, run, n, after).await?;
+        samples.push(Sample::rate(format!("D.{}", after.text()), n, rate));
     }
     Ok(samples)
 }
 
-/// Runs a worker until `n` tasks are handled and their outcomes are in the store.
-pub(crate) async fn drain(place: &Place, run: &Run, n: usize, after: After) -> Result<()> {
+/// Runs a worker until `n` tasks are handled and their outcomes are in the store; answers the rate.
+pub(crate) async fn drain(place: &Place, run: &Run, n: usize, after: After) -> Result<f64> {
     let progress = Progress::until(n);
-    let handle = worker(place.store(), &progress, run)?.start();
+    let worker = worker(place.store(), &progress, run)?;
+    let watch = Stopwatch::start();
+    let handle = worker.start();
     progress.reached().await;
     handle.shutdown().await;
-    verify(place.store(), n, after).await
+    let rate = watch.rate(n);
+    verify(place.store(), n, after).await?;
+    Ok(rate)
 }
 
-/// S: the rate of the first tasks drained, by what else the store holds.
+/// S: the rate of tasks drained beside what else the store holds ÷ the rate of as many alone, in turns, so that the
+/// machine's mood is the same for both.
 pub(super) async fn sizes(run: &Run, most: usize) -> Result<Vec<Sample>> {
     let mut samples = Vec::new();
-    for (name, waiting) in [("S.10k", SAMPLE), ("S.200k", most / 5), ("S.1M", most)] {
+    for (name, waiting) in [("S.200k", most / 5), ("S.1M", most)] {
         let place = Place::fresh(run).await?;
-        enqueue(place.client(), 0, waiting.max(SAMPLE), After::Keep).await?;
-        let rate = first(&place, run).await?;
-        samples.push(Sample::rate(name, waiting.max(SAMPLE), rate));
+        enqueue(place.client(), 0, waiting.max(SAMPLE * ROUNDS), After::Keep).await?;
+        samples.extend(compare(name, waiting, run, &place, 0).await?);
     }
     let place = Place::fresh(run).await?;
     Hand::open(&place, run).await?.finish(most).await?;
-    enqueue(place.client(), 0, SAMPLE, After::Keep).await?;
-    samples.push(Sample::rate("S.1M-finished", most, first(&place, run).await?));
+    samples.extend(compare("S.1M-finished", most, run, &place, SAMPLE).await?);
     Ok(samples)
+}
+
+/// Drains `crowded`, enqueueing `refill` tasks before each round, and a store that holds nothing else.
+async fn compare(name: &str, n: usize, run: &Run, crowded: &Place, refill: usize) -> Result<Vec<Sample>> {
+    let alone = Place::fresh(run).await?;
+    let (mut rates, mut quotients) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        enqueue(alone.client(), 0, SAMPLE, After::Keep).await?;
+        let without = first(&alone, run).await?;
+        enqueue(crowded.client(), 0, refill, After::Keep).await?;
+        let with = first(crowded, run).await?;
+        rates.push(with);
+        quotients.push(with / without);
+    }
+    let median = |values: &[f64]| percentile(values, 50);
+    Ok(vec![
+        Sample::rate(format!("{name}-rate"), n, median(&rates)),
+        Sample::new(name, n, median(&quotients), Unit::Ratio),
+    ])
 }
 
 /// The rate at which the first tasks are handled.

@@ -1,12 +1,18 @@
 //! Concurrent single enqueues share one insert.
 //!
 //! Natural batching: the first task is sent at once; what arrives while a call is under way goes together in the next.
-//! Nobody ever waits for a group to fill. The sending runs in the background, so a caller that goes away takes nobody
-//! with it. A group that the store refuses for good is sent again one by one, so that one task's error is its own.
+//! Nobody ever waits for a group to fill, but a group lets those run first that could join it: without that, the callers
+//! that a group answered would come just too late for the next one, and every other group would carry a single task.
+//!
+//! A caller that finds nothing under way sends its own task itself, which spares the way to the background and back.
+//! Groups are sent in the background, so a caller that goes away, or is not polled, takes nobody with it. A group that the
+//! store refuses for good is sent again one by one, so that one task's error is its own.
 
 use std::collections::VecDeque;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use futures_util::FutureExt as _;
 use tokio::sync::oneshot;
 
 use super::enqueue::only;
@@ -35,7 +41,10 @@ struct Inner {
 #[derive(Debug, Default)]
 struct Queue {
     waiting: VecDeque<Waiting>,
+    /// Groups are being sent.
     sending: bool,
+    /// A caller sends its own task.
+    alone: bool,
 }
 
 #[derive(Debug)]
@@ -55,26 +64,57 @@ impl Coalescer {
     }
 
     pub(super) async fn insert(&self, task: NewTask) -> Result<Inserted> {
-        let (reply, answer) = oneshot::channel();
-        let start = {
+        let answer = {
             let mut queue = self.0.queue();
-            queue.waiting.push_back(Waiting { task, reply });
-            !std::mem::replace(&mut queue.sending, true)
+            if queue.sending || queue.alone {
+                let (reply, answer) = oneshot::channel();
+                queue.waiting.push_back(Waiting { task, reply });
+                Ok((answer, !std::mem::replace(&mut queue.sending, true)))
+            } else {
+                queue.alone = true;
+                Err((task, Alone(&self.0)))
+            }
         };
-        if start {
-            let sending = Sending {
-                inner: Arc::clone(&self.0),
-                ended: false,
-            };
-            self.0.spawn.spawn(Box::pin(sending.run()));
+        match answer {
+            Ok((answer, start)) => {
+                if start {
+                    self.start();
+                }
+                answer.await.unwrap_or_else(|_| Err(lost()))
+            }
+            Err((task, alone)) => alone.send(task).await,
         }
-        let lost = || {
-            StoreError::unknown(
-                StoreErrorKind::Other,
-                "the runtime stopped while the task was being sent",
-            )
+    }
+
+    fn start(&self) {
+        let sending = Sending {
+            inner: Arc::clone(&self.0),
+            ended: false,
         };
-        answer.await.unwrap_or_else(|_| Err(lost()))
+        self.0.spawn.spawn(Box::pin(sending.run()));
+    }
+}
+
+fn lost() -> StoreError {
+    StoreError::unknown(
+        StoreErrorKind::Other,
+        "the driver panicked, or the runtime stopped, while the task was being sent",
+    )
+}
+
+/// The turn of a caller that sends its own task; over when dropped.
+struct Alone<'i>(&'i Inner);
+
+impl Alone<'_> {
+    async fn send(self, task: NewTask) -> Result<Inserted> {
+        let call = AssertUnwindSafe(self.0.insert(std::slice::from_ref(&task))).catch_unwind();
+        call.await.unwrap_or_else(|_| Err(lost())).and_then(only)
+    }
+}
+
+impl Drop for Alone<'_> {
+    fn drop(&mut self) {
+        self.0.queue().alone = false;
     }
 }
 
@@ -138,7 +178,12 @@ struct Sending {
 
 impl Sending {
     async fn run(mut self) {
-        while let Some(group) = self.inner.next_group() {
+        loop {
+            // Whoever can run now, such as the callers just answered, may join the group.
+            tokio::task::yield_now().await;
+            let Some(group) = self.inner.next_group() else {
+                break;
+            };
             self.inner.send(group).await;
         }
         self.ended = true;

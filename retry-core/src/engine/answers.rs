@@ -1,15 +1,15 @@
 //! What the store's answer to an edit means here.
 
-use super::outbox::{Outgoing, Role};
+use super::outbox::Role;
 use super::part::Part;
 use crate::id::TaskId;
 use crate::store::{Applied, Took};
-use crate::task::Action;
+use crate::task::{Action, Edit};
 
 /// Lets go of the task that was settled, or tells the attempt that waits.
-pub(super) fn applied(part: &Part, outgoing: Outgoing, applied: &Applied) {
-    let id = outgoing.edit.id;
-    match outgoing.role {
+pub(super) fn applied(part: &Part, edit: &Edit, role: Role, applied: &Applied) {
+    let id = edit.id;
+    match role {
         Role::Progress(on_applied) => on_applied(applied),
         Role::Settle { hold, .. } => part.held.remove(hold),
     }
@@ -18,9 +18,9 @@ pub(super) fn applied(part: &Part, outgoing: Outgoing, applied: &Applied) {
             took: Took::Cancelled,
             ..
         } => tracing::info!(task = %id, "cancelled"),
-        Applied::Done { .. } => trace_settled(&outgoing.edit.action, id),
+        Applied::Done { .. } => trace_settled(&edit.action, id),
         Applied::Repeated => tracing::debug!(task = %id, "recorded before"),
-        Applied::Missing if matches!(outgoing.edit.action, Action::Delete { .. }) => {
+        Applied::Missing if matches!(edit.action, Action::Delete { .. }) => {
             tracing::debug!(task = %id, "forgotten before");
         }
         // Somebody else has the task: it was rescued, or an operator changed it.
@@ -32,16 +32,16 @@ pub(super) fn applied(part: &Part, outgoing: Outgoing, applied: &Applied) {
 
 /// Whether something may be due behind this edit that was not before: the task itself, what it inserts, or its parent.
 /// The store's hint of it may be lost, or come late.
-pub(super) fn makes_due(outgoing: &Outgoing) -> bool {
-    let Role::Settle { task, .. } = &outgoing.role else {
+pub(super) fn makes_due(edit: &Edit, role: &Role) -> bool {
+    let Role::Settle { task, .. } = role else {
         return false;
     };
-    let ends = match &outgoing.edit.action {
+    let ends = match &edit.action {
         Action::Set(change) => change.to.state.is_final(),
         Action::Delete { .. } => true,
         Action::RequestCancel | Action::StoreCompletion(_) => false,
     };
-    !ends || task.parent.is_some() || !outgoing.edit.insert.is_empty()
+    !ends || task.parent.is_some() || !edit.insert.is_empty()
 }
 
 fn trace_settled(action: &Action, id: TaskId) {

@@ -82,14 +82,14 @@ pub(super) async fn run(
         Some(timeout) => clock.sleep_until(clock.monotonic() + timeout),
         None => Box::pin(std::future::pending()),
     };
-    let timed_out = async {
+    let timed_out = std::pin::pin!(async {
         tokio::select! {
             biased;
             () = told.cancelled() => false,
             () = deadline => true,
         }
-    };
-    let (ended, timed_out) = match select(&mut handler, Box::pin(timed_out)).await {
+    });
+    let (ended, timed_out) = match select(&mut handler, timed_out).await {
         Either::Left((ended, _)) => (Some(ended), false),
         Either::Right((timed_out, _)) => {
             told.cancel();

@@ -1,4 +1,4 @@
-//! Claimed tasks that wait for a permit, of all parts: the permits are the worker's, so the first in line gets the
+//! Runnable tasks that wait for a permit, of all parts: the permits are the worker's, so the first in line gets the
 //! next one wherever it was claimed.
 
 use std::collections::VecDeque;
@@ -6,13 +6,14 @@ use std::sync::{Arc, Mutex, Weak};
 
 use super::part::{Part, lock};
 use super::permits::{Permit, Permits};
-use crate::task::{ClaimedTask, Task};
+use super::runnable::Runnable;
+use crate::task::Task;
 
 #[derive(Debug)]
 struct Waiting {
     /// Weak: a worker that was dropped takes its buffer with it.
     part: Weak<Part>,
-    claimed: ClaimedTask,
+    claimed: Runnable,
 }
 
 impl Waiting {
@@ -26,15 +27,13 @@ pub(super) struct Buffer(Mutex<VecDeque<Waiting>>);
 
 impl Buffer {
     /// Adds what a part has claimed. Kinds that are not claimed ahead were claimed for free permits and go first.
-    pub(super) fn add(&self, part: &Arc<Part>, tasks: Vec<ClaimedTask>) {
-        let kinds = &part.engine.setup.kinds;
-        let waits = |task: &Task| kinds.get(&task.kind).is_none_or(|entry| entry.prefetch);
+    pub(super) fn add(&self, part: &Arc<Part>, tasks: Vec<Runnable>) {
         let mut buffer = lock(&self.0);
         for claimed in tasks {
-            let place = if waits(&claimed.task) {
+            let place = if claimed.may_wait() {
                 buffer.len()
             } else {
-                let first_that_waits = buffer.iter().position(|waiting| waits(&waiting.claimed.task));
+                let first_that_waits = buffer.iter().position(|waiting| waiting.claimed.may_wait());
                 first_that_waits.unwrap_or(buffer.len())
             };
             let part = Arc::downgrade(part);
@@ -62,7 +61,7 @@ impl Buffer {
     }
 
     /// The first task for which there is a permit and a lease.
-    pub(super) fn next(&self, permits: &Arc<Permits>) -> Option<(Arc<Part>, ClaimedTask, Permit)> {
+    pub(super) fn next(&self, permits: &Arc<Permits>) -> Option<(Arc<Part>, Runnable, Permit)> {
         let mut buffer = lock(&self.0);
         if buffer.is_empty() || permits.free() == 0 {
             return None;
@@ -79,7 +78,7 @@ impl Buffer {
     }
 
     /// Takes out all that a part has claimed.
-    pub(super) fn take(&self, part: &Part) -> Vec<ClaimedTask> {
+    pub(super) fn take(&self, part: &Part) -> Vec<Runnable> {
         let mut buffer = lock(&self.0);
         let (taken, kept) = std::mem::take(&mut *buffer)
             .into_iter()

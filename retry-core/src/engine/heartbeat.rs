@@ -153,7 +153,7 @@ impl Heartbeat {
         };
         for task in stored.iter().filter(|task| !part.held.is_ours(task.id)) {
             part.held.insert(Hold::of(task), true, false);
-            part.hand_back(task);
+            part.hand_back(&Arc::new(task.clone()));
         }
     }
 

@@ -1,8 +1,9 @@
 //! The tasks this worker holds in the store: waiting, running, or on their way to being settled.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
+use hashbrown::HashTable;
 use tokio_util::sync::CancellationToken;
 
 use super::kind::OnLeaseLost;
@@ -23,23 +24,26 @@ pub(super) enum CancelReason {
 
 /// The switch that ends a running attempt; the first reason counts.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Cancel {
+pub(super) struct Cancel(Arc<Switch>);
+
+#[derive(Debug, Default)]
+struct Switch {
     token: CancellationToken,
-    reason: Arc<Mutex<Option<CancelReason>>>,
+    reason: Mutex<Option<CancelReason>>,
 }
 
 impl Cancel {
     pub(super) fn cancel(&self, reason: CancelReason) {
-        lock(&self.reason).get_or_insert(reason);
-        self.token.cancel();
+        lock(&self.0.reason).get_or_insert(reason);
+        self.0.token.cancel();
     }
 
     pub(super) fn reason(&self) -> Option<CancelReason> {
-        *lock(&self.reason)
+        *lock(&self.0.reason)
     }
 
-    pub(super) const fn token(&self) -> &CancellationToken {
-        &self.token
+    pub(super) fn token(&self) -> &CancellationToken {
+        &self.0.token
     }
 }
 
@@ -63,6 +67,7 @@ impl Hold {
 
 #[derive(Debug)]
 struct Entry {
+    hold: Hold,
     /// Whether the store counts it for the present session.
     ours: bool,
     /// One more lost lease would fail it.
@@ -86,39 +91,89 @@ impl Entry {
 }
 
 #[derive(Debug, Default)]
-pub(super) struct Held {
-    holds: Mutex<BTreeMap<Hold, Entry>>,
+pub(super) struct Held(Mutex<Holds>);
+
+#[derive(Debug, Default)]
+struct Holds {
+    /// Found by task; a task seldom has two.
+    table: HashTable<Entry>,
+    /// How many are on their last life.
+    last_lives: usize,
     /// All were cancelled for this reason; so is what starts later.
-    ending: Mutex<Option<CancelReason>>,
+    ending: Option<CancelReason>,
+}
+
+impl Holds {
+    fn get_mut(&mut self, hold: Hold) -> Option<&mut Entry> {
+        self.table.find_mut(hash(hold.id), |entry| entry.hold == hold)
+    }
+
+    fn of_task(&mut self, id: TaskId) -> impl Iterator<Item = &mut Entry> {
+        let alike = self.table.iter_hash_mut(hash(id));
+        alike.filter(move |entry| entry.hold.id == id)
+    }
+
+    fn put(&mut self, new: Entry) {
+        self.remove(new.hold);
+        self.last_lives += usize::from(new.last_life);
+        self.table
+            .insert_unique(hash(new.hold.id), new, |entry| hash(entry.hold.id));
+    }
+
+    fn remove(&mut self, hold: Hold) {
+        if let Ok(found) = self.table.find_entry(hash(hold.id), |entry| entry.hold == hold) {
+            let (entry, _) = found.remove();
+            self.last_lives -= usize::from(entry.last_life);
+        }
+    }
+
+    /// All in the order of their tasks, whatever their places: what is done to one may wake its handler, and a
+    /// simulation is to see the same order everywhere.
+    fn in_order(&self) -> Vec<&Entry> {
+        let mut entries: Vec<_> = self.table.iter().collect();
+        entries.sort_unstable_by_key(|entry| entry.hold);
+        entries
+    }
+}
+
+/// Task ids are spread already: folded and mixed once.
+fn hash(id: TaskId) -> u64 {
+    let bytes = id.to_bytes();
+    let (words, _) = bytes.as_chunks::<8>();
+    let folded = words
+        .iter()
+        .fold(0, |folded, word| folded ^ u64::from_be_bytes(*word));
+    let mixed = folded.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    mixed ^ (mixed >> 32)
 }
 
 impl Held {
     /// Notes a claimed task. An earlier hold of it was lost without our knowing.
     pub(super) fn insert(&self, hold: Hold, ours: bool, last_life: bool) {
-        let mut holds = lock(&self.holds);
-        let first = Hold { version: 0, ..hold };
+        let mut holds = lock(&self.0);
         // The very same hold comes twice when the store lost its last writes.
         holds
-            .range_mut(first..=hold)
-            .for_each(|(_, entry)| entry.give_up());
-        holds.insert(
+            .of_task(hold.id)
+            .filter(|entry| entry.hold.version <= hold.version)
+            .for_each(Entry::give_up);
+        holds.put(Entry {
             hold,
-            Entry {
-                ours,
-                last_life,
-                running: None,
-            },
-        );
+            ours,
+            last_life,
+            running: None,
+        });
     }
 
     /// Notes that its handler starts; false: it must not, somebody else has the task since it was claimed.
     #[must_use]
     pub(super) fn start(&self, hold: Hold, cancel: &Cancel, on_lease_lost: OnLeaseLost) -> bool {
-        match lock(&self.holds).get_mut(&hold) {
+        let mut holds = lock(&self.0);
+        let ending = holds.ending;
+        match holds.get_mut(hold) {
             Some(entry) if entry.ours => entry.running = Some((cancel.clone(), on_lease_lost)),
             _ => return false,
         }
-        if let Some(reason) = *lock(&self.ending) {
+        if let Some(reason) = ending {
             cancel.cancel(reason);
         }
         true
@@ -126,95 +181,89 @@ impl Held {
 
     /// Notes that its handler has ended.
     pub(super) fn end(&self, hold: Hold) {
-        if let Some(entry) = lock(&self.holds).get_mut(&hold) {
+        if let Some(entry) = lock(&self.0).get_mut(hold) {
             entry.running = None;
         }
     }
 
     /// Notes that the store has its outcome, or that it is not ours any more.
     pub(super) fn remove(&self, hold: Hold) {
-        lock(&self.holds).remove(&hold);
+        lock(&self.0).remove(hold);
     }
 
     /// Whether a task is held under the present session.
     pub(super) fn is_ours(&self, id: TaskId) -> bool {
-        lock(&self.holds).range(every(id)).any(|(_, entry)| entry.ours)
+        lock(&self.0).of_task(id).any(|entry| entry.ours)
     }
 
     /// Whether a task is held that one more lost lease would fail.
     pub(super) fn any_on_last_life(&self) -> bool {
-        lock(&self.holds).values().any(|entry| entry.last_life)
+        lock(&self.0).last_lives > 0
     }
 
     /// How many are held under the present session: what the store should count as well.
     pub(super) fn count(&self) -> u64 {
-        lock(&self.holds).values().filter(|entry| entry.ours).count() as u64
+        lock(&self.0).table.iter().filter(|entry| entry.ours).count() as u64
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        lock(&self.holds).is_empty()
+        lock(&self.0).table.is_empty()
     }
 
-    /// Those held under the present session.
+    /// Those held under the present session, in the order of their tasks.
     pub(super) fn ours(&self) -> Vec<Hold> {
-        let holds = lock(&self.holds);
-        let ours = holds.iter().filter(|(_, entry)| entry.ours);
-        ours.map(|(hold, _)| *hold).collect()
+        let holds = lock(&self.0);
+        let ours = holds.in_order().into_iter().filter(|entry| entry.ours);
+        ours.map(|entry| entry.hold).collect()
     }
 
     /// Cancels the handler of a task.
     pub(super) fn cancel(&self, id: TaskId, reason: CancelReason) {
-        lock(&self.holds)
-            .range(every(id))
-            .for_each(|(_, entry)| entry.cancel(reason));
+        lock(&self.0).of_task(id).for_each(|entry| entry.cancel(reason));
     }
 
     /// Cancels every running handler, and all that start later.
     pub(super) fn cancel_all(&self, reason: CancelReason) {
-        *lock(&self.ending) = Some(reason);
-        lock(&self.holds).values().for_each(|entry| entry.cancel(reason));
+        let mut holds = lock(&self.0);
+        holds.ending = Some(reason);
+        holds
+            .in_order()
+            .into_iter()
+            .for_each(|entry| entry.cancel(reason));
     }
 
     /// Cancels the handlers that do not go on without a lease.
     pub(super) fn cancel_by_lease(&self) {
-        for (cancel, action) in lock(&self.holds)
-            .values()
-            .filter_map(|entry| entry.running.as_ref())
-        {
-            if *action == OnLeaseLost::Cancel {
-                cancel.cancel(CancelReason::LeaseLost);
+        for entry in lock(&self.0).in_order() {
+            if matches!(entry.running, Some((_, OnLeaseLost::Cancel))) {
+                entry.cancel(CancelReason::LeaseLost);
             }
         }
     }
 
     /// The session is lost: the store counts none of these for the next one.
     pub(super) fn forget_session(&self) {
-        lock(&self.holds)
-            .values_mut()
+        lock(&self.0)
+            .table
+            .iter_mut()
             .for_each(|entry| entry.ours = false);
     }
 
     /// A rescuer took a task that had this version then.
     pub(super) fn taken(&self, id: TaskId, version: u64) {
-        lock(&self.holds)
-            .range_mut(Hold { id, version: 0 }..=Hold { id, version })
-            .for_each(|(_, entry)| entry.give_up());
+        lock(&self.0)
+            .of_task(id)
+            .filter(|entry| entry.hold.version <= version)
+            .for_each(Entry::give_up);
     }
 
     /// Gives up those of `known` whose tasks are not among `stored`.
     pub(super) fn give_up_others(&self, known: &[Hold], stored: &BTreeSet<TaskId>) {
-        let mut holds = lock(&self.holds);
+        let mut holds = lock(&self.0);
         for hold in known.iter().filter(|hold| !stored.contains(&hold.id)) {
-            if let Some(entry) = holds.get_mut(hold) {
+            if let Some(entry) = holds.get_mut(*hold) {
                 entry.give_up();
             }
         }
-    }
-}
-
-const fn every(id: TaskId) -> std::ops::RangeInclusive<Hold> {
-    Hold { id, version: 0 }..=Hold {
-        id,
-        version: u64::MAX,
     }
 }

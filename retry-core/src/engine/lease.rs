@@ -1,13 +1,14 @@
 //! The lease on one running task: its record as this attempt knows it, and its checkpoints.
 
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use tokio::sync::oneshot;
 
 use super::held::{Cancel, CancelReason};
 use super::outbox::Role;
-use super::part::{Part, lock};
+use super::part::Part;
 use crate::executor::{Attempt, LeaseLost};
 use crate::machine::Event;
 use crate::payload::Payload;
@@ -17,33 +18,53 @@ use crate::task::Task;
 #[derive(Debug)]
 pub(super) struct Lease {
     part: Arc<Part>,
-    task: Mutex<Task>,
+    /// As it was claimed.
+    claimed: Arc<Task>,
+    /// Raised by each checkpoint.
+    version: AtomicU64,
     cancel: Cancel,
-    /// Held from a checkpoint's sending to its answer, so that the settle is decided on the version after it.
-    writing: Arc<tokio::sync::Mutex<()>>,
+    /// Held from a checkpoint's sending to its answer, so that the settle is decided on the version after it. There is
+    /// none before the first checkpoint.
+    writing: OnceLock<Arc<tokio::sync::Mutex<()>>>,
 }
 
 impl Lease {
-    pub(super) fn new(part: Arc<Part>, task: Task, cancel: Cancel) -> Arc<Self> {
+    pub(super) fn new(part: Arc<Part>, claimed: Arc<Task>, cancel: Cancel) -> Arc<Self> {
         Arc::new(Self {
             part,
-            task: Mutex::new(task),
+            version: AtomicU64::new(claimed.version),
+            claimed,
             cancel,
-            writing: Arc::default(),
+            writing: OnceLock::new(),
         })
     }
 
     /// The record on which the attempt's outcome is to be decided. Waits for a checkpoint under way, also one whose
     /// caller went away.
-    pub(super) async fn settled_task(&self) -> Task {
-        let _written = self.writing.lock().await;
-        lock(&self.task).clone()
+    pub(super) async fn settled_task(&self) -> Arc<Task> {
+        let Some(writing) = self.writing.get() else {
+            return self.task();
+        };
+        let _written = writing.lock().await;
+        self.task()
+    }
+
+    /// The record as it is stored now.
+    fn task(&self) -> Arc<Task> {
+        let version = self.version();
+        if version == self.claimed.version {
+            return Arc::clone(&self.claimed);
+        }
+        Arc::new(Task {
+            version,
+            ..Task::clone(&self.claimed)
+        })
     }
 
     fn written(&self, applied: &Applied) -> Result<(), LeaseLost> {
         match applied {
             Applied::Done { .. } | Applied::Repeated => {
-                lock(&self.task).version += 1;
+                self.version.fetch_add(1, Ordering::AcqRel);
                 Ok(())
             }
             _ => {
@@ -54,29 +75,24 @@ impl Lease {
     }
 }
 
-/// What a context holds: the lease, shared.
-#[derive(Debug)]
-pub(super) struct Handle(pub(super) Arc<Lease>);
-
 #[async_trait]
-impl Attempt for Handle {
+impl Attempt for Lease {
     fn version(&self) -> u64 {
-        lock(&self.0.task).version
+        self.version.load(Ordering::Acquire)
     }
 
-    async fn checkpoint(&self, checkpoint: Payload) -> Result<(), LeaseLost> {
-        let lease = Arc::clone(&self.0);
-        let writing = Arc::clone(&lease.writing).lock_owned().await;
-        let task = lock(&lease.task).clone();
-        let edit = lease
+    async fn checkpoint(self: Arc<Self>, checkpoint: Payload) -> Result<(), LeaseLost> {
+        let writing = Arc::clone(self.writing.get_or_init(Arc::default));
+        let writing = writing.lock_owned().await;
+        let edit = self
             .part
-            .edit(&task, Event::Checkpoint { checkpoint })
+            .edit(&self.task(), Event::Checkpoint { checkpoint })
             .map_err(|_| LeaseLost)?;
         let (reply, answer) = oneshot::channel();
-        let part = Arc::clone(&lease.part);
+        let part = Arc::clone(&self.part);
         let on_applied = move |applied: &Applied| {
             // A caller that went away needs no answer; the version is noted all the same.
-            let _ = reply.send(lease.written(applied));
+            let _ = reply.send(self.written(applied));
             drop(writing);
         };
         part.send(edit, Role::Progress(Box::new(on_applied)));

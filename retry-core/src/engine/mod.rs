@@ -41,6 +41,7 @@ mod permits;
 mod pump;
 mod rescuer;
 mod room;
+mod runnable;
 mod runner;
 mod session;
 mod settle;

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use super::held::Hold;
 use super::part::lock;
@@ -19,7 +19,7 @@ pub(super) enum Role {
     Settle {
         hold: Hold,
         /// The record on which it was decided.
-        task: Box<Task>,
+        task: Arc<Task>,
         /// It stands in for an outcome that the store refused.
         replaced: bool,
     },
@@ -27,14 +27,41 @@ pub(super) enum Role {
     Progress(OnApplied),
 }
 
-pub(super) struct Outgoing {
-    pub(super) edit: Edit,
-    pub(super) role: Role,
+struct Outgoing {
+    edit: Edit,
+    role: Role,
 }
 
 impl fmt::Debug for Outgoing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(&self.edit.id, f)
+    }
+}
+
+/// Edits that go out together, and beside each what it is to its task. Apart, so that a store is lent the edits as they
+/// are.
+#[derive(Default)]
+pub(super) struct Batch {
+    pub(super) edits: Vec<Edit>,
+    pub(super) roles: Vec<Role>,
+}
+
+impl Batch {
+    pub(super) fn push(&mut self, edit: Edit, role: Role) {
+        self.edits.push(edit);
+        self.roles.push(role);
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.edits.is_empty()
+    }
+}
+
+impl fmt::Debug for Batch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list()
+            .entries(self.edits.iter().map(|edit| edit.id))
+            .finish()
     }
 }
 
@@ -70,7 +97,7 @@ impl Outbox {
     }
 
     /// Takes what fits into one exchange, at most `most` edits.
-    pub(super) fn take(&self, most: usize) -> Vec<Outgoing> {
+    pub(super) fn take(&self, most: usize) -> Batch {
         let mut queue = lock(&self.0);
         let (mut bytes, mut inserts) = (0, 0);
         let fits = queue
@@ -85,18 +112,24 @@ impl Outbox {
         // An edit too large for any call is sent alone, so that its refusal is its own.
         let n = fits.count().max(1).min(queue.waiting.len());
         queue.in_flight = n;
-        queue.waiting.drain(..n).collect()
+        let mut batch = Batch {
+            edits: Vec::with_capacity(n),
+            roles: Vec::with_capacity(n),
+        };
+        for Outgoing { edit, role } in queue.waiting.drain(..n) {
+            batch.push(edit, role);
+        }
+        batch
     }
 
     /// Puts back what could not be sent, in front.
-    pub(super) fn put_back(&self, outgoing: Vec<Outgoing>) {
+    pub(super) fn put_back(&self, batch: Batch) {
         let mut queue = lock(&self.0);
         queue.in_flight = 0;
         if !queue.closed {
-            outgoing
-                .into_iter()
-                .rev()
-                .for_each(|outgoing| queue.waiting.push_front(outgoing));
+            for (edit, role) in batch.edits.into_iter().zip(batch.roles).rev() {
+                queue.waiting.push_front(Outgoing { edit, role });
+            }
         }
     }
 

@@ -193,10 +193,10 @@ impl Part {
     }
 
     /// Puts the edit that settles `task` on its way; it is sent with the next exchange.
-    pub(super) fn settle(&self, hold: Hold, task: Task, edit: Edit) {
+    pub(super) fn settle(&self, hold: Hold, task: Arc<Task>, edit: Edit) {
         let role = Role::Settle {
             hold,
-            task: Box::new(task),
+            task,
             replaced: false,
         };
         self.send(edit, role);
@@ -208,10 +208,10 @@ impl Part {
     }
 
     /// Gives a task back that was claimed and not run: due at once, the attempt not counted.
-    pub(super) fn hand_back(&self, claimed: &Task) {
+    pub(super) fn hand_back(&self, claimed: &Arc<Task>) {
         let hold = Hold::of(claimed);
         match self.edit(claimed, Event::HandBack) {
-            Ok(edit) => self.settle(hold, claimed.clone(), edit),
+            Ok(edit) => self.settle(hold, Arc::clone(claimed), edit),
             Err(why) => {
                 tracing::warn!(task = %claimed.id, %why, "a task could not be handed back");
                 self.held.remove(hold);

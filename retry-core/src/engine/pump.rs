@@ -8,8 +8,9 @@ use futures_util::FutureExt as _;
 
 use super::drive::Step;
 use super::held::Hold;
-use super::outbox::{Outgoing, Role};
+use super::outbox::{Batch, Role};
 use super::part::Part;
+use super::runnable::Runnable;
 use super::session::SessionState;
 use super::settle;
 use super::sources::Sources;
@@ -20,7 +21,7 @@ use crate::machine::Event;
 use crate::store::{
     Applied, Certainty, ClaimRequest, Claimed, Exchanged, StoreError, StoreErrorKind, Wakeups,
 };
-use crate::task::ErrorText;
+use crate::task::{Edit, ErrorText};
 
 /// The first pause after a failed exchange; it doubles with each further one.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
@@ -37,7 +38,7 @@ pub(super) struct Pump {
     pause_until: Monotonic,
     /// Edits that were sent and not answered: by a store that failed, or a driver that panicked. The next exchange
     /// repeats them, alone.
-    sent: Vec<Outgoing>,
+    sent: Batch,
     /// How many edits an exchange carries: fewer after the store refused a batch, to find the one it does not take.
     batch: usize,
 }
@@ -52,7 +53,7 @@ impl Pump {
             wakeups,
             failures: 0,
             pause_until: Monotonic::default(),
-            sent: Vec::new(),
+            sent: Batch::default(),
             batch: MAX_BATCH,
         }
     }
@@ -84,9 +85,8 @@ impl Pump {
             return self.wake_at();
         }
         part.set_idle(false);
-        let edits: Vec<_> = self.sent.iter().map(|outgoing| outgoing.edit.clone()).collect();
         let (indexes, claims): (Vec<usize>, Vec<ClaimRequest>) = requests.into_iter().unzip();
-        let call = part.store.exchange(&edits, &claims, part.clock.now());
+        let call = part.store.exchange(&self.sent.edits, &claims, part.clock.now());
         let next = match part.call(call).await {
             Ok(answer) => self.answered(&indexes, &claims, answer),
             Err(error) => self.failed(&error, !claims.is_empty()),
@@ -125,14 +125,15 @@ impl Pump {
         part.answered();
         self.failures = 0;
         self.batch = self.batch.saturating_mul(2).min(MAX_BATCH);
-        let (mut not_tried, mut may_be_due) = (Vec::new(), false);
-        for (outgoing, applied) in std::mem::take(&mut self.sent).into_iter().zip(answer.applied) {
+        let (mut not_tried, mut may_be_due) = (Batch::default(), false);
+        let Batch { edits, roles } = std::mem::take(&mut self.sent);
+        for ((edit, role), applied) in edits.into_iter().zip(roles).zip(answer.applied) {
             if applied == Applied::NotTried {
-                not_tried.push(outgoing);
+                not_tried.push(edit, role);
                 continue;
             }
-            may_be_due |= answers::makes_due(&outgoing);
-            answers::applied(&part, outgoing, &applied);
+            may_be_due |= answers::makes_due(&edit, &role);
+            answers::applied(&part, &edit, role, &applied);
         }
         if may_be_due {
             self.sources.wake(part.clock.monotonic());
@@ -179,10 +180,11 @@ impl Pump {
             let surplus = last_life && std::mem::replace(&mut alone, true);
             part.held
                 .insert(Hold::of(task), same_session, last_life && !surplus);
+            let claimed = Runnable::new(claimed, &part.engine.setup);
             if may_run && !surplus {
                 runnable.push(claimed);
             } else {
-                part.hand_back(task);
+                part.hand_back(&claimed.task);
             }
         }
         part.engine.buffer.add(part, runnable);
@@ -224,43 +226,33 @@ impl Pump {
     fn refused(&mut self, error: &StoreError) {
         let part = &self.part;
         let mut sent = std::mem::take(&mut self.sent);
-        if let [only] = sent.as_mut_slice() {
-            match refusal(part, only, error) {
-                Some(replacement) => sent = vec![replacement],
-                None => {
-                    part.outbox.answered();
-                    for outgoing in sent {
-                        answers::applied(part, outgoing, &Applied::Stale);
-                    }
-                    return;
+        if let ([edit], [role]) = (sent.edits.as_mut_slice(), sent.roles.as_mut_slice()) {
+            let Some(failure) = refusal(part, role, error) else {
+                part.outbox.answered();
+                for (edit, role) in sent.edits.iter().zip(sent.roles) {
+                    answers::applied(part, edit, role, &Applied::Stale);
                 }
-            }
+                return;
+            };
+            *edit = failure;
         } else {
-            self.batch = sent.len() / 2;
+            self.batch = sent.edits.len() / 2;
         }
         part.outbox.put_back(sent);
     }
 }
 
-/// The task's failure in place of an outcome that the store refuses; none when that is what was refused.
-fn refusal(part: &Part, refused: &Outgoing, error: &StoreError) -> Option<Outgoing> {
-    let Role::Settle {
-        hold,
-        task,
-        replaced: false,
-    } = &refused.role
-    else {
+/// The task's failure in place of an outcome that the store refuses, once; none when that is what was refused.
+fn refusal(part: &Part, role: &mut Role, error: &StoreError) -> Option<Edit> {
+    let Role::Settle { task, replaced, .. } = role else {
         return None;
     };
+    if std::mem::replace(replaced, true) {
+        return None;
+    }
     let error = ErrorText::new(format!("its outcome cannot be stored: {error}"));
     let failure = settle::failed_attempt(part, task, task.updated_at, error);
-    let edit = part.edit(task, Event::Fail { failure }).ok()?;
-    let role = Role::Settle {
-        hold: *hold,
-        task: task.clone(),
-        replaced: true,
-    };
-    Some(Outgoing { edit, role })
+    part.edit(task, Event::Fail { failure }).ok()
 }
 
 impl Step for Pump {

@@ -9,17 +9,18 @@ use tracing::Instrument as _;
 use super::attempt::{self, Ended, Limits};
 use super::held::{Cancel, CancelReason, Hold};
 use super::kind::{KindEntry, OnLeaseLost};
-use super::lease::{Handle, Lease};
+use super::lease::Lease;
 use super::part::{Engine, Part};
 use super::permits::Permit;
+use super::runnable::Runnable;
 use super::settle::Report;
 use crate::clock::Clock as _;
 use crate::executor::{Ctx, Executor};
 use crate::machine::Event;
-use crate::task::{ClaimedTask, CompletionOutcome, Edit, Task};
+use crate::task::{CompletionOutcome, Edit, Task};
 
 /// A task that may run.
-type Startable = (Arc<Part>, ClaimedTask, Permit);
+type Startable = (Arc<Part>, Runnable, Permit);
 
 fn next_startable(engine: &Engine) -> Option<Startable> {
     if engine.is_stopping() {
@@ -47,20 +48,20 @@ async fn run_on(first: Startable) {
     }
 }
 
-async fn run_one(part: &Arc<Part>, claimed: ClaimedTask) {
-    let task = &claimed.task;
-    let (id, hold, kind) = (task.id, Hold::of(task), task.kind.clone());
+async fn run_one(part: &Arc<Part>, mut claimed: Runnable) {
+    let task = Arc::clone(&claimed.task);
+    let (id, hold, kind) = (task.id, Hold::of(&task), &task.kind);
     if part.engine.is_stopping() || !part.lease_is_current() {
         // The shutdown, or the lease's end, came between the start and this first poll.
-        return part.hand_back(task);
+        return part.hand_back(&task);
     }
-    let Some(entry) = part.engine.setup.kinds.get(&kind) else {
+    let Some(entry) = claimed.entry.take() else {
         // The store gave what was not asked for.
         tracing::error!(task = %id, %kind, "claimed a task of a kind that has no handler; it is handed back");
-        return part.hand_back(task);
+        return part.hand_back(&task);
     };
     if let Some(edit) = unrun(part, &claimed) {
-        return part.settle(hold, claimed.task, edit);
+        return part.settle(hold, task, edit);
     }
     let span =
         tracing::info_span!("attempt", task = %id, %kind, attempt = task.attempt, version = task.version);
@@ -73,7 +74,7 @@ async fn run_one(part: &Arc<Part>, claimed: ClaimedTask) {
         // It ended since the look above, and whoever cancels by lease may have passed already.
         cancel.cancel(CancelReason::LeaseLost);
     }
-    let handled = handle(part, entry, claimed, cancel).instrument(span);
+    let handled = handle(part, &entry, claimed, cancel).instrument(span);
     let settled = AssertUnwindSafe(handled).catch_unwind().await;
     part.held.end(hold);
     match settled {
@@ -88,9 +89,10 @@ async fn run_one(part: &Arc<Part>, claimed: ClaimedTask) {
 
 /// The edit that settles a task without running it: a cancel was requested, its start deadline passed, or an early
 /// completion ends it.
-fn unrun(part: &Part, claimed: &ClaimedTask) -> Option<Edit> {
+fn unrun(part: &Part, claimed: &Runnable) -> Option<Edit> {
     let task = &claimed.task;
     let delivered = claimed
+        .carried
         .completion
         .as_ref()
         .filter(|completion| completion.step.checked_add(1) == Some(task.step));
@@ -115,16 +117,27 @@ fn unrun(part: &Part, claimed: &ClaimedTask) -> Option<Edit> {
 async fn handle(
     part: &Arc<Part>,
     entry: &KindEntry,
-    claimed: ClaimedTask,
+    claimed: Runnable,
     cancel: Cancel,
-) -> Option<(Task, Edit)> {
+) -> Option<(Arc<Task>, Edit)> {
+    let Runnable {
+        task,
+        payload,
+        carried,
+        ..
+    } = claimed;
     let started_at = part.clock.now();
-    let lease = Lease::new(Arc::clone(part), claimed.task.clone(), cancel.clone());
+    let lease = Lease::new(Arc::clone(part), Arc::clone(&task), cancel.clone());
     let states = part.engine.setup.states.clone();
-    let attempt = Arc::new(Handle(Arc::clone(&lease)));
-    let mut ctx = Ctx::new(&claimed, cancel.token().child_token(), states, attempt);
+    // A timeout cancels the first run's token only, where a second run may follow.
+    let token = match entry.options.fallback {
+        Some(_) => cancel.token().child_token(),
+        None => cancel.token().clone(),
+    };
+    let attempt = Arc::clone(&lease);
+    let mut ctx = Ctx::new(Arc::clone(&task), carried, token, states, attempt);
     let run = |executor: Arc<dyn Executor>, ctx: Ctx| {
-        let (payload, cancel) = (claimed.payload.clone(), &cancel);
+        let (payload, cancel) = (payload.clone(), &cancel);
         let limits = Limits {
             timeout: entry.options.timeout,
             cancel_grace: part.engine.setup.config.cancel_grace,
@@ -134,7 +147,7 @@ async fn handle(
     let mut ended = run(Arc::clone(&entry.executor), ctx.clone()).await;
     let mut via_fallback = false;
     if let (Some(failure), Some(fallback)) = (ended.failure(), &entry.options.fallback)
-        && claimed.task.attempt > fallback.threshold
+        && task.attempt > fallback.threshold
         && cancel.reason().is_none()
     {
         tracing::info!("the attempt failed; its fallback runs");

@@ -55,24 +55,24 @@ impl Report<'_> {
     }
 
     fn outcome(&mut self, part: &Part, outcome: Outcome) -> Result<(Event, Vec<NewTask>), InvalidTask> {
-        let now = part.clock.now();
+        let later = |after| part.clock.now().saturating_add(after);
         let alone = |event| Ok((event, Vec::new()));
         match outcome {
             Outcome::Done => self.succeeded(part, None),
             Outcome::Output(output) => self.succeeded(part, Some(output)),
             Outcome::Snooze(after) => {
-                let at = now.saturating_add(after);
+                let at = later(after);
                 alone(Event::Snooze { at })
             }
             Outcome::Continue(checkpoint, after) => {
-                let at = now.saturating_add(after);
+                let at = later(after);
                 alone(Event::Continue { at, checkpoint })
             }
             Outcome::Stop(reason) => alone(Event::Fail {
                 failure: self.attempt(part, ErrorText::new(reason)),
             }),
             Outcome::Wait(limit) => alone(Event::Wait {
-                deadline: now.saturating_add(limit),
+                deadline: later(limit),
             }),
             Outcome::Split(children) => Ok((Event::Split, self.children(part, children)?)),
         }
@@ -83,9 +83,11 @@ impl Report<'_> {
         part: &Part,
         output: Option<crate::payload::Payload>,
     ) -> Result<(Event, Vec<NewTask>), InvalidTask> {
-        let now = part.clock.now();
+        let build = |draft: Draft| {
+            let now = part.clock.now();
+            draft.build(part.engine.next_id(now), now, part.engine.random(), None)
+        };
         let follow_ups = std::mem::take(&mut self.follow_ups);
-        let build = |draft: Draft| draft.build(part.engine.next_id(now), now, part.engine.random(), None);
         let insert = follow_ups.into_iter().map(build).collect::<Result<_, _>>()?;
         Ok((
             Event::Succeed {

@@ -15,7 +15,7 @@ use crate::headers::Headers;
 use crate::id::TaskId;
 use crate::name::{Kind, Queue};
 use crate::payload::Payload;
-use crate::task::{Children, ClaimedTask, CompletionOutcome, Task, WaitToken};
+use crate::task::{Children, Completion, CompletionOutcome, Task, WaitToken};
 use crate::time::Timestamp;
 
 /// The values that handlers share, by type.
@@ -63,7 +63,7 @@ pub(crate) trait Attempt: fmt::Debug + Send + Sync {
     fn version(&self) -> u64;
 
     /// Stores progress; raises the version.
-    async fn checkpoint(&self, checkpoint: Payload) -> Result<(), LeaseLost>;
+    async fn checkpoint(self: Arc<Self>, checkpoint: Payload) -> Result<(), LeaseLost>;
 }
 
 /// The context of one attempt. Cloning is cheap; clones share it.
@@ -72,7 +72,7 @@ pub struct Ctx(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    task: Task,
+    task: Arc<Task>,
     headers: Headers,
     checkpoint: Mutex<Option<Payload>>,
     completion: Option<CompletionOutcome>,
@@ -82,22 +82,28 @@ struct Inner {
     attempt: Arc<dyn Attempt>,
 }
 
+/// What a claimed task brings along beside its record and its payload.
+#[derive(Debug)]
+pub(crate) struct Carried {
+    pub(crate) headers: Headers,
+    pub(crate) checkpoint: Option<Payload>,
+    pub(crate) completion: Option<Completion>,
+}
+
 impl Ctx {
     pub(crate) fn new(
-        claimed: &ClaimedTask,
+        task: Arc<Task>,
+        carried: Carried,
         cancellation: CancellationToken,
         states: States,
         attempt: Arc<dyn Attempt>,
     ) -> Self {
-        let delivered = |step: u32| step.checked_add(1) == Some(claimed.task.step);
-        let completion = claimed
-            .completion
-            .clone()
-            .filter(|completion| delivered(completion.step));
+        let delivered = |step: u32| step.checked_add(1) == Some(task.step);
+        let completion = carried.completion.filter(|completion| delivered(completion.step));
         Self(Arc::new(Inner {
-            task: claimed.task.clone(),
-            headers: claimed.headers.clone(),
-            checkpoint: Mutex::new(claimed.checkpoint.clone()),
+            task,
+            headers: carried.headers,
+            checkpoint: Mutex::new(carried.checkpoint),
             completion: completion.map(|completion| completion.outcome),
             cancellation,
             states,
@@ -199,8 +205,7 @@ impl Ctx {
         progress: &T,
     ) -> Result<(), CheckpointError> {
         let payload = Payload::encode(progress).map_err(|error| CheckpointError::Invalid(error.into()))?;
-        self.0
-            .attempt
+        Arc::clone(&self.0.attempt)
             .checkpoint(payload.clone())
             .await
             .map_err(CheckpointError::LeaseLost)?;
@@ -271,7 +276,7 @@ impl Ctx {
             .unwrap_or_else(PoisonError::into_inner)
             .clone();
         Self(Arc::new(Inner {
-            task: inner.task.clone(),
+            task: Arc::clone(&inner.task),
             headers: inner.headers.clone(),
             checkpoint: Mutex::new(checkpoint),
             completion: inner.completion.clone(),

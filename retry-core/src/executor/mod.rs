@@ -8,7 +8,7 @@ mod outcome;
 
 use futures_util::future::BoxFuture;
 
-pub(crate) use ctx::Attempt;
+pub(crate) use ctx::{Attempt, Carried};
 pub use ctx::{CheckpointError, Ctx, LeaseLost, States};
 pub use error::{Final, HandlerError};
 pub use extract::{FromCtx, Requirement, State};

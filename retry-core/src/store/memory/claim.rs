@@ -115,12 +115,14 @@ impl Rows {
             };
             claimed.tasks.extend(self.take(id, request, now));
             left.take(lane);
-            claimed.marks.retain(|mark| mark.lane != *lane);
-            claimed.marks.push(Mark {
-                lane: lane.clone(),
-                run_at,
-                id,
-            });
+            match claimed.marks.iter_mut().find(|mark| mark.lane == *lane) {
+                Some(mark) => (mark.run_at, mark.id) = (run_at, id),
+                None => claimed.marks.push(Mark {
+                    lane: lane.clone(),
+                    run_at,
+                    id,
+                }),
+            }
         }
     }
 
@@ -147,18 +149,18 @@ impl Rows {
     }
 
     fn take(&mut self, id: TaskId, request: &ClaimRequest, now: Timestamp) -> Option<ClaimedTask> {
-        let mut row = self.rows.get(&id)?.clone();
+        let mut row = self.remove(id)?;
         row.detail.task = machine::claim(&row.detail.task, request.session, now);
-        let detail = row.detail.clone();
+        let detail = &row.detail;
+        let claimed = ClaimedTask {
+            task: detail.task.clone(),
+            payload: detail.payload.clone(),
+            headers: detail.headers.clone(),
+            checkpoint: detail.checkpoint.clone(),
+            completion: detail.completion.clone(),
+        };
         self.put(row);
-        let (task, payload, headers) = (detail.task, detail.payload, detail.headers);
-        Some(ClaimedTask {
-            task,
-            payload,
-            headers,
-            checkpoint: detail.checkpoint,
-            completion: detail.completion,
-        })
+        Some(claimed)
     }
 
     /// `now` when the claim was full, else the first due time that is left in the asked lanes.

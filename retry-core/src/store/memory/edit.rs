@@ -26,10 +26,10 @@ impl Rows {
         if let Some(session) = leased {
             task = claim(&task, session, now);
         }
-        self.put(Row {
+        self.put(Box::new(Row {
             detail: detail(new, task),
             last_nonce: 0,
-        });
+        }));
         Inserted::New {
             leased: leased.is_some(),
         }
@@ -79,7 +79,7 @@ impl Rows {
         }
     }
 
-    fn request_cancel(&mut self, mut row: Row) -> Applied {
+    fn request_cancel(&mut self, mut row: Box<Row>) -> Applied {
         if row.detail.task.state != State::Running {
             return Applied::Stale;
         }
@@ -88,7 +88,7 @@ impl Rows {
         Applied::DONE
     }
 
-    fn store_completion(&mut self, mut row: Row, completion: &Completion) -> Applied {
+    fn store_completion(&mut self, mut row: Box<Row>, completion: &Completion) -> Applied {
         let task = &row.detail.task;
         if !matches!(task.state, State::Pending | State::Running) || task.step != completion.step {
             return Applied::Stale;
@@ -120,12 +120,12 @@ impl Rows {
         parent.is_some_and(|parent| !parent.detail.task.state.is_final())
     }
 
-    fn set(&mut self, mut row: Row, change: &Change, edit: &Edit, now: Timestamp) -> Applied {
-        let before = row.detail.task.clone();
+    fn set(&mut self, mut row: Box<Row>, change: &Change, edit: &Edit, now: Timestamp) -> Applied {
+        let before = &row.detail.task;
         if before.version != edit.version || before.state != change.from {
             return Applied::Stale;
         }
-        if is_rerun(&before, &change.to) && !self.may_rerun(&before) {
+        if is_rerun(before, &change.to) && !self.may_rerun(before) {
             return Applied::Stale;
         }
         if let (false, true, Some((key, _))) = (before.holds_key, change.to.holds_key, &before.unique)
@@ -133,12 +133,14 @@ impl Rows {
         {
             return Applied::KeyTaken(holder);
         }
+        let (parent, before) = (before.parent, before.state);
         let (target, took, inserted) = self.pick(&mut row, change, edit, now);
         target.write_to(&mut row.detail, now);
         row.last_nonce = edit.nonce.get();
-        let after = row.detail.task.clone();
         self.put(row);
-        self.tell_parent(&before, &after, now);
+        if let Some(parent) = parent {
+            self.tell_parent(parent, before, target.state, now);
+        }
         Applied::Done { inserted, took }
     }
 
@@ -180,21 +182,21 @@ impl Rows {
     }
 
     /// Counts the end, or the rerun, of a child at its parent, which wakes when no child is open.
-    fn tell_parent(&mut self, before: &Task, after: &Task, now: Timestamp) {
-        let Some(mut row) = after.parent.and_then(|parent| self.rows.get(&parent)).cloned() else {
+    fn tell_parent(&mut self, parent: TaskId, before: State, after: State, now: Timestamp) {
+        let Some(mut row) = self.rows.get(&parent).cloned() else {
             return;
         };
         let children = &mut row.detail.task.children;
-        match (before.state.is_final(), after.state.is_final()) {
+        match (before.is_final(), after.is_final()) {
             (false, true) => {
                 children.open = children.open.saturating_sub(1);
-                children.failed += u32::from(after.state.is_unsuccessful());
+                children.failed += u32::from(after.is_unsuccessful());
             }
             (true, false) => {
                 children.open += 1;
                 children.failed = children
                     .failed
-                    .saturating_sub(u32::from(before.state.is_unsuccessful()));
+                    .saturating_sub(u32::from(before.is_unsuccessful()));
             }
             _ => return,
         }

@@ -117,7 +117,7 @@ impl Rows {
     }
 
     pub(super) fn purge(&mut self, now: Timestamp, limit: usize) -> u64 {
-        let due: Vec<Row> = self
+        let due: Vec<Box<Row>> = self
             .purges
             .range(..=(now, TaskId::MAX))
             .filter_map(|(_, id)| self.rows.get(id))

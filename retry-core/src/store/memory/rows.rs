@@ -25,7 +25,8 @@ pub(super) struct SessionRow {
 
 #[derive(Debug, Default)]
 pub(super) struct Rows {
-    pub(super) rows: BTreeMap<TaskId, Row>,
+    /// Boxed, so that the tree moves pointers and not records.
+    pub(super) rows: BTreeMap<TaskId, Box<Row>>,
     pub(super) sessions: BTreeMap<SessionId, SessionRow>,
     pub(super) paused: BTreeSet<Queue>,
     pub(super) ready: BTreeMap<Queue, BTreeMap<Lane, BTreeSet<(Timestamp, TaskId)>>>,
@@ -47,8 +48,10 @@ pub(super) fn lane(task: &Task) -> Lane {
 
 impl Rows {
     /// Stores a row in place of the one with the same id.
-    pub(super) fn put(&mut self, row: Row) {
-        self.remove(row.detail.task.id);
+    pub(super) fn put(&mut self, row: Box<Row>) {
+        if let Some(old) = self.rows.remove(&row.detail.task.id) {
+            self.leave_indexes(&old.detail.task);
+        }
         let task = &row.detail.task;
         let id = task.id;
         match task.state {
@@ -69,11 +72,18 @@ impl Rows {
         self.rows.insert(id, row);
     }
 
-    /// Forgets a row.
-    pub(super) fn remove(&mut self, id: TaskId) {
-        let Some(row) = self.rows.remove(&id) else { return };
-        let task = &row.detail.task;
-        if let Some(lanes) = self.ready.get_mut(&task.queue) {
+    /// Takes a row out.
+    pub(super) fn remove(&mut self, id: TaskId) -> Option<Box<Row>> {
+        let row = self.rows.remove(&id)?;
+        self.leave_indexes(&row.detail.task);
+        Some(row)
+    }
+
+    fn leave_indexes(&mut self, task: &Task) {
+        let id = task.id;
+        if task.state == State::Pending
+            && let Some(lanes) = self.ready.get_mut(&task.queue)
+        {
             let lane = lane(task);
             if let Some(entries) = lanes.get_mut(&lane) {
                 entries.remove(&(task.run_at, id));

@@ -1,13 +1,15 @@
 //! A toy queue on rusqlite: integer key, six columns, one index.
 
 use anyhow::Result;
+use async_trait::async_trait;
 use rusqlite::{Connection, params};
 use tempfile::TempDir;
 
+use super::sqlite::database;
 use crate::args::Run;
-use crate::full::BATCH;
+use crate::bare::{self, Claimed};
 use crate::job::After;
-use crate::place::{database, folder};
+use crate::place::folder;
 
 const SCHEMA: &str = "
 CREATE TABLE job (
@@ -27,14 +29,6 @@ const CLAIM: &str = "UPDATE job SET state = 1, version = version + 1 WHERE id IN
 const KEEP: &str =
     "UPDATE job SET state = 2, version = version + 1 WHERE id = ?1 AND version = ?2 AND state = 1";
 const DELETE: &str = "DELETE FROM job WHERE id = ?1 AND version = ?2 AND state = 1";
-
-/// A claimed job.
-#[derive(Debug)]
-pub(super) struct Claimed {
-    id: i64,
-    version: i64,
-    payload: String,
-}
 
 /// One connection to a fresh database.
 #[derive(Debug)]
@@ -60,14 +54,11 @@ impl Toy {
             _folder: folder,
         })
     }
+}
 
-    /// One transaction: inserts, then settles what was claimed, then claims up to `limit`.
-    pub(super) fn turn<'a>(
-        &mut self,
-        payloads: impl IntoIterator<Item = &'a str>,
-        held: &[Claimed],
-        limit: usize,
-    ) -> Result<Vec<Claimed>> {
+#[async_trait]
+impl bare::Toy for Toy {
+    async fn turn(&mut self, payloads: &[&str], held: &[Claimed], limit: usize) -> Result<Vec<Claimed>> {
         let now = 1;
         let transaction = self.connection.transaction()?;
         let mut insert = transaction.prepare_cached(INSERT)?;
@@ -99,26 +90,5 @@ impl Toy {
         drop((insert, settle));
         transaction.commit()?;
         Ok(claimed)
-    }
-
-    /// Inserts in batches.
-    pub(super) fn insert_all(&mut self, payloads: &[String]) -> Result<()> {
-        for batch in payloads.chunks(BATCH) {
-            self.turn(batch.iter().map(String::as_str), &[], 0)?;
-        }
-        Ok(())
-    }
-
-    /// Claims and settles until nothing is left; answers how many jobs and how many bytes they carried.
-    pub(super) fn drain(&mut self) -> Result<(usize, usize)> {
-        let (mut drained, mut bytes, mut held) = (0, 0, Vec::new());
-        loop {
-            held = self.turn([], &held, BATCH)?;
-            if held.is_empty() {
-                return Ok((drained, bytes));
-            }
-            drained += held.len();
-            bytes += held.iter().map(|claimed| claimed.payload.len()).sum::<usize>();
-        }
     }
 }

@@ -1,0 +1,59 @@
+//! The stores that can be measured, a file each.
+
+mod memory;
+mod sqlite;
+mod sqlite_toy;
+
+use std::fmt;
+use std::sync::Arc;
+
+use anyhow::{Result, bail};
+use async_trait::async_trait;
+
+use crate::aims::Aim;
+use crate::args::Run;
+use crate::bare::Toy;
+use crate::job::After;
+use crate::place::Place;
+
+/// A store as the benchmarks see it. What it must give is a fresh store; the workloads are the same for all.
+#[async_trait]
+pub(crate) trait Subject: fmt::Debug + Send + Sync {
+    /// Its name in the output.
+    fn name(&self) -> &'static str;
+
+    /// What `--store` was given, for the processes that measure on their own.
+    fn url(&self) -> &str {
+        self.name()
+    }
+
+    /// A fresh, empty store in a place of its own: several are open at once.
+    async fn fresh(&self, run: &Run) -> Result<Place>;
+
+    /// A fresh toy queue on the store's driver, of which several are open at once; none if there is no driver below the
+    /// store.
+    async fn toy(&self, run: &Run, after: After) -> Result<Option<Box<dyn Toy>>>;
+
+    /// Whether its commits wait for the disk of this machine.
+    fn is_on_disk(&self) -> bool;
+
+    /// What its figures depend on beside what all stores depend on.
+    fn settings(&self, _run: &Run) -> Option<String> {
+        None
+    }
+
+    /// The aims that are its own.
+    fn aims(&self) -> Vec<Aim> {
+        Vec::new()
+    }
+}
+
+/// The store that `url` names: a scheme alone, or a URL of that scheme.
+pub(crate) fn by_url(url: &str) -> Result<Arc<dyn Subject>> {
+    let scheme = url.split_once(':').map_or(url, |(scheme, _)| scheme);
+    match scheme {
+        "memory" => Ok(Arc::new(memory::Memory)),
+        "sqlite" => Ok(Arc::new(sqlite::Sqlite)),
+        _ => bail!("there is no store {scheme:?} here; memory and sqlite can be measured"),
+    }
+}
