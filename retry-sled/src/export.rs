@@ -72,7 +72,7 @@ impl SledStore {
     /// Writes the whole store as lines of JSON, as it is between two writes: tasks with their history, keys, parents and
     /// settings, and paused queues. [`SledBuilder::import`](crate::SledBuilder::import) reads them.
     ///
-    /// It blocks, and writes wait until it is done: write to a file or to memory, not to a slow peer, and from an async
+    /// It blocks, and writes wait until it is done, as do reads that come behind a waiting write: write to a file or to memory, not to a slow peer, and from an async
     /// program call it where blocking is allowed. The stream holds payloads, headers and the secrets of waits: keep it as
     /// safe as the store.
     ///

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use bincode::config::{Config, standard};
 use retry_core::headers::Headers;
 use retry_core::id::{SessionId, TaskId};
+use retry_core::limits::{MAX_COUNT, MAX_VERSION};
 use retry_core::name::{Kind, Queue, UniqueKey, WorkerName};
 use retry_core::payload::Payload;
 use retry_core::priority::Priority;
@@ -301,6 +302,19 @@ pub(crate) fn check(task: &Task) -> Read<()> {
     }
     if task.purge_at.is_some() && !task.state.is_final() {
         return Err(Damage("the purge time contradicts the state"));
+    }
+    let Children { total, open, failed } = task.children;
+    let counts = [
+        task.attempt,
+        task.crashes,
+        task.step,
+        task.reruns,
+        total,
+        open,
+        failed,
+    ];
+    if counts.iter().any(|count| *count > MAX_COUNT) || task.version > MAX_VERSION {
+        return Err(Damage("a count is out of range"));
     }
     Ok(())
 }

@@ -134,6 +134,34 @@ fn what_contradicts_itself_is_damage() {
     assert!(Row::decode(keyless.task.id, &keyless.encode()).is_err());
 }
 
+#[test]
+fn counts_that_could_overflow_are_damage() {
+    for (attempt, version, right) in [
+        (MAX_COUNT, MAX_VERSION, true),
+        (MAX_COUNT + 1, 1, false),
+        (u32::MAX, 1, false),
+        (1, MAX_VERSION + 1, false),
+    ] {
+        let mut row = row();
+        (row.task.attempt, row.task.version) = (attempt, version);
+        assert_eq!(
+            Row::decode(row.task.id, &row.encode()).is_ok(),
+            right,
+            "{attempt} {version}"
+        );
+    }
+}
+
+#[test]
+fn small_bodies_end_where_they_are_said_to() {
+    let body = |bytes: usize| Body {
+        payload: Payload::from_stored("x".repeat(bytes)),
+        headers: Headers::new(),
+    };
+    assert!(body(Body::SMALL).is_small());
+    assert!(!body(Body::SMALL + 1).is_small());
+}
+
 /// Rows on users' disks have these bytes: a change needs a new format.
 #[test]
 fn the_bytes_are_pinned() {

@@ -207,6 +207,12 @@ async fn an_audit_finds_what_contradicts() {
     store.overwrite(row, None).await.unwrap();
     let audit = store.audit().await.unwrap();
     assert_eq!(audit.problems, 2, "its lane and its count: {:?}", audit.told);
+    for n in 0..150_u8 {
+        let alarm = [b"a".as_slice(), &[n; 8], &[n; 16]].concat();
+        store.overwrite(alarm, Some(Vec::new())).await.unwrap();
+    }
+    let audit = store.audit().await.unwrap();
+    assert_eq!((audit.problems, audit.told.len()), (152, 100));
 }
 
 /// A damaged child is put aside, and its parent does not wait for it for ever.

@@ -245,6 +245,18 @@ async fn a_wrong_line_is_named_and_nothing_stays() {
     assert_sound(&again).await;
 }
 
+/// A line without an end takes no more memory than the longest line may have.
+#[test]
+fn a_line_that_is_too_long_is_refused() {
+    let (_dir, path) = place();
+    let endless = std::io::BufReader::with_capacity(1 << 20, std::io::repeat(b' '));
+    let error = builder(&path).import(endless).unwrap_err();
+    assert!(
+        matches!(&error, ImportError::Line { line: 1, reason } if reason.contains("longer than")),
+        "{error}"
+    );
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_that_is_not_empty_takes_no_import() {
     let (_dir, store) = rich().await;

@@ -94,7 +94,7 @@ async fn large_payloads_make_no_files_beside_the_log() {
     let (_dir, store) = fresh();
     let large: Vec<NewTask> = (0..24)
         .map(|n| NewTask {
-            payload: Payload::encode(&"x".repeat(300_000 + n as usize)).unwrap(),
+            payload: Payload::encode(&format!("{n}{}", "x".repeat(300_000))).unwrap(),
             ..task(n)
         })
         .collect();
