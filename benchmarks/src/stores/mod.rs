@@ -1,6 +1,8 @@
 //! The stores that can be measured, a file each.
 
 mod memory;
+mod sled;
+mod sled_toy;
 mod sqlite;
 mod sqlite_toy;
 
@@ -53,7 +55,8 @@ pub(crate) fn by_url(url: &str) -> Result<Arc<dyn Subject>> {
     let scheme = url.split_once(':').map_or(url, |(scheme, _)| scheme);
     match scheme {
         "memory" => Ok(Arc::new(memory::Memory)),
+        "sled" => Ok(Arc::new(sled::Sled)),
         "sqlite" => Ok(Arc::new(sqlite::Sqlite)),
-        _ => bail!("there is no store {scheme:?} here; memory and sqlite can be measured"),
+        _ => bail!("there is no store {scheme:?} here; memory, sled and sqlite can be measured"),
     }
 }
