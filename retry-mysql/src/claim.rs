@@ -15,7 +15,7 @@ use crate::args::{Args, hex, ids};
 use crate::aside;
 use crate::db::Db;
 use crate::effects::Effects;
-use crate::error::Outcome;
+use crate::error::{Fault, Outcome};
 use crate::hot::Hot;
 use crate::lanes::{Lanes, Position, before};
 use crate::record::{self, Damage, Read, at};
@@ -338,8 +338,13 @@ impl Claim<'_> {
             .with(format!("[{}]", rows.join(",")))
             .with(self.request.session.to_bytes())
             .with(self.now.as_millis());
-        db.run(&db.q.claim_write, args).await?;
-        Ok(())
+        let found = db.run(&db.q.claim_write, args).await?;
+        // The driver counts rows found, and each of them is changed.
+        if usize::try_from(found) == Ok(written.len()) {
+            Ok(())
+        } else {
+            Err(Fault::Collision)
+        }
     }
 }
 

@@ -188,6 +188,7 @@ queries! {
     session_empty = include_str!("../sql/session_empty.sql");
     session_ended = include_str!("../sql/session_ended.sql");
     session_flagged = include_str!("../sql/session_flagged.sql");
+    session_free = include_str!("../sql/session_free.sql");
     session_get = include_str!("../sql/session_get.sql");
     session_held = include_str!("../sql/session_held.sql");
     session_list = include_str!("../sql/session_list.sql");
