@@ -141,6 +141,7 @@ queries! {
     one {
     bad_write = include_str!("../sql/bad_write.sql");
     claim_bodies = include_str!("../sql/claim_bodies.sql");
+    claim_find = include_str!("../sql/claim_find.sql");
     claim_head_after = include_str!("../sql/claim_head_after.sql");
     claim_heads = include_str!("../sql/claim_heads.sql");
     claim_ids = include_str!("../sql/claim_ids.sql");
