@@ -15,7 +15,7 @@ use crate::args::{Args, hex, ids};
 use crate::aside;
 use crate::db::Db;
 use crate::effects::Effects;
-use crate::error::Outcome;
+use crate::error::{Fault, Outcome};
 use crate::hot::Hot;
 use crate::lanes::{Lanes, Position, before};
 use crate::record::{self, Damage, Read, at};
@@ -246,12 +246,30 @@ impl Claim<'_> {
         sorted.sort_unstable();
         sorted.dedup();
         let from = self.request.not_before.unwrap_or(Timestamp::MIN);
-        let args = Args::new()
-            .with(ids(&sorted))
-            .with(self.request.queue.as_str().as_bytes())
-            .with(from.as_millis())
-            .with(self.until.as_millis());
-        let rows = db.rows(&db.q.claim_ids, args).await?;
+        let args = |list: &[[u8; 16]]| {
+            Args::new()
+                .with(ids(list))
+                .with(self.request.queue.as_str().as_bytes())
+                .with(from.as_millis())
+                .with(self.until.as_millis())
+        };
+        let found = db.rows(&db.q.claim_find, args(&sorted)).await?;
+        let is_asked = |row: &&MySqlRow| {
+            let name = record::text(row, 1).unwrap_or_default();
+            self.request
+                .kinds
+                .iter()
+                .any(|(kind, limit)| kind.as_str() == name && *limit > 0)
+        };
+        let asked: Vec<[u8; 16]> = found
+            .iter()
+            .filter(is_asked)
+            .filter_map(|row| record::id(row, 0).ok())
+            .collect();
+        if asked.is_empty() {
+            return Ok(());
+        }
+        let rows = db.rows(&db.q.claim_ids, args(&asked)).await?;
         let mut by_id: HashMap<[u8; 16], MySqlRow> = rows
             .into_iter()
             .map(|row| (record::id(&row, at::ID).unwrap_or_default(), row))
@@ -338,8 +356,13 @@ impl Claim<'_> {
             .with(format!("[{}]", rows.join(",")))
             .with(self.request.session.to_bytes())
             .with(self.now.as_millis());
-        db.run(&db.q.claim_write, args).await?;
-        Ok(())
+        let found = db.run(&db.q.claim_write, args).await?;
+        // The driver counts rows found, and each of them is changed.
+        if usize::try_from(found) == Ok(written.len()) {
+            Ok(())
+        } else {
+            Err(Fault::Collision)
+        }
     }
 }
 

@@ -208,8 +208,9 @@ impl TaskStore for MySqlStore {
         let request = *request;
         let mut left = request.limit;
         if request.mark && left > 0 {
-            let work =
-                self.write(move |mut db, _| Box::pin(async move { rescue::mark(&mut db, now, left).await }));
+            let work = self.write(move |mut db, tried| {
+                Box::pin(async move { rescue::mark(&mut db, now, left, tried).await })
+            });
             left -= work.await?;
         }
         self.read(move |mut db, _| {
