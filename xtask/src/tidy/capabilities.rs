@@ -16,7 +16,6 @@ const STORES: &[(&str, &str)] = &[
     ("retry-mysql", "MySQL, MariaDB"),
     ("retry-redis", "Redis, Valkey"),
     ("retry-sled", "sled"),
-    ("conformance-tests", "memory"),
 ];
 
 pub(super) fn check(tree: &Tree) -> Vec<Problem> {
