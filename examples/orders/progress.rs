@@ -4,11 +4,11 @@ use std::io::{self, IsTerminal as _};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use task_retry::{Client, Error};
 use task_retry::clock::{Clock as _, SystemClock};
 use task_retry::name::Queue;
 use task_retry::store::{CountScope, Counts, StoreErrorKind};
 use task_retry::task::State;
+use task_retry::{Client, Error};
 use tokio_util::sync::CancellationToken;
 
 use crate::deliver::Carrier;

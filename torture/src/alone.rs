@@ -29,7 +29,11 @@ pub(crate) async fn run(child: &Child) -> Result<()> {
         while !wish.is_end() {
             // While it enqueues, nothing it says is the last word.
             if wish.is_quiet() {
-                tell(&place, &drain::look(&client, &BTreeSet::from([name.clone()])).await?, &name)?;
+                tell(
+                    &place,
+                    &drain::look(&client, &BTreeSet::from([name.clone()])).await?,
+                    &name,
+                )?;
             }
             watch.pause(TELL).await;
         }

@@ -102,12 +102,12 @@ impl Harm<'_> {
                 92..=93 => stop(crew, self.any(Role::Enqueuer, crew), self.millis(20, 4_000)).await?,
                 94 => cut_links(crew),
                 // Everybody at once.
-                95..=96 => {
+                95 => {
                     for index in 0..crew.slots.len() {
                         crew.kill(index, Some(self.millis(0, 50))).await?;
                     }
                 }
-                97 => kill_server(crew, self.millis(0, 500)).await?,
+                96..=97 => kill_server(crew, self.millis(0, 500)).await?,
                 // A rest, in which work gets done.
                 _ => crew.live(self.millis(300, 1_500)).await?,
             }

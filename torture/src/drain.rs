@@ -100,7 +100,8 @@ pub(crate) async fn drain(crew: &mut Crew) -> Result<()> {
             crate::report::line(&format!("draining: {left}"));
         }
         if now.saturating_sub(since) > STUCK {
-            crew.problems.push(format!("for {STUCK:?} no task ended, with {left}"));
+            crew.problems
+                .push(format!("for {STUCK:?} no task ended, with {left}"));
             break;
         }
     }

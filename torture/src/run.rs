@@ -23,7 +23,9 @@ const TOLD: usize = 40;
 
 pub(crate) async fn run(run: &Run) -> Result<ExitCode> {
     if run.power_cut && !stores::is_embedded(&run.store) {
-        return Ok(skipped(&anyhow!("the files of a server are not on a disk of the run's own")));
+        return Ok(skipped(&anyhow!(
+            "the files of a server are not on a disk of the run's own"
+        )));
     }
     if run.power_cut {
         match power::apart() {

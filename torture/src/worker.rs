@@ -30,12 +30,7 @@ pub(crate) async fn run(child: &Child) -> Result<()> {
 }
 
 /// Starts to run tasks.
-pub(crate) fn start(
-    place: &Place,
-    name: &str,
-    store: Arc<dyn TaskStore>,
-    log: &Log,
-) -> Result<WorkerHandle> {
+pub(crate) fn start(place: &Place, name: &str, store: Arc<dyn TaskStore>, log: &Log) -> Result<WorkerHandle> {
     let log = log.clone();
     let tools = Tools {
         log: log.clone(),

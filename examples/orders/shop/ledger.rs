@@ -57,7 +57,11 @@ impl Shop {
 
 impl Ledger {
     fn open(path: &Path) -> anyhow::Result<Self> {
-        let mut file = OpenOptions::new().read(true).append(true).create(true).open(path)?;
+        let mut file = OpenOptions::new()
+            .read(true)
+            .append(true)
+            .create(true)
+            .open(path)?;
         // Freed by the system when this process ends, however it ends.
         file.try_lock()
             .context("another instance has it; with --db each has its own")?;

@@ -21,9 +21,7 @@ pub(super) struct Shop {
 
 impl Shop {
     pub(super) async fn open(url: &str) -> anyhow::Result<Self> {
-        let store = MySqlStore::connect(url)
-            .await
-            .context("cannot open the store")?;
+        let store = MySqlStore::connect(url).await.context("cannot open the store")?;
         let pool = MySqlPool::connect(url).await.context("cannot connect")?;
         // Compared byte by byte, as everywhere else: the usual collations take A-1 and a-1 for one order.
         sqlx::query(
@@ -81,7 +79,7 @@ impl super::Shop for Shop {
     }
 
     async fn orders(&self) -> anyhow::Result<HashMap<String, String>> {
-        let select = sqlx::query_as("SELECT task_id, id FROM orders");
+        let select = sqlx::query_as("SELECT task_id, CONVERT(id USING utf8mb4) FROM orders");
         let rows: Vec<(String, String)> = select.fetch_all(&self.pool).await?;
         Ok(rows.into_iter().collect())
     }

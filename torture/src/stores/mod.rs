@@ -27,7 +27,10 @@ pub(crate) fn by_url(url: &str, home: &Path) -> Result<Arc<dyn Subject>> {
         "postgres" | "postgresql" => postgres::Postgres::new(url),
         "mysql" | "mariadb" => mysql::MySql::new(url),
         "redis" => redis::Redis::new(url),
-        _ => bail!("the torture knows no store {scheme:?}; known are {}", KNOWN.join(", ")),
+        _ => bail!(
+            "the torture knows no store {scheme:?}; known are {}",
+            KNOWN.join(", ")
+        ),
     }
 }
 

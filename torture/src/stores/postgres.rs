@@ -105,7 +105,12 @@ impl Subject for Postgres {
         };
         let mut check = Command::new(program);
         check
-            .args(["--install-missing", "--heapallindexed", "--parent-check", "--schema=task_retry"])
+            .args([
+                "--install-missing",
+                "--heapallindexed",
+                "--parent-check",
+                "--schema=task_retry",
+            ])
             .arg(self.direct());
         found.extend(served::complaint(&mut check)?);
         Ok(found)

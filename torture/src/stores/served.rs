@@ -66,7 +66,9 @@ impl Server for Served {
         // As it is after a crash: the server's own recovery is part of what is kept.
         self.server.kill();
         let mut copy = Command::new("cp");
-        copy.arg("-r").arg(self.server.folder()).arg(folder.join("server"));
+        copy.arg("-r")
+            .arg(self.server.folder())
+            .arg(folder.join("server"));
         ensure!(copy.status()?.success(), "the server's data cannot be copied");
         Ok(())
     }
@@ -77,7 +79,8 @@ pub(super) fn complaint(check: &mut Command) -> Result<Option<String>> {
     let output = check.output().with_context(|| format!("{check:?}"))?;
     let said = [output.stdout, output.stderr].concat();
     let said = String::from_utf8_lossy(&said).trim().to_owned();
-    Ok((!output.status.success()).then(|| format!("{:?} ended with {}: {said}", check.get_program(), output.status)))
+    Ok((!output.status.success())
+        .then(|| format!("{:?} ended with {}: {said}", check.get_program(), output.status)))
 }
 
 /// Tells of a check that could not be made; that is no violation.
