@@ -24,9 +24,9 @@ pub(crate) fn by_url(url: &str, home: &Path) -> Result<Arc<dyn Subject>> {
     match scheme {
         "sqlite" => Ok(Arc::new(sqlite::Sqlite::new(rest, home))),
         "sled" => Ok(Arc::new(sled::Sled::new(rest, home))),
-        "postgres" | "postgresql" => postgres::Postgres::new(url),
-        "mysql" | "mariadb" => mysql::MySql::new(url),
-        "redis" => redis::Redis::new(url),
+        "postgres" | "postgresql" => Ok(Arc::new(postgres::Postgres::new(url)?)),
+        "mysql" | "mariadb" => Ok(Arc::new(mysql::MySql::new(url)?)),
+        "redis" => Ok(Arc::new(redis::Redis::new(url)?)),
         _ => bail!(
             "the torture knows no store {scheme:?}; known are {}",
             KNOWN.join(", ")

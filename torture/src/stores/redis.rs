@@ -1,7 +1,6 @@
 //! Redis and Valkey: a server that every process reaches by URL; tasks are all there is.
 
 use std::process::Command;
-use std::sync::Arc;
 
 use anyhow::Result;
 use async_trait::async_trait;
@@ -19,15 +18,15 @@ pub(crate) struct Redis {
 
 impl Redis {
     /// The server at `url`, or one of the run's own when a scheme is all it is.
-    pub(crate) fn new(url: &str) -> Result<Arc<dyn Subject>> {
+    pub(crate) fn new(url: &str) -> Result<Self> {
         if url.contains(':') {
             let url = url.to_owned();
-            return Ok(Arc::new(Self { url, served: None }));
+            return Ok(Self { url, served: None });
         }
         let served = Served::start(Kind::Redis)?;
         let url = served.url();
         let served = Some(served);
-        Ok(Arc::new(Self { url, served }))
+        Ok(Self { url, served })
     }
 }
 
