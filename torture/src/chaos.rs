@@ -116,7 +116,8 @@ impl Harm<'_> {
             crew.live(self.millis(10, rest)).await?;
             self.tell(crew);
         }
-        Ok(())
+        // At least once in each round, also in a quick run.
+        kill_server(crew, self.millis(0, 500)).await
     }
 
     async fn siege(&mut self, crew: &mut Crew) -> Result<()> {
