@@ -1,4 +1,4 @@
-//! sled: a directory of its own.
+//! sled: a folder of its own.
 
 use anyhow::{Context as _, Result};
 use async_trait::async_trait;
