@@ -340,7 +340,10 @@ impl Claim<'_> {
         let name = record::text(row, column).ok()?;
         let mut kinds = self.request.kinds.iter();
         let kind = kinds.position(|(kind, _)| kind.as_str() == name)?;
-        Some((kind, record::int(row, column + 1).is_ok_and(|level| level % 2 == 1)))
+        Some((
+            kind,
+            record::int(row, column + 1).is_ok_and(|level| level % 2 == 1),
+        ))
     }
 
     /// Makes locked rows running, and puts those aside whose bodies cannot be read.
