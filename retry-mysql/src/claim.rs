@@ -18,6 +18,7 @@ use crate::effects::Effects;
 use crate::error::{Fault, Outcome};
 use crate::hot::Hot;
 use crate::lanes::{Lanes, before};
+use crate::leases::Leases;
 use crate::record::{self, Damage, Read, at};
 
 /// One claim request at work.
@@ -62,15 +63,13 @@ pub(crate) async fn claim(
     db: &mut Db<'_>,
     request: &ClaimRequest,
     now: Timestamp,
+    leases: &Leases,
     effects: &mut Effects,
 ) -> Outcome<Claimed> {
     let mut answer = Claimed::default();
-    let args = Args::new()
-        .with(request.queue.as_str().as_bytes())
-        .with(request.session.to_bytes());
-    let session = db.row(&db.q.session_claims, args).await?;
-    answer.session_lost = session.is_none();
-    if session.is_none_or(|row| record::int(&row, 0) != Ok(0)) || request.limit == 0 {
+    let lease = leases.get(&(request.session, request.queue.clone()));
+    answer.session_lost = lease.is_none();
+    if lease != Some(&true) || request.limit == 0 {
         return Ok(answer);
     }
     let mut claim = Claim {
