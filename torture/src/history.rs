@@ -9,6 +9,9 @@ use anyhow::{Context as _, Result};
 use crate::event::{Completed, Event, How, Line};
 use crate::place::Place;
 
+/// How many milliseconds the clock of a file system may be behind: a tick of the slowest kernel.
+const STAMPS: i64 = 10;
+
 /// What was asked for.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Intent {
