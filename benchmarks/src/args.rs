@@ -109,7 +109,8 @@ impl Workload {
 
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Run {
-    /// The store: `memory` or `sqlite`.
+    /// The store: `memory`, `sqlite`, `sled`, `postgres`, `mysql` or `redis`, for which a throw-away server is started unless
+    /// `RETRY_TEST_…_URL` names one; or a server's URL.
     #[arg(long, value_parser = by_url, default_value = "memory")]
     pub(crate) store: Arc<dyn Subject>,
 
@@ -184,7 +185,7 @@ impl Run {
 
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Count {
-    /// The store: `memory` or `sqlite`.
+    /// The store, as for the others.
     #[arg(long, value_parser = by_url, default_value = "memory")]
     pub(crate) store: Arc<dyn Subject>,
 

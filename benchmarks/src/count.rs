@@ -52,7 +52,7 @@ fn instructions(store: &dyn Subject, n: usize, drain: bool, out: PathBuf) -> Res
     child.args(["--tool=callgrind", "--quiet"]);
     child.arg(format!("--callgrind-out-file={}", out.display()));
     child.arg(std::env::current_exe()?);
-    child.args(["count-child", "--store", store.url(), "--n", &n.to_string()]);
+    child.args(["count-child", "--store", &store.url()?, "--n", &n.to_string()]);
     if drain {
         child.arg("--drain");
     }

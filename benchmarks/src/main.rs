@@ -13,6 +13,7 @@ mod place;
 mod raw;
 mod report;
 mod row;
+mod server;
 mod stats;
 mod stores;
 

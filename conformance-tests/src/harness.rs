@@ -6,7 +6,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use retry_core::clock::ManualClock;
 use retry_core::id::TaskId;
-use retry_core::store::TaskStore;
+use retry_core::store::{Inserted, Result as StoreResult, TaskStore};
+use retry_core::task::NewTask;
+use retry_core::time::Timestamp;
 
 /// Makes stores for the suite. Every case and every generated history gets one of its own.
 #[async_trait]
@@ -57,6 +59,29 @@ pub trait Instance: Send + Sync {
     async fn peer(&self) -> Arc<dyn TaskStore> {
         panic!("the harness declares `peer`; implement `Instance::peer`")
     }
+
+    /// Inserts tasks inside a transaction as a user of the store would open it (see
+    /// [`Enlist`](retry_core::store::Enlist)), and ends it.
+    async fn in_transaction(
+        &self,
+        tasks: &[NewTask],
+        now: Timestamp,
+        end: TransactionEnd,
+    ) -> StoreResult<Vec<Inserted>> {
+        let _ = (tasks, now);
+        panic!("the harness declares `transactions`; implement `Instance::in_transaction` to {end:?}")
+    }
+}
+
+/// How a user's transaction ends. A call that failed in it changes nothing about that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TransactionEnd {
+    /// It is committed.
+    Commit,
+    /// It is rolled back.
+    Rollback,
+    /// The insert is rolled back to a savepoint taken before it, then the transaction is committed.
+    RollbackToSavepoint,
 }
 
 /// What a harness can do besides making stores. Cases that need more are reported as ignored.
@@ -69,6 +94,8 @@ pub struct Capabilities {
     pub damage: bool,
     /// [`Instance::peer`] works: several processes may use the data at once.
     pub peer: bool,
+    /// [`Instance::in_transaction`] works: tasks can be enqueued inside a transaction of the user's own.
+    pub transactions: bool,
     /// Generated histories that a run checks unless `RETRY_CONFORMANCE_CASES` says otherwise.
     pub histories: u32,
 }
@@ -81,6 +108,7 @@ impl Capabilities {
             reopen: false,
             damage: false,
             peer: false,
+            transactions: false,
             histories: 64,
         }
     }
@@ -101,6 +129,15 @@ impl Capabilities {
     #[must_use]
     pub const fn peer(self) -> Self {
         Self { peer: true, ..self }
+    }
+
+    /// Tasks can be enqueued inside a transaction of the user's own.
+    #[must_use]
+    pub const fn transactions(self) -> Self {
+        Self {
+            transactions: true,
+            ..self
+        }
     }
 
     /// As many histories as take a few seconds.

@@ -2,6 +2,7 @@
 
 pub mod cases;
 mod describe;
+mod documented;
 pub mod fixture;
 pub mod harness;
 pub mod invariants;
@@ -12,5 +13,5 @@ pub mod runner;
 pub mod sim;
 pub mod verdict;
 
-pub use harness::{Capabilities, Harness, Instance, Skip};
+pub use harness::{Capabilities, Harness, Instance, Skip, TransactionEnd};
 pub use runner::{run, run_all, trials};

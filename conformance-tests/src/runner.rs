@@ -12,6 +12,7 @@ use retry_core::clock::ManualClock;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::cases::{CASES, Case, Needs, isolation};
+use crate::documented;
 use crate::fixture::Fixture;
 use crate::harness::{Capabilities, Harness, Skip};
 use crate::model::{self, Sort};
@@ -60,6 +61,11 @@ pub fn trials(harness: Arc<dyn Harness>) -> Vec<Trial> {
             verdict
         });
         completion(&*apart, verdict)
+    }));
+    let name = format!("{}::capabilities::are_documented", harness.name());
+    let documented = Arc::clone(&harness);
+    trials.push(Trial::ignorable_test(name, move || {
+        documented::check(&*documented)
     }));
     for sort in [Sort::Sequential, Sort::Concurrent] {
         let harness = Arc::clone(&harness);
@@ -178,11 +184,12 @@ fn completion(harness: &dyn Harness, verdict: Result<(), Unpassed>) -> Result<Co
     }
 }
 
-fn missing(needs: Needs, can: Capabilities) -> Option<&'static str> {
+pub(crate) fn missing(needs: Needs, can: Capabilities) -> Option<&'static str> {
     let (needed, reason) = match needs {
         Needs::Store => (true, ""),
         Needs::Reopen => (can.reopen, "the harness cannot reopen the store"),
         Needs::Damage => (can.damage, "the harness cannot damage a row"),
+        Needs::Transactions => (can.transactions, "the store joins no transaction of the user's"),
         Needs::Peer => (can.peer, "the harness has no second handle to the data"),
     };
     (!needed).then_some(reason)

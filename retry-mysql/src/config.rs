@@ -411,3 +411,64 @@ impl From<ConnectError> for StoreError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mode(url: &str, tls: Tls) -> Result<MySqlSslMode, ConfigError> {
+        let checked = MySqlBuilder::new(url).tls(tls).check();
+        checked.map(|config| config.options.get_ssl_mode())
+    }
+
+    fn name(mode: MySqlSslMode) -> String {
+        format!("{mode:?}")
+    }
+
+    #[test]
+    fn another_machine_is_verified_unless_it_is_said_otherwise() {
+        for host in [
+            "db.example.org",
+            "10.0.0.1",
+            "[2001:db8::1]",
+            "127.0.0.1.example.org",
+        ] {
+            let url = format!("mysql://u:p@{host}/shop");
+            assert_eq!(name(mode(&url, Tls::Auto).unwrap()), "VerifyIdentity", "{host}");
+            assert_eq!(name(mode(&url, Tls::Plaintext).unwrap()), "Disabled");
+            assert_eq!(name(mode(&url, Tls::Unverified).unwrap()), "Required");
+            for weaker in ["DISABLED", "PREFERRED", "REQUIRED", "VERIFY_CA"] {
+                for key in ["ssl-mode", "sslmode"] {
+                    let url = format!("{url}?{key}={weaker}");
+                    assert_eq!(
+                        mode(&url, Tls::Auto).map(name),
+                        Err(ConfigError::Unprotected),
+                        "{url}"
+                    );
+                }
+            }
+            let url = format!("{url}?ssl-mode=VERIFY_IDENTITY");
+            assert_eq!(name(mode(&url, Tls::Auto).unwrap()), "VerifyIdentity");
+        }
+    }
+
+    #[test]
+    fn this_machine_is_taken_as_it_is() {
+        for host in ["localhost", "127.0.0.1", "127.8.9.1", "[::1]"] {
+            let url = format!("mysql://u:p@{host}/shop");
+            assert_eq!(name(mode(&url, Tls::Auto).unwrap()), "Preferred", "{host}");
+            assert_eq!(name(mode(&url, Tls::Verify).unwrap()), "VerifyIdentity", "{host}");
+        }
+        let socket = "mysql://u:p@db.example.org/shop?socket=/run/mysqld/mysqld.sock";
+        assert_eq!(name(mode(socket, Tls::Auto).unwrap()), "Preferred");
+    }
+
+    #[test]
+    fn messages_name_the_place_without_its_secrets() {
+        let config = MySqlBuilder::new("mysql://user:hunter2@db.example.org:3307/shop")
+            .check()
+            .unwrap();
+        assert_eq!(config.place, "db.example.org:3307/shop");
+        assert!(!format!("{config:?}").contains("hunter2"));
+    }
+}

@@ -1,6 +1,6 @@
 -- As claim_heads, with a position in each asked lane behind which its head is looked for: so that the entries of tasks
 -- claimed before are not walked again, which an old snapshot keeps from being removed. $1 session, $2 queue, and for each
--- lane $3 its kind's place, $4 kind, $5 level, $6 run_at, $7 id.
+-- lane $3 its kind's place, $4 kind, $5 level, $6 run_at, $7 id; $8 whether to look at a paused queue as well.
 WITH s AS MATERIALIZED (
   SELECT 1 AS live FROM {schema}.session WHERE id = $1::uuid AND NOT lost FOR KEY SHARE
 ), p AS MATERIALIZED (
@@ -12,7 +12,7 @@ WITH s AS MATERIALIZED (
                         WHERE t.state = 0 AND t.queue = $2::text AND t.kind = l.kind AND t.level = l.level
                           AND (t.run_at, t.id) > (l.run_at, l.id)
                         ORDER BY t.run_at, t.id LIMIT 1) a
-   WHERE NOT (SELECT p.paused FROM p)
+   WHERE $8::boolean OR NOT (SELECT p.paused FROM p)
 )
 SELECT s.live IS NOT NULL, p.paused, h.n, h.level, h.run_at, h.id
   FROM p LEFT JOIN s ON true LEFT JOIN h ON true;

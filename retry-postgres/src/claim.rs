@@ -62,7 +62,7 @@ pub(crate) async fn claim(tx: &mut Tx<'_>, request: &ClaimRequest, now: Timestam
         answer: Claimed::default(),
         memo: Memo::default(),
     };
-    let look = lanes::look(tx, request).await?;
+    let look = lanes::look(tx, request, false).await?;
     claim.answer.session_lost = !look.live;
     if !look.live || look.paused {
         return Ok(claim.answer);
@@ -106,7 +106,7 @@ impl Claim<'_> {
             }
             if !is_nothing {
                 // What is left now: a due row that somebody else holds counts as well.
-                look = lanes::look(tx, self.request).await?;
+                look = lanes::look(tx, self.request, true).await?;
             }
             if !has_bad {
                 self.answer.next_due = self.first_due(&look.heads);

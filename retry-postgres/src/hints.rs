@@ -8,13 +8,16 @@ use std::time::Duration;
 
 use retry_core::name::Queue;
 use retry_core::store::Waker;
-use sqlx::PgConnection;
 use sqlx::postgres::{PgListener, PgPoolOptions};
+use sqlx::{PgConnection, SqlStr};
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 use crate::connect::Connector;
+use crate::error::Outcome;
 use crate::queries::Queries;
+use crate::record;
+use crate::tx::Tx;
 use crate::wait;
 
 /// A queue that was told of is not told of again for this long; what comes meanwhile is told of then.
@@ -86,9 +89,16 @@ impl State {
 }
 
 impl Notifier {
-    pub(crate) fn start(connector: Connector, queries: Arc<Queries>, channel: String) -> Self {
+    /// `begin` begins a transaction.
+    pub(crate) fn start(connector: Connector, queries: Arc<Queries>, channel: String, begin: SqlStr) -> Self {
         let state = Arc::new(State::default());
-        let task = tokio::spawn(tell(Arc::clone(&state), connector, queries, channel));
+        let speaker = Speaker {
+            connector,
+            queries,
+            channel,
+            begin,
+        };
+        let task = tokio::spawn(speaker.tell(Arc::clone(&state)));
         Self { state, task }
     }
 
@@ -110,51 +120,57 @@ impl Drop for Notifier {
     }
 }
 
-async fn tell(state: Arc<State>, connector: Connector, queries: Arc<Queries>, channel: String) {
-    let mut conn: Option<PgConnection> = None;
-    loop {
-        state.changed.notified().await;
-        let queues = state.take();
-        if queues.is_empty() {
-            continue;
+/// Sends hints.
+struct Speaker {
+    connector: Connector,
+    queries: Arc<Queries>,
+    channel: String,
+    begin: SqlStr,
+}
+
+impl Speaker {
+    async fn tell(self, state: Arc<State>) {
+        let mut conn: Option<PgConnection> = None;
+        loop {
+            state.changed.notified().await;
+            let queues = state.take();
+            if queues.is_empty() {
+                continue;
+            }
+            if conn.is_none() {
+                conn = self.connector.open(&self.queries).await.ok();
+            }
+            let sent = match &mut conn {
+                Some(open) => wait::within(RECONNECT, self.send(open, &queues, &state.voice)).await,
+                None => Err(wait::Elapsed),
+            };
+            if !matches!(sent, Ok(Ok(()))) {
+                // Lost hints cost a poll; a server in trouble is not pressed further.
+                conn = None;
+                wait::pause(RECONNECT).await;
+            }
+            let state = Arc::clone(&state);
+            tokio::spawn(async move {
+                wait::pause(QUIET).await;
+                state.rested(&queues);
+            });
         }
-        if conn.is_none() {
-            conn = connect(&connector, &queries, &state.voice).await;
-        }
-        let told = match &mut conn {
-            Some(open) => send(open, &queries, &channel, &queues).await,
-            None => false,
-        };
-        if !told {
-            // Lost hints cost a poll; a server in trouble is not pressed further.
-            conn = None;
-            wait::pause(RECONNECT).await;
-        }
-        let state = Arc::clone(&state);
-        tokio::spawn(async move {
-            wait::pause(QUIET).await;
-            state.rested(&queues);
-        });
     }
-}
 
-async fn connect(connector: &Connector, queries: &Queries, voice: &Voice) -> Option<PgConnection> {
-    let mut conn = connector.open(queries).await.ok()?;
-    let process = sqlx::query_scalar(queries.backend.clone()).persistent(false);
-    voice
-        .process
-        .store(process.fetch_one(&mut conn).await.ok()?, Ordering::Release);
-    Some(conn)
-}
-
-async fn send(conn: &mut PgConnection, queries: &Queries, channel: &str, queues: &[Queue]) -> bool {
-    let names: Vec<&str> = queues.iter().map(Queue::as_str).collect();
-    let statement = sqlx::query(queries.notify.clone())
-        .persistent(false)
-        .bind(channel)
-        .bind(names);
-    let sent = wait::within(RECONNECT, statement.execute(conn)).await;
-    matches!(sent, Ok(Ok(_)))
+    /// In a transaction, which a pooler sends to one server process as a whole.
+    async fn send(&self, conn: &mut PgConnection, queues: &[Queue], voice: &Voice) -> Outcome<()> {
+        sqlx::raw_sql(self.begin.clone()).execute(&mut *conn).await?;
+        let mut tx = Tx::new(&mut *conn, Arc::clone(&self.queries), false);
+        let statement = tx.query(&tx.sql.backend);
+        if let Some(Ok(process)) = tx.row(statement).await?.map(|row| record::value(&row, 0)) {
+            voice.process.store(process, Ordering::Release);
+        }
+        let names: Vec<String> = queues.iter().map(|queue| queue.as_str().to_owned()).collect();
+        let statement = tx.query(&tx.sql.notify).bind(self.channel.clone()).bind(names);
+        tx.rows(statement).await?;
+        sqlx::raw_sql("COMMIT").execute(&mut *conn).await?;
+        Ok(())
+    }
 }
 
 /// Listens for the hints of other processes until it is dropped.
@@ -175,13 +191,13 @@ impl Listener {
             // The driver's listener wants a pool; this one never has more than the listener's own connection.
             let pool = PgPoolOptions::new().max_connections(1).connect_lazy_with(options);
             let ours = ours.unwrap_or_default();
+            let mut is_first = true;
             loop {
                 if let Ok(listener) = PgListener::connect_with(&pool).await {
-                    listen(listener, &channel, &waker, &ours).await;
+                    listen(listener, &channel, &waker, &ours, is_first).await;
+                    is_first = false;
                 }
                 wait::pause(RECONNECT).await;
-                // What was told of meanwhile is lost.
-                waker.wake_all();
             }
         });
         Self { task }
@@ -195,9 +211,13 @@ impl Drop for Listener {
 }
 
 /// Wakes watchers until the connection fails.
-async fn listen(mut listener: PgListener, channel: &str, waker: &Waker, ours: &Voice) {
+async fn listen(mut listener: PgListener, channel: &str, waker: &Waker, ours: &Voice, is_first: bool) {
     if listener.listen(channel).await.is_err() {
         return;
+    }
+    if !is_first {
+        // What was told of while nobody listened is lost.
+        waker.wake_all();
     }
     loop {
         match listener.try_recv().await {
@@ -207,7 +227,7 @@ async fn listen(mut listener: PgListener, channel: &str, waker: &Waker, ours: &V
                     waker.wake(&queue);
                 }
             }
-            // The driver connects again by itself; what was told of meanwhile is lost.
+            // The driver has connected again by itself.
             Ok(None) => waker.wake_all(),
             Err(_) => return,
         }

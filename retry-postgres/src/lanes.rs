@@ -47,8 +47,9 @@ impl Head {
     }
 }
 
-/// Looks at the lanes of a request, and locks its session against being marked.
-pub(crate) async fn look(tx: &mut Tx<'_>, request: &ClaimRequest) -> Outcome<Look> {
+/// Looks at the lanes of a request, and locks its session against being marked. A claim that looks `again` found its queue
+/// not paused: a pause that came meanwhile comes after it.
+pub(crate) async fn look(tx: &mut Tx<'_>, request: &ClaimRequest, again: bool) -> Outcome<Look> {
     let session = Id::from(request.session);
     let queue = request.queue.as_str().to_owned();
     let asked = || {
@@ -74,12 +75,14 @@ pub(crate) async fn look(tx: &mut Tx<'_>, request: &ClaimRequest) -> Outcome<Loo
             .bind(lanes.level)
             .bind(lanes.run_at)
             .bind(lanes.id)
+            .bind(again)
     } else {
         let kinds: Vec<&str> = asked().map(|(_, (kind, _))| kind.as_str()).collect();
         tx.query(&tx.sql.claim_heads)
             .bind(session)
             .bind(queue)
             .bind(kinds)
+            .bind(again)
     };
     // The statement without bounds counts the asked kinds from one.
     let places: HashMap<i64, usize> = if is_bounded {

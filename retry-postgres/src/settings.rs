@@ -4,7 +4,7 @@ use retry_core::task::Settings;
 
 /// The text for which rows have nothing. It belongs to the stored rows: it stays when the default changes.
 const USUAL: &str = concat!(
-    r#"{"max_attempts":25,"give_up_at":null,"give_up_after":null,"rescue_delay":{"secs":5,"nanos":0},"crash_budget":3,"#,
+    r#"{"max_attempts":100,"give_up_at":null,"give_up_after":null,"rescue_delay":{"secs":5,"nanos":0},"crash_budget":3,"#,
     r#""expires_at":null,"expires_after":null,"deadline_after":null,"on_wait_deadline":"resume","#,
     r#""on_failed_children":"reduce","retention":{"succeeded":{"secs":86400,"nanos":0},"#,
     r#""failed":{"secs":2592000,"nanos":0},"cancelled":{"secs":86400,"nanos":0}}}"#

@@ -5,10 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
-use conformance_tests::{Capabilities, Harness, Instance, Skip};
+use conformance_tests::{Capabilities, Harness, Instance, Skip, TransactionEnd};
 use retry_core::clock::ManualClock;
 use retry_core::id::TaskId;
-use retry_core::store::TaskStore;
+use retry_core::store::{Enlist as _, Inserted, Result as StoreResult, TaskStore};
+use retry_core::task::NewTask;
+use retry_core::time::Timestamp;
 use retry_postgres::PostgresStore;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 
@@ -31,7 +33,12 @@ impl Harness for Postgres {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities::new().reopen().damage().peer().histories(64)
+        Capabilities::new()
+            .reopen()
+            .damage()
+            .peer()
+            .transactions()
+            .histories(64)
     }
 
     async fn fresh(&self, _clock: ManualClock) -> Result<Box<dyn Instance>, Skip> {
@@ -107,6 +114,36 @@ impl Instance for Fresh {
 
     async fn peer(&self) -> Arc<dyn TaskStore> {
         Arc::new(self.schema.open().await)
+    }
+
+    async fn in_transaction(
+        &self,
+        tasks: &[NewTask],
+        now: Timestamp,
+        end: TransactionEnd,
+    ) -> StoreResult<Vec<Inserted>> {
+        let Schema { url, .. } = &self.schema;
+        let mut conn = PgConnection::connect(url)
+            .await
+            .expect("a connection beside the store");
+        let mut tx = conn.begin().await.expect("a transaction");
+        let tasks = Ok(tasks.to_vec());
+        if end == TransactionEnd::RollbackToSavepoint {
+            let mut savepoint = tx.begin().await.expect("a savepoint");
+            let answer = self
+                .store
+                .enlist(&mut savepoint, tasks, now, |answer| answer)
+                .await;
+            savepoint.rollback().await.expect("rolled back");
+            tx.commit().await.expect("committed");
+            return answer;
+        }
+        let answer = self.store.enlist(&mut tx, tasks, now, |answer| answer).await;
+        match end {
+            TransactionEnd::Commit => tx.commit().await.expect("committed"),
+            _ => tx.rollback().await.expect("rolled back"),
+        }
+        answer
     }
 }
 

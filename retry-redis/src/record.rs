@@ -104,23 +104,6 @@ pub(crate) fn opt_time(time: Option<Timestamp>) -> i64 {
     time.map_or(NONE, Timestamp::as_millis)
 }
 
-/// The flags that are known; the caller says which of the stored ones stay.
-fn hot(task: &Task, flags: u8, out: &mut Vec<u8>) {
-    out.extend([task.state.code(), flags]);
-    for count in [task.attempt, task.crashes, task.step] {
-        out.extend(count.to_be_bytes());
-    }
-    out.extend(sortable(task.run_at));
-    for time in [
-        opt_time(task.alarm_at),
-        opt_time(task.purge_at),
-        task.updated_at.as_millis(),
-    ] {
-        out.extend(time.to_be_bytes());
-    }
-    out.extend(task.session.map_or([0; 16], SessionId::to_bytes));
-}
-
 /// The part of a record that a change writes, with the flags it sets.
 pub(crate) fn target(target: &Target, flags: u8, now: Timestamp, out: &mut Vec<u8>) {
     out.extend([target.state.code(), flags]);
@@ -138,6 +121,26 @@ pub(crate) fn target(target: &Target, flags: u8, now: Timestamp, out: &mut Vec<u
     out.extend(target.session.map_or([0; 16], SessionId::to_bytes));
 }
 
+/// The same part of a whole record.
+fn hot(task: &Task, out: &mut Vec<u8>) {
+    let to = Target {
+        state: task.state,
+        run_at: task.run_at,
+        attempt: task.attempt,
+        crashes: task.crashes,
+        step: task.step,
+        session: task.session,
+        cancel_requested: None,
+        alarm_at: task.alarm_at,
+        purge_at: task.purge_at,
+        holds_key: task.holds_key,
+        failure: None,
+        cold: None,
+    };
+    let held = if task.holds_key { flag::HOLDS_KEY } else { 0 };
+    target(&to, held, task.updated_at, out);
+}
+
 /// Milliseconds of a span, below what a script's numbers hold exactly; −1 for none.
 fn span(span: Option<Duration>) -> i64 {
     let millis = |span: Duration| i64::try_from(span.as_millis()).unwrap_or(NONE).min(NONE);
@@ -148,8 +151,7 @@ fn span(span: Option<Duration>) -> i64 {
 pub(crate) fn new(task: &Task, size: usize, out: &mut Vec<u8>) {
     let settings = &task.settings;
     out.push(FORMAT);
-    let held = if task.holds_key { flag::HOLDS_KEY } else { 0 };
-    hot(task, held, out);
+    hot(task, out);
     out.extend(task.version.to_be_bytes());
     out.extend([0; 8 + 2 + 4]); // nonce, cold, failures: the scripts' own
     out.extend(u32::try_from(size).unwrap_or(u32::MAX).to_be_bytes());

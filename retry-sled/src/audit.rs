@@ -11,6 +11,7 @@ use retry_core::task::{State, Task};
 use crate::disk::Disk;
 use crate::error::Outcome;
 use crate::keys;
+use crate::members;
 use crate::record::{Damage, Row, SessionRow};
 use crate::rows;
 use crate::store::SledStore;
@@ -76,6 +77,7 @@ pub(crate) fn audit(disk: &Disk) -> Outcome<Audit> {
     };
     auditor.rows()?;
     auditor.entries()?;
+    auditor.members()?;
     auditor.parts()?;
     auditor.shared()?;
     auditor.parents();
@@ -111,6 +113,11 @@ impl Auditor<'_> {
         for (key, value) in rows::index(task) {
             if self.disk.get(&key)?.as_ref() != Some(&value) {
                 self.problem(|| format!("task {id} has no entry under {:?}", char::from(key[0])));
+            }
+        }
+        for set in rows::sets(task) {
+            if !members::has(self.disk, &set, id)? {
+                self.problem(|| format!("task {id} is not in its set under {:?}", char::from(set[0])));
             }
         }
         if let (true, Some((key, _))) = (task.holds_key, &task.unique)
@@ -157,15 +164,7 @@ impl Auditor<'_> {
 
     /// Every entry of an index is one that its row wants. An entry of a row that cannot be read may be right.
     fn entries(&mut self) -> Outcome<()> {
-        for prefix in [
-            keys::LANE,
-            keys::ALARM,
-            keys::PURGE,
-            keys::HELD,
-            keys::FLAGGED,
-            keys::LISTED,
-            keys::CHILD,
-        ] {
+        for prefix in [keys::LANE, keys::ALARM, keys::FLAGGED, keys::LISTED, keys::CHILD] {
             for key in self.keys(prefix)? {
                 let right = match keys::id_at_end(&key)
                     .map(|id| rows::load(self.disk, id))
@@ -179,6 +178,34 @@ impl Auditor<'_> {
                 };
                 if !right {
                     self.problem(|| format!("an entry under {:?} has no such row", char::from(prefix)));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Every member of a set is a task that belongs there.
+    fn members(&mut self) -> Outcome<()> {
+        for key in [self.keys(keys::HELD)?, self.keys(keys::PURGE)?].concat() {
+            let purge = keys::purge_parts(&key).map(|(set, _)| set);
+            let set = if key[0] == keys::PURGE {
+                purge
+            } else {
+                keys::held_set(&key)
+            };
+            let ids = self.disk.get(&key)?.unwrap_or_default();
+            for id in members::ids_of(&ids) {
+                let right = match rows::load(self.disk, id)? {
+                    rows::Found::Row(row) => rows::sets(&row.task)
+                        .iter()
+                        .any(|own| Some(own.as_slice()) == set),
+                    rows::Found::Bad(_) => true,
+                    rows::Found::Missing => false,
+                };
+                if !right {
+                    self.problem(|| {
+                        format!("task {id} is in a set under {:?} by mistake", char::from(key[0]))
+                    });
                 }
             }
         }

@@ -2,12 +2,13 @@
 
 use std::collections::VecDeque;
 
-use retry_core::id::TaskId;
+use retry_core::id::{SessionId, TaskId};
 use retry_core::store::TaskFilter;
 
 use crate::disk::Disk;
 use crate::error::Outcome;
 use crate::keys::{self, Key};
+use crate::members;
 
 /// Ids read at once: the store may be written between two of these.
 const AT_ONCE: usize = 256;
@@ -27,6 +28,21 @@ pub(crate) struct Candidates {
 }
 
 impl Candidates {
+    /// The tasks that a session holds are read at once: they are no more than its worker asked for.
+    pub(crate) fn held(disk: &Disk, session: SessionId, after: Option<TaskId>) -> Outcome<Self> {
+        let mut ids: VecDeque<TaskId> = members::all(disk, &keys::held_by(session))?.into();
+        ids.make_contiguous().reverse();
+        ids.retain(|id| after.is_none_or(|after| *id < after));
+        Ok(Self {
+            sources: vec![Source {
+                prefix: Key::new(),
+                to: Key::new(),
+                ids,
+                ended: true,
+            }],
+        })
+    }
+
     pub(crate) fn new(filter: &TaskFilter, after: Option<TaskId>) -> Self {
         let sources = prefixes(filter).into_iter().map(|prefix| {
             let to = match after {
@@ -59,9 +75,8 @@ impl Candidates {
 
     /// Whether the next id is at hand without a look at the store.
     pub(crate) fn is_filled(&self) -> bool {
-        self.sources
-            .iter()
-            .all(|source| source.ended || !source.ids.is_empty())
+        let mut sources = self.sources.iter();
+        sources.all(|source| source.ended || !source.ids.is_empty())
     }
 }
 
@@ -84,9 +99,6 @@ impl Source {
 
 /// What the keys of the narrowest index start with; each ends in an id.
 fn prefixes(filter: &TaskFilter) -> Vec<Key> {
-    if let Some(session) = filter.session {
-        return vec![keys::held_by(session)];
-    }
     if let Some(parent) = filter.parent {
         return vec![keys::children(parent)];
     }

@@ -11,8 +11,8 @@
 //! | `f` id number chunk | one failed attempt | it is among the last 20 |
 //! | `q` queue kind level run_at id | the parent, or nothing | Pending; a lane is a prefix |
 //! | `a` alarm_at id | | an alarm is set |
-//! | `p` purge_at id | | it may be forgotten some day |
-//! | `r` session id | | Running |
+//! | `p` purge_at bucket | ids | they may be forgotten then |
+//! | `r` session bucket | ids | Running |
 //! | `x` session id | | Running and to be cancelled |
 //! | `l` state id | | Waiting, Joining, Failed, Cancelled |
 //! | `h` parent id | | it has a parent |
@@ -176,20 +176,27 @@ pub(crate) fn alarm(at: Timestamp, id: TaskId) -> Key {
     key(ALARM, &[&ordered(at), &id.to_bytes()])
 }
 
-pub(crate) fn purge(at: Timestamp, id: TaskId) -> Key {
-    key(PURGE, &[&ordered(at), &id.to_bytes()])
+/// The set of the tasks that may be forgotten at a time.
+pub(crate) fn purge(at: Timestamp) -> Key {
+    key(PURGE, &[&ordered(at)])
 }
 
-pub(crate) fn held(session: SessionId, id: TaskId) -> Key {
-    key(HELD, &[&session.to_bytes(), &id.to_bytes()])
+/// The set of a bucket of one, and its time.
+pub(crate) fn purge_parts(key: &[u8]) -> Option<(&[u8], Timestamp)> {
+    Some((key.get(..9)?, time(key.get(1..9)?)?))
 }
 
-/// What the held tasks of a session start with.
+/// The set of a bucket of held tasks.
+pub(crate) fn held_set(key: &[u8]) -> Option<&[u8]> {
+    key.get(..17)
+}
+
+/// The set of the tasks that a session holds.
 pub(crate) fn held_by(session: SessionId) -> Key {
     key(HELD, &[&session.to_bytes()])
 }
 
-/// The session of a key of a held task.
+/// The session of a key of held tasks.
 pub(crate) fn holder(key: &[u8]) -> Option<SessionId> {
     Some(SessionId::from_bytes(key.get(1..17)?.try_into().ok()?))
 }

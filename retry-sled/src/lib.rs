@@ -22,6 +22,7 @@ mod job;
 mod keys;
 mod lanes;
 mod lines;
+mod members;
 mod parents;
 mod purge;
 mod queues;

@@ -1,11 +1,13 @@
 //! Forgetting (laws 1, 13): ended tasks whose time is over, and lost sessions that hold nothing.
 
+use retry_core::id::TaskId;
 use retry_core::limits::PURGE_CHILD_DELAY;
 use retry_core::time::Timestamp;
 
 use crate::draft::Draft;
 use crate::error::Outcome;
 use crate::keys;
+use crate::members;
 use crate::parents::is_awaited;
 use crate::rows;
 use crate::sessions;
@@ -13,10 +15,10 @@ use crate::view::View;
 
 pub(crate) fn purge(draft: &mut Draft<'_>, now: Timestamp, limit: usize) -> Outcome<u64> {
     let mut purged = 0;
-    for (key, id) in due(draft, now, limit)? {
+    for (at, id) in due(draft, now, limit)? {
         let Some(row) = rows::load_sound(draft, id)? else {
             // What cannot be read keeps its place in the lists; only its turn here is over.
-            draft.remove(key);
+            members::remove(draft, &keys::purge(at), id)?;
             continue;
         };
         if is_awaited(draft, row.task.parent)? {
@@ -32,16 +34,24 @@ pub(crate) fn purge(draft: &mut Draft<'_>, now: Timestamp, limit: usize) -> Outc
     Ok(purged)
 }
 
-fn due(draft: &Draft<'_>, now: Timestamp, limit: usize) -> Outcome<Vec<(keys::Key, retry_core::id::TaskId)>> {
-    let mut due = Vec::new();
-    if limit == 0 {
-        return Ok(due);
-    }
-    let last = [&[keys::PURGE], keys::ordered(now).as_slice()].concat();
-    draft.scan(&[keys::PURGE], &keys::behind(&last), &mut |key, _| {
-        due.extend(keys::id_at_end(key).map(|id| (key.to_vec(), id)));
-        due.len() < limit
+/// The first tasks whose time is over, by time and id.
+fn due(draft: &Draft<'_>, now: Timestamp, limit: usize) -> Outcome<Vec<(Timestamp, TaskId)>> {
+    let mut due: Vec<(Timestamp, TaskId)> = Vec::new();
+    let last = keys::behind(&keys::purge(now));
+    draft.scan(&[keys::PURGE], &last, &mut |key, ids| {
+        let Some((_, at)) = keys::purge_parts(key) else {
+            return true;
+        };
+        // The ids of one time are in several buckets: all of them or none.
+        let is_next = due.last().is_none_or(|(last, _)| *last < at);
+        if is_next && due.len() >= limit {
+            return false;
+        }
+        due.extend(members::ids_of(ids).map(|id| (at, id)));
+        true
     })?;
+    due.sort_unstable();
+    due.truncate(limit);
     Ok(due)
 }
 

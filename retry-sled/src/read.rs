@@ -46,8 +46,8 @@ pub(crate) fn load_detail(view: &dyn View, row: Row) -> Outcome<Read<TaskDetail>
 /// A listing on its way: it may be left between two records, so that writes need not wait for all of it.
 pub(crate) struct Listing {
     filter: TaskFilter,
-    limit: usize,
-    candidates: Candidates,
+    page: Page,
+    candidates: Option<Candidates>,
     examined: usize,
     bytes: usize,
     listed: Listed,
@@ -56,9 +56,9 @@ pub(crate) struct Listing {
 impl Listing {
     pub(crate) fn new(filter: TaskFilter, page: Page) -> Self {
         Self {
-            candidates: Candidates::new(&filter, page.after),
+            candidates: None,
             filter,
-            limit: page.limit,
+            page,
             examined: 0,
             bytes: 0,
             listed: Listed::default(),
@@ -67,22 +67,28 @@ impl Listing {
 
     /// Goes on while ids are at hand. True: it is complete.
     pub(crate) fn go_on(&mut self, disk: &Disk) -> Outcome<bool> {
-        if self.limit == 0 {
+        if self.page.limit == 0 {
             return Ok(true);
         }
+        let mut candidates = match (self.candidates.take(), self.filter.session) {
+            (Some(candidates), _) => candidates,
+            (None, Some(session)) => Candidates::held(disk, session, self.page.after)?,
+            (None, None) => Candidates::new(&self.filter, self.page.after),
+        };
         loop {
-            let Some(id) = self.candidates.next(disk)? else {
+            let Some(id) = candidates.next(disk)? else {
                 self.listed.next = None;
                 return Ok(true);
             };
-            let full = self.listed.tasks.len() + self.listed.bad.len() == self.limit;
+            let full = self.listed.tasks.len() + self.listed.bad.len() == self.page.limit;
             if full || self.examined == MAX_EXAMINED || self.bytes > MAX_CALL_BYTES {
                 return Ok(true);
             }
             self.examined += 1;
             self.listed.next = Some(id);
             self.examine(disk, id)?;
-            if !self.candidates.is_filled() {
+            if !candidates.is_filled() {
+                self.candidates = Some(candidates);
                 return Ok(false);
             }
         }

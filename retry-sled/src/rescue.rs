@@ -10,6 +10,7 @@ use retry_core::time::Timestamp;
 use crate::draft::Draft;
 use crate::error::Outcome;
 use crate::keys;
+use crate::members;
 use crate::rows::{self, Found};
 use crate::sessions::{self, Orphans};
 use crate::view::View;
@@ -79,11 +80,11 @@ impl Round<'_, '_> {
         self.sessions.get(&session).copied().unwrap_or(Status::Lost)
     }
 
-    /// The tasks of lost and missing sessions, by session and id: one seek for each live session, one step for each task.
+    /// The tasks of lost and missing sessions, by session and id: one seek for each live session.
     fn held(&mut self, after: Option<ExpiredCursor>) -> Outcome<()> {
-        let mut from = match after {
-            None => vec![keys::HELD],
-            Some(ExpiredCursor::Session(session, id)) => behind(keys::held(session, id)),
+        let (mut from, mut after) = match after {
+            None => (vec![keys::HELD], None),
+            Some(ExpiredCursor::Session(session, id)) => (keys::held_by(session), Some((session, id))),
             Some(ExpiredCursor::Alarm(..)) => return Ok(()),
         };
         let end = keys::behind(&[keys::HELD]);
@@ -99,7 +100,9 @@ impl Round<'_, '_> {
                 Status::Dead => Some(Cause::SessionDead),
             };
             if let Some(cause) = cause {
-                for id in self.ids(&first, &of_session, self.left + 1)? {
+                let told = after.take().filter(|(of, _)| *of == session).map(|(_, id)| id);
+                let ids = members::all(self.draft, &keys::held_by(session))?;
+                for id in ids.into_iter().filter(|id| told.is_none_or(|told| *id > told)) {
                     self.report(id, cause, ExpiredCursor::Session(session, id))?;
                     if self.is_cut() {
                         return Ok(());
@@ -109,15 +112,6 @@ impl Round<'_, '_> {
             from = of_session;
         }
         Ok(())
-    }
-
-    fn ids(&self, from: &[u8], to: &[u8], limit: usize) -> Outcome<Vec<TaskId>> {
-        let mut ids = Vec::new();
-        self.draft.scan(from, to, &mut |key, _| {
-            ids.extend(keys::id_at_end(key));
-            ids.len() < limit
-        })?;
-        Ok(ids)
     }
 
     /// Due alarms of the others, by time and id.

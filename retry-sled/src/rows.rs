@@ -9,6 +9,7 @@ use retry_core::task::{ClaimedTask, FailedAttempt, State, Task, TaskDetail};
 use crate::draft::Draft;
 use crate::error::Outcome;
 use crate::keys::{self, Key};
+use crate::members;
 use crate::record::{self, Body, Damage, Note, Read, Row};
 use crate::view::View;
 
@@ -196,6 +197,26 @@ fn reindex(draft: &mut Draft<'_>, old: Option<&Task>, new: Option<&Task>) -> Out
     {
         draft.put(key, value);
     }
+    let before = old.map(|task| (task.id, sets(task)));
+    let after = new.map(|task| (task.id, sets(task)));
+    let in_after = |set: &Key| after.as_ref().is_some_and(|(_, sets)| sets.contains(set));
+    for (id, set) in before
+        .iter()
+        .flat_map(|(id, sets)| sets.iter().map(move |set| (*id, set)))
+    {
+        if !in_after(set) {
+            members::remove(draft, set, id)?;
+        }
+    }
+    let in_before = |set: &Key| before.as_ref().is_some_and(|(_, sets)| sets.contains(set));
+    for (id, set) in after
+        .iter()
+        .flat_map(|(id, sets)| sets.iter().map(move |set| (*id, set)))
+    {
+        if !in_before(set) {
+            members::add(draft, set, id)?;
+        }
+    }
     keep_key(draft, old, new)?;
     let place = |task: &Task| (task.queue.clone(), task.state);
     let (from, to) = (old.map(place), new.map(place));
@@ -210,7 +231,18 @@ fn reindex(draft: &mut Draft<'_>, old: Option<&Task>, new: Option<&Task>) -> Out
     Ok(())
 }
 
-/// Every index entry that a task owns, with its value; its unique key and its count, which it shares, apart.
+/// The sets that a task is in.
+pub(crate) fn sets(task: &Task) -> Vec<Key> {
+    let mut sets = Vec::with_capacity(1);
+    sets.extend(task.session.map(keys::held_by));
+    sets.extend(task.purge_at.map(|at| {
+        // Not before a resend of its insert could still come.
+        keys::purge(at.max(task.created_at.saturating_add(RESEND_WINDOW)))
+    }));
+    sets
+}
+
+/// Every index entry that a task owns, with its value; its sets, its unique key and its count, which it shares, apart.
 pub(crate) fn index(task: &Task) -> Vec<(Key, sled::IVec)> {
     let id = task.id;
     let none = sled::IVec::default;
@@ -223,22 +255,14 @@ pub(crate) fn index(task: &Task) -> Vec<(Key, sled::IVec)> {
             entries.push((keys::ready(task), parent));
         }
         State::Running => {
-            if let Some(session) = task.session {
-                entries.push((keys::held(session, id), none()));
-                if task.cancel_requested {
-                    entries.push((keys::flagged(session, id), none()));
-                }
+            if let (Some(session), true) = (task.session, task.cancel_requested) {
+                entries.push((keys::flagged(session, id), none()));
             }
         }
         state if keys::is_listed(state) => entries.push((keys::listed(state, id), none())),
         _ => {}
     }
     entries.extend(task.alarm_at.map(|at| (keys::alarm(at, id), none())));
-    entries.extend(task.purge_at.map(|at| {
-        // Not before a resend of its insert could still come.
-        let at = at.max(task.created_at.saturating_add(RESEND_WINDOW));
-        (keys::purge(at, id), none())
-    }));
     entries.extend(task.parent.map(|parent| (keys::child(parent, id), none())));
     entries
 }

@@ -10,6 +10,7 @@ use retry_core::time::Timestamp;
 use crate::draft::Draft;
 use crate::error::Outcome;
 use crate::keys;
+use crate::members;
 use crate::record::{Damage, Read, SessionRow};
 use crate::view::View;
 
@@ -93,11 +94,7 @@ pub(crate) fn renew(
         row.session.lease_until = until;
         write(draft, &row)?;
     }
-    let mut held = 0_u64;
-    draft.all(&keys::held_by(id), &mut |_, _| {
-        held += 1;
-        true
-    })?;
+    let held = members::count(draft, &keys::held_by(id))?;
     let mut cancel = Vec::new();
     draft.all(&keys::flagged_by(id), &mut |key, _| {
         cancel.extend(keys::id_at_end(key));

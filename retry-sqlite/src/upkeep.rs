@@ -7,8 +7,9 @@ use rusqlite::Connection;
 
 use crate::config::Config;
 
-/// Pages in the log that are worth a checkpoint when nothing else is to do.
-const IDLE_PAGES: i64 = 1_000;
+/// Pages in the log that are worth a checkpoint when nothing else is to do. Whoever comes during one waits for its two
+/// syncs, so it is made seldom: beside an idle worker less than once in a hundred tasks.
+const IDLE_PAGES: i64 = 2_000;
 
 /// A pause this long means that nothing else is to do: a worker that was just woken claims within it.
 const SHORT_PAUSE: Duration = Duration::from_millis(2);
@@ -64,11 +65,11 @@ impl Upkeep {
         self.uncopied.then_some(LONG_PAUSE)
     }
 
-    /// After a group.
-    pub(crate) fn after_group(&mut self, conn: &Connection, committed: bool) {
+    /// After a group. `idle`: nothing waits, and nobody was woken who is about to come.
+    pub(crate) fn after_group(&mut self, conn: &Connection, committed: bool, idle: bool) {
         self.paused = Duration::ZERO;
         self.uncopied |= committed;
-        self.shorten(conn, BUSY_PAGES);
+        self.shorten(conn, if idle { IDLE_PAGES } else { BUSY_PAGES });
     }
 
     /// After a commit that found the disk full: the log's own room can be used again once it is copied into the file, which

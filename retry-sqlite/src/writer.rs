@@ -116,6 +116,7 @@ impl Writer {
                 syncer.committed();
             }
         }
+        let woken = !ended.effects.woken.is_empty() && self.waker.is_watched();
         for queue in &ended.effects.woken {
             self.waker.wake(queue);
         }
@@ -129,7 +130,8 @@ impl Writer {
         if full {
             self.upkeep.make_room(&self.group.conn);
         }
-        self.upkeep.after_group(&self.group.conn, committed);
+        let idle = waiting.is_empty() && !woken;
+        self.upkeep.after_group(&self.group.conn, committed, idle);
     }
 
     fn look(&mut self) {

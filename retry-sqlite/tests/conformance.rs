@@ -4,12 +4,14 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use conformance_tests::{Capabilities, Harness, Instance, Skip};
+use conformance_tests::{Capabilities, Harness, Instance, Skip, TransactionEnd};
 use retry_core::clock::ManualClock;
 use retry_core::id::TaskId;
-use retry_core::store::TaskStore;
+use retry_core::store::{Enlist as _, Inserted, Result as StoreResult, TaskStore};
+use retry_core::task::NewTask;
+use retry_core::time::Timestamp;
 use retry_sqlite::SqliteStore;
-use rusqlite::Connection;
+use rusqlite::{Connection, TransactionBehavior};
 use tempfile::TempDir;
 
 struct Sqlite;
@@ -21,7 +23,12 @@ impl Harness for Sqlite {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities::new().reopen().damage().peer().histories(128)
+        Capabilities::new()
+            .reopen()
+            .damage()
+            .peer()
+            .transactions()
+            .histories(128)
     }
 
     async fn fresh(&self, clock: ManualClock) -> Result<Box<dyn Instance>, Skip> {
@@ -73,6 +80,32 @@ impl Instance for File {
 
     async fn peer(&self) -> Arc<dyn TaskStore> {
         Arc::new(open(&self.dir, &self.clock))
+    }
+
+    async fn in_transaction(
+        &self,
+        tasks: &[NewTask],
+        now: Timestamp,
+        end: TransactionEnd,
+    ) -> StoreResult<Vec<Inserted>> {
+        let mut conn = self.store.connection().expect("a connection for the user");
+        let begun = conn.transaction_with_behavior(TransactionBehavior::Immediate);
+        let mut tx = begun.expect("a transaction");
+        let tasks = Ok(tasks.to_vec());
+        if end == TransactionEnd::RollbackToSavepoint {
+            let mut savepoint = tx.savepoint().expect("a savepoint");
+            let answer = self.store.enlist(&savepoint, tasks, now, |answer| answer);
+            savepoint.rollback().expect("rolled back");
+            drop(savepoint);
+            tx.commit().expect("committed");
+            return answer;
+        }
+        let answer = self.store.enlist(&tx, tasks, now, |answer| answer);
+        match end {
+            TransactionEnd::Commit => tx.commit().expect("committed"),
+            _ => tx.rollback().expect("rolled back"),
+        }
+        answer
     }
 }
 

@@ -13,7 +13,7 @@ use crate::stats::{Sample, Unit, ratio};
 /// Measures in a process of its own: memory that an earlier workload gave back would hide what this one takes.
 pub(super) fn run(run: &Run, n: usize) -> Result<Vec<Sample>> {
     let mut child = Command::new(std::env::current_exe()?);
-    child.args(["bytes-child", "--store", run.store.url(), "--n", &n.to_string()]);
+    child.args(["bytes-child", "--store", &run.store.url()?, "--n", &n.to_string()]);
     child.args(["--concurrency", &run.concurrency.to_string()]);
     child.args(["--prefetch", &run.prefetch.to_string()]);
     if let Some(dir) = &run.dir {

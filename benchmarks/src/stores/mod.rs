@@ -1,6 +1,14 @@
 //! The stores that can be measured, a file each.
 
 mod memory;
+mod mysql;
+mod mysql_toy;
+mod postgres;
+mod postgres_toy;
+mod redis;
+mod redis_toy;
+mod sled;
+mod sled_toy;
 mod sqlite;
 mod sqlite_toy;
 
@@ -22,9 +30,9 @@ pub(crate) trait Subject: fmt::Debug + Send + Sync {
     /// Its name in the output.
     fn name(&self) -> &'static str;
 
-    /// What `--store` was given, for the processes that measure on their own.
-    fn url(&self) -> &str {
-        self.name()
+    /// What `--store` is given in the processes that measure on their own; starts the server if there is one to start.
+    fn url(&self) -> Result<String> {
+        Ok(self.name().to_owned())
     }
 
     /// A fresh, empty store in a place of its own: several are open at once.
@@ -48,12 +56,19 @@ pub(crate) trait Subject: fmt::Debug + Send + Sync {
     }
 }
 
-/// The store that `url` names: a scheme alone, or a URL of that scheme.
+/// The store that `url` names: a scheme alone, for which a server that is needed is that of the tests' variable or a throw-away
+/// one, or the URL of a server.
 pub(crate) fn by_url(url: &str) -> Result<Arc<dyn Subject>> {
     let scheme = url.split_once(':').map_or(url, |(scheme, _)| scheme);
     match scheme {
         "memory" => Ok(Arc::new(memory::Memory)),
         "sqlite" => Ok(Arc::new(sqlite::Sqlite)),
-        _ => bail!("there is no store {scheme:?} here; memory and sqlite can be measured"),
+        "sled" => Ok(Arc::new(sled::Sled)),
+        "postgres" | "postgresql" => Ok(Arc::new(postgres::Postgres::new(url))),
+        "mysql" => Ok(Arc::new(mysql::MySql::new(url))),
+        "redis" | "rediss" => Ok(Arc::new(redis::Redis::new(url))),
+        _ => bail!(
+            "there is no store {scheme:?} here; memory, sqlite, postgres, mysql, redis and sled can be measured"
+        ),
     }
 }

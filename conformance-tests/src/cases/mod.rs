@@ -29,6 +29,7 @@ pub mod sessions;
 pub mod settle;
 pub mod table;
 pub mod table_admin;
+pub mod transactions;
 pub mod unique;
 
 use futures_util::future::BoxFuture;
@@ -76,6 +77,8 @@ pub enum Needs {
     Damage,
     /// A second handle to its data.
     Peer,
+    /// To join a user's transaction.
+    Transactions,
 }
 
 /// Rows of `name: laws`, by area, as cases. What a case needs stands behind its name.
@@ -174,7 +177,7 @@ pub const CASES: &[Case] = cases! {
     }
     table {
         succeed: "L6",
-        succeed_and_forget: "L6",
+        succeed_and_forget: "L6" "L8",
         retry: "L6" "L7",
         fail: "L6",
         snooze_and_continue: "L6" "L7",
@@ -328,6 +331,7 @@ pub const CASES: &[Case] = cases! {
         claimers_hide_nothing: "L3",
         a_moving_task_is_never_absent: "L11" "L7",
         a_purge_and_a_rerun_agree: "L6" "L1",
+        a_new_session_is_not_missing: "L9",
         the_other_handle_sees_changes (Peer): "L11",
     }
     hints {
@@ -346,6 +350,12 @@ pub const CASES: &[Case] = cases! {
         settings_survive (Reopen): "L15" "L9",
         the_forgotten_stays_forgotten (Reopen): "L1",
         crashes_between_writes_lose_nothing (Reopen): "L1",
+    }
+    transactions {
+        a_commit_brings_the_tasks (Transactions): "L1" "L12",
+        a_rollback_leaves_nothing (Transactions): "L1" "L2",
+        answers_are_those_of_an_insert (Transactions): "L2",
+        a_refused_call_writes_nothing (Transactions): "L1",
     }
     damage {
         a_damaged_row_blocks_no_claim (Damage): "L14",

@@ -277,7 +277,7 @@ mod tests {
     fn a_store_that_answers_otherwise_is_named() {
         let mutant = MUTANTS
             .iter()
-            .find(|mutant| mutant.by_model)
+            .find(|mutant| mutant.found_by.contains(&Sort::Sequential))
             .expect("one is found by histories");
         let broken = beside(Arc::new(MutantHarness(mutant))).expect_err("it answers otherwise");
         let Unpassed::Failed(failure) = broken else {

@@ -24,12 +24,14 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use retry_core::clock::ManualClock;
 use retry_core::id::TaskId;
-use retry_core::store::{QueueSetting, TaskStore};
+use retry_core::store::{Inserted, QueueSetting, Result as StoreResult, TaskStore, check};
+use retry_core::task::NewTask;
+use retry_core::time::Timestamp;
 
 use self::base::Base;
 use self::broken::{Broken, Fault, NoFault};
 pub use self::table::MUTANTS;
-use crate::harness::{Capabilities, Harness, Instance, Skip};
+use crate::harness::{Capabilities, Harness, Instance, Skip, TransactionEnd};
 use crate::model::Sort;
 
 /// A broken store and what must reject it.
@@ -44,6 +46,20 @@ pub struct Mutant {
     pub found_by: &'static [Sort],
     make: fn(Base) -> Arc<dyn TaskStore>,
     reopened: Reopened,
+    joined: Joined,
+}
+
+/// What becomes of tasks that were inserted in a user's transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Joined {
+    /// They exist exactly when it commits.
+    Right,
+    /// They exist at once, whatever becomes of it.
+    AtOnce,
+    /// They exist when it commits, also behind a savepoint that was rolled back.
+    Unsaved,
+    /// They never exist.
+    Never,
 }
 
 /// What a mutant does when it is opened again.
@@ -75,6 +91,7 @@ pub const RIGHT: Mutant = Mutant {
     found_by: &[],
     make: broken::<NoFault>,
     reopened: Reopened::Right,
+    joined: Joined::Right,
 };
 
 /// A right store that takes its time: calls that overlap on it really do.
@@ -95,7 +112,7 @@ impl Harness for MutantHarness {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities::new().reopen().peer().damage()
+        Capabilities::new().reopen().peer().damage().transactions()
     }
 
     async fn fresh(&self, clock: ManualClock) -> Result<Box<dyn Instance>, Skip> {
@@ -144,5 +161,24 @@ impl Instance for Kept {
 
     async fn peer(&self) -> Arc<dyn TaskStore> {
         (self.mutant.make)(self.data.clone())
+    }
+
+    async fn in_transaction(
+        &self,
+        tasks: &[NewTask],
+        now: Timestamp,
+        end: TransactionEnd,
+    ) -> StoreResult<Vec<Inserted>> {
+        let kept = match (self.mutant.joined, end) {
+            (Joined::Never, _) => false,
+            (Joined::AtOnce, _) => true,
+            (Joined::Unsaved, end) => end != TransactionEnd::Rollback,
+            (Joined::Right, end) => end == TransactionEnd::Commit,
+        };
+        if kept {
+            return self.store.insert(tasks, now).await;
+        }
+        check::insert(tasks)?;
+        Ok(vec![Inserted::New { leased: false }; tasks.len()])
     }
 }

@@ -3,8 +3,8 @@
 use super::broken::NoFault;
 use super::odd;
 use super::{
-    Mutant, Reopened, broken, claims, crash, gifts, inserts, overlap, presence, reads, sessions, settles,
-    texts,
+    Joined, Mutant, RIGHT, Reopened, broken, claims, crash, gifts, inserts, overlap, presence, reads,
+    sessions, settles, texts,
 };
 use crate::model::Sort;
 
@@ -18,7 +18,8 @@ macro_rules! mutants {
             found_by: &[$(Sort::$sort),*],
             make: broken::<$fault>,
             reopened: Reopened::Right,
-        },)* FORGETFUL, UNPAUSED]
+            joined: Joined::Right,
+        },)* FORGETFUL, UNPAUSED, JOINS_AT_ONCE, JOINS_BEHIND_SAVEPOINTS, JOINS_NEVER]
     };
 }
 
@@ -30,6 +31,7 @@ const FORGETFUL: Mutant = Mutant {
     found_by: &[Sort::Sequential, Sort::Concurrent],
     make: broken::<NoFault>,
     reopened: Reopened::Empty,
+    joined: Joined::Right,
 };
 
 /// Loses the pauses of queues when it is opened again.
@@ -40,6 +42,34 @@ const UNPAUSED: Mutant = Mutant {
     found_by: &[Sort::Sequential],
     make: broken::<NoFault>,
     reopened: Reopened::Unpaused,
+    joined: Joined::Right,
+};
+
+/// Inserts outside the transaction that it was given.
+const JOINS_AT_ONCE: Mutant = Mutant {
+    name: "inserts_beside_the_transaction",
+    law: "L1",
+    killer: "transactions::a_rollback_leaves_nothing",
+    joined: Joined::AtOnce,
+    ..RIGHT
+};
+
+/// Remembers tasks for the commit, whatever savepoint was rolled back meanwhile.
+const JOINS_BEHIND_SAVEPOINTS: Mutant = Mutant {
+    name: "ignores_savepoints",
+    law: "L1",
+    killer: "transactions::a_rollback_leaves_nothing",
+    joined: Joined::Unsaved,
+    ..RIGHT
+};
+
+/// Answers inside the transaction and writes nothing.
+const JOINS_NEVER: Mutant = Mutant {
+    name: "forgets_the_transaction",
+    law: "L1",
+    killer: "transactions::a_commit_brings_the_tasks",
+    joined: Joined::Never,
+    ..RIGHT
 };
 
 /// All mutants.
@@ -148,6 +178,7 @@ pub const MUTANTS: &[Mutant] = mutants! {
     overlap::HintsFirst: "hints_before_the_write" breaks "L11" in "peers::a_hint_comes_after_its_task", [];
     overlap::HintsAtInserts: "hints_at_inserts_only" breaks "L11" in "hints::what_inserts_wake_settles_wake", [];
     overlap::PoisonsPool: "a_dropped_call_poisons" breaks "L10" in "dropped::a_dropped_insert_converges", [Sequential];
+    overlap::SessionsFirst: "looks_at_sessions_before_holders" breaks "L9" in "overlap::a_new_session_is_not_missing", [];
     overlap::BusyButWritten: "busy_but_written" breaks "L10" in "race_settle::one_settle_wins", [Sequential];
     crash::RepeatCounts: "a_repeat_counts" breaks "L10" in "settle::a_repeated_edit_is_recognised", [Sequential];
     crash::RepeatInserts: "a_repeat_inserts" breaks "L10" in "settle::a_repeated_edit_inserts_nothing", [Sequential];

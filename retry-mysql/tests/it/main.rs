@@ -1,9 +1,11 @@
 //! Tests on a real server that each starts for itself: locks, plans, faults, refusals, transactions of the user's own.
 
 mod dropped;
+mod engine;
 mod faults;
 mod gate;
 mod in_tx;
+mod large;
 mod locks;
 mod plans;
 mod refusals;
@@ -85,6 +87,7 @@ fn main() -> ExitCode {
         Needs::Shared =>
             dropped::no_transaction_is_left_open,
             dropped::a_dropped_in_tx_leaves_the_pool_clean,
+            engine::tasks_are_done,
             faults::a_lock_held_for_ever_stops_nobody_else,
             faults::a_storm_of_deadlocks_settles_everything,
             faults::killed_connections_are_replaced,
@@ -99,7 +102,11 @@ fn main() -> ExitCode {
             in_tx::every_kind_of_connection_enlists,
             in_tx::a_connection_without_a_transaction_is_refused,
             in_tx::another_character_set_changes_nothing,
+            large::a_claim_gives_no_more_bytes_than_a_call_may_carry,
+            large::a_transaction_of_the_users_takes_a_whole_call,
             locks::a_claim_locks_what_it_takes,
+            locks::a_call_locks_the_rows_it_names,
+            locks::a_claim_leaves_the_neighbours_of_its_lane_alone,
             refusals::wrong_options_are_refused_before_connecting,
             refusals::secrets_are_never_shown,
             refusals::a_schema_that_is_missing_newer_or_foreign_is_refused,

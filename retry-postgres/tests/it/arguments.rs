@@ -100,15 +100,25 @@ fn edits(name: &str, n: u64) -> Option<Vec<String>> {
 
 fn claims(name: &str, n: u64) -> Option<Vec<String>> {
     let queue = || quoted("default");
+    let no = || "false".to_owned();
     Some(match name {
-        "claim_heads" => vec![holder(), queue(), array(n.min(64), |n| format!("k{n}"))],
+        "claim_heads" => vec![holder(), queue(), array(n.min(64), |n| format!("k{n}")), no()],
         "claim_heads_after" => {
             let lanes = n.min(512);
             let places = array(lanes, |n| (n / 8).to_string());
             let kinds = array(lanes, |n| format!("k{}", n / 8));
             let levels = array(lanes, |n| (n % 8).to_string());
             let behind = array(lanes, |_| task_id(5).to_string());
-            vec![holder(), queue(), places, kinds, levels, all(lanes, "5"), behind]
+            vec![
+                holder(),
+                queue(),
+                places,
+                kinds,
+                levels,
+                all(lanes, "5"),
+                behind,
+                no(),
+            ]
         }
         "claim_take" => {
             let lane = [queue(), quoted("work"), "4".to_owned()];
@@ -129,7 +139,7 @@ fn rounds(name: &str, n: u64) -> Option<Vec<String>> {
             [holder(), now()].into_iter().chain(texts).collect()
         }
         "session_renew" => vec![holder(), now(), rows],
-        "session_mark" => vec![now(), rows],
+        "session_mark" | "session_mark_free" => vec![now(), rows],
         "session_get" | "session_close" | "session_holds" | "session_dead" | "session_delete"
         | "expired_sessions" => vec![holder()],
         "expired_held" => vec![holder(), one(), rows],

@@ -19,7 +19,7 @@ pub(crate) const TESTS: &[(&str, Test)] = &[
 /// Waits until a store listens on its schema's channel.
 pub(crate) async fn await_listener(conn: &mut PgConnection, schema: &str) {
     let sql = format!(
-        "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'LISTEN%task_retry_{schema}\"' AND state = 'idle'"
+        "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'LISTEN%task_retry_{schema}\"%' AND state = 'idle'"
     );
     while number(conn, sql.clone()).await == 0 {}
 }
@@ -77,7 +77,7 @@ fn a_lost_listener_comes_back(env: Arc<Env>) {
         let mut conn = env.beside().await;
         await_listener(&mut conn, &schema).await;
         let kill = format!(
-            "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE query LIKE 'LISTEN%{schema}\"'"
+            "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity WHERE query LIKE 'LISTEN%{schema}\"%'"
         );
         assert_eq!(number(&mut conn, kill).await, 1);
         // Told because something may have been missed.

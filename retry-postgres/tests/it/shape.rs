@@ -105,7 +105,7 @@ async fn pages(conn: &mut PgConnection, schema: &str, behind: (i64, String)) -> 
     let (run_at, id) = behind;
     let sql = format!(
         "EXPLAIN (ANALYZE, BUFFERS, TIMING OFF, SUMMARY OFF) EXECUTE heads ('{}', 'default', \
-         '{{0}}', '{{work}}', '{{4}}', '{{{run_at}}}', '{{{id}}}')",
+         '{{0}}', '{{work}}', '{{4}}', '{{{run_at}}}', '{{{id}}}', false)",
         String::from(session(1_000_000).id)
     );
     let plan: Vec<String> = rows(conn, sql).await.iter().map(|row| row.get(0)).collect();

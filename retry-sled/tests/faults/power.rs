@@ -9,7 +9,7 @@ use retry_sled::SledStore;
 use super::disk::Disk;
 use super::work::{Worker, task_id};
 
-/// Cuts of one run; `RETRY_POWER_CUTS` asks for more.
+/// Cuts of one store; `RETRY_POWER_CUTS` asks for more, each eight on a fresh one, because the disk is small.
 const CUTS: u64 = 8;
 
 pub(crate) fn cuts(disk: &Disk) {
@@ -20,9 +20,14 @@ pub(crate) fn cuts(disk: &Disk) {
     // Each task with whether its end was answered.
     let mut told: BTreeMap<u64, bool> = BTreeMap::new();
     for cut in 0..cuts.unwrap_or(CUTS) {
+        let age = cut % CUTS;
+        if age == 0 && dir.exists() {
+            std::fs::remove_dir_all(&dir).expect("the old store goes");
+            told.clear();
+        }
         let mut worker = Worker::start(&dir);
         // Cuts at other moments each time: early ones meet a young file, late ones a long one.
-        for _ in 0..2_000 + cut * 1_700 {
+        for _ in 0..2_000 + age * 1_700 {
             hear(&mut told, &worker.says().expect("the child works"));
         }
         disk.cut().expect("the power is cut");

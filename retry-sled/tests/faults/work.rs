@@ -37,8 +37,12 @@ pub(crate) fn work_for_ever(dir: &Path) {
             let claims = [ClaimRequest::new(info.id, Queue::default(), [kind()], 20)];
             let (inserted, exchanged) =
                 tokio::join!(store.insert(&new, NOW), store.exchange(&edits, &claims, NOW));
-            let (Ok(_), Ok(exchanged)) = (inserted, exchanged) else {
-                return;
+            let exchanged = match (inserted, exchanged) {
+                (Ok(_), Ok(exchanged)) => exchanged,
+                (Err(error), _) | (_, Err(error)) => {
+                    eprintln!("the child ends: {error}");
+                    return;
+                }
             };
             let ended = edits.iter().map(|edit| format!("ended {}\n", number(edit.id)));
             let inserted = new.iter().map(|new| format!("inserted {}\n", number(new.id)));

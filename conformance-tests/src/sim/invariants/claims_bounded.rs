@@ -31,6 +31,16 @@ pub(super) fn check(fact: &Fact<'_>, facts: &Facts) -> Result<(), String> {
             // What was born under its session, its worker finds by its beats.
             && facts.claims_of(row.task.id, version) > 0
     };
+    // Suspects are claimed for free permits, and one ahead.
+    let suspects = facts
+        .rows
+        .values()
+        .filter(busy)
+        .filter(|row| row.task.is_suspect());
+    let suspects = suspects.count() + usize::from(after.task.is_suspect());
+    if after.task.is_suspect() && suspects > facts.config.fleet.concurrency + 1 {
+        return Err(format!("host {} holds {suspects} suspects", who.host));
+    }
     let held = 1 + facts.rows.values().filter(busy).count();
     let most = facts.config.fleet.concurrency + facts.config.fleet.prefetch;
     if held > most {
