@@ -2,6 +2,7 @@
 # Kills the example with kill -9 at random moments, twenty times or as often as told, then lets it finish.
 #   examples/orders/kill.sh [TIMES [OPTIONS OF THE EXAMPLE…]]
 #   examples/orders/kill.sh 20 --store postgres://…
+#   SPAN=5000 examples/orders/kill.sh 20 …           each within so many milliseconds, for a slow machine or store
 set -eu
 times=${1:-20}
 [ $# -eq 0 ] || shift
@@ -25,7 +26,7 @@ random() { # below the argument
 for run in $(seq "$times"); do
     "$target/debug/examples/orders" "$@" 2>out >table &
     # Half-way through the start, through the orders, through the deliveries.
-    millis=$((20 + $(random 1200)))
+    millis=$((20 + $(random "${SPAN:-1200}")))
     sleep "$((millis / 1000)).$(printf %03d $((millis % 1000)))"
     kill -9 $! 2>/dev/null && end=killed || end="ended by itself"
     wait $! || true

@@ -9,6 +9,9 @@ use anyhow::{Context as _, Result};
 use crate::event::{Completed, Event, How, Line};
 use crate::place::Place;
 
+/// How many milliseconds the clock of a file system may be behind: a tick of the slowest kernel.
+const STAMPS: i64 = 10;
+
 /// What was asked for.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Intent {
@@ -122,10 +125,9 @@ impl History {
         }
         let cuts = history.take_all(lines);
         // A process may say what it thinks of a disk that answers with errors; with a real cut it would be gone.
-        let in_cut = |at: u128| {
-            cuts.iter()
-                .any(|cut| i64::try_from(at).is_ok_and(|at| cut.contains(&at)))
-        };
+        // The clock that stamps files is some milliseconds behind.
+        let stamped = |cut: &RangeInclusive<i64>, at| (cut.start() - STAMPS..=*cut.end()).contains(&at);
+        let in_cut = |at: u128| i64::try_from(at).is_ok_and(|at| cuts.iter().any(|cut| stamped(cut, at)));
         let said = said.into_iter().filter(|(_, last)| !in_cut(*last));
         history.problems.extend(said.map(|(what, _)| what));
         Ok(history)

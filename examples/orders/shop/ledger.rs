@@ -147,3 +147,59 @@ impl super::Shop for Shop {
             .collect())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use task_retry::store::{CountScope, MemoryStore};
+    use task_retry::task::State;
+
+    use super::*;
+    use crate::shop::Shop as _;
+
+    fn order() -> Order {
+        let line = include_str!("../orders.jsonl").lines().next().unwrap();
+        Order::parse(line.as_bytes()).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_kill_before_the_ledger_advances_doubles_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("ledger");
+        let client = Client::new(MemoryStore::new()).erase();
+        let first = client.enqueue(delivery(&order())).await.unwrap();
+        // Over, as it may be when the program starts again.
+        client.cancel(first.id).await.unwrap();
+
+        let shop = Shop::open(client.clone(), &path).unwrap();
+        assert_eq!(shop.take_in(vec![order()]).await.unwrap(), [Taken::Known]);
+        assert_eq!(
+            shop.orders().await.unwrap()[&first.id.to_string()],
+            order().id,
+            "the delivery that was there is entered"
+        );
+        let counts = client.count(&CountScope::default()).await.unwrap();
+        assert_eq!((counts.of(State::Cancelled), counts.of(State::Pending)), (1, 0));
+    }
+
+    #[tokio::test]
+    async fn a_torn_line_is_taken_in_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("ledger");
+        let client = Client::new(MemoryStore::new()).erase();
+        let shop = Shop::open(client.clone(), &path).unwrap();
+        assert_eq!(shop.take_in(vec![order()]).await.unwrap(), [Taken::New]);
+        assert!(Shop::open(client.clone(), &path).is_err(), "it has one owner");
+        drop(shop);
+
+        let text = std::fs::read_to_string(&path).unwrap();
+        std::fs::write(&path, &text[..text.len() / 2]).unwrap();
+        let shop = Shop::open(client, &path).unwrap();
+        assert!(shop.orders().await.unwrap().is_empty());
+        assert_eq!(shop.take_in(vec![order()]).await.unwrap(), [Taken::Known]);
+        assert_eq!(
+            std::fs::read_to_string(&path).unwrap(),
+            text,
+            "whole again, and once"
+        );
+    }
+}
