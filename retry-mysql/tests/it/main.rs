@@ -1,5 +1,6 @@
 //! Tests on a real server that each starts for itself: locks, plans, faults, refusals, transactions of the user's own.
 
+mod claims;
 mod dropped;
 mod engine;
 mod faults;
@@ -85,6 +86,7 @@ fn main() -> ExitCode {
     let servers = Arc::new(Servers::default());
     let trials = tests! { servers,
         Needs::Shared =>
+            claims::all_claims_of_a_call_see_one_pause,
             dropped::no_transaction_is_left_open,
             dropped::a_dropped_in_tx_leaves_the_pool_clean,
             engine::tasks_are_done,
