@@ -202,11 +202,18 @@ mod tests {
             queues: Vec::new(),
             kinds: Vec::new(),
         };
-        group.run(&mut VecDeque::from([Box::new(Open(info)) as Box<dyn Job>])).reply();
+        group
+            .run(&mut VecDeque::from([Box::new(Open(info)) as Box<dyn Job>]))
+            .reply();
         group.orphans.insert(session);
         for stays in [false, true] {
-            let look = Look { stays, has_run: false };
-            group.run(&mut VecDeque::from([Box::new(look) as Box<dyn Job>])).reply();
+            let look = Look {
+                stays,
+                has_run: false,
+            };
+            group
+                .run(&mut VecDeque::from([Box::new(look) as Box<dyn Job>]))
+                .reply();
             let disk = group.files.read();
             let lost = sessions::all(disk.disk().unwrap()).unwrap()[0].session.lost;
             assert_eq!((lost, group.orphans.is_empty()), (stays, stays));

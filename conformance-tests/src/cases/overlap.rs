@@ -146,7 +146,12 @@ pub async fn a_new_session_is_not_missing(f: &mut Fixture) -> Verdict {
         let (store, now) = (f.store(), f.now());
         let left = Arc::new(AtomicUsize::new(OPENERS));
         let looking = [false, true].map(|mark| {
-            tokio::spawn(reported_until_none_is_left(f.store(), mark, now, Arc::clone(&left)))
+            tokio::spawn(reported_until_none_is_left(
+                f.store(),
+                mark,
+                now,
+                Arc::clone(&left),
+            ))
         });
         let mut jobs = Vec::new();
         for _ in 0..OPENERS {

@@ -10,8 +10,8 @@ use retry_core::limits::MAX_PAGE;
 use retry_core::machine;
 use retry_core::name::Queue;
 use retry_core::store::{
-    Cause, ClaimRequest, Claimed, Exchanged, Expired, ExpiredRequest, Inserted, Page, Result, StoreError, StoreErrorKind, TaskFilter,
-    TaskStore as _, Waker, Wakeups,
+    Cause, ClaimRequest, Claimed, Exchanged, Expired, ExpiredRequest, Inserted, Page, Result, StoreError,
+    StoreErrorKind, TaskFilter, TaskStore as _, Waker, Wakeups,
 };
 use retry_core::task::{ClaimedTask, Edit, NewTask, State, Task, TaskDetail};
 use retry_core::time::Timestamp;
@@ -111,7 +111,9 @@ impl Fault for SessionsFirst {
         let mut expired = store.expired(request, now).await?;
         let is_missing = |task: &Task| task.session.is_some_and(|session| !seen.contains(&session));
         let missing = running.into_iter().map(|row| row.task).filter(is_missing);
-        expired.items.extend(missing.map(|task| (task, Cause::SessionLost)));
+        expired
+            .items
+            .extend(missing.map(|task| (task, Cause::SessionLost)));
         Ok(expired)
     }
 }
