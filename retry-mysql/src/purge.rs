@@ -8,9 +8,9 @@ use retry_core::time::Timestamp;
 
 use crate::args::{Args, ids};
 use crate::db::Db;
-use crate::error::Outcome;
+use crate::error::{Fault, Outcome};
 use crate::record;
-use crate::write::forget;
+use crate::write::forget_rest;
 
 /// A row whose time is over, in the order in which rows are forgotten.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
@@ -41,9 +41,24 @@ pub(crate) async fn purge(db: &mut Db<'_>, now: Timestamp, limit: usize) -> Outc
     let all: Vec<[u8; 16]> = gone.iter().map(|row| row.id).collect();
     let noted: Vec<[u8; 16]> = gone.iter().filter(|row| row.noted).map(|row| row.id).collect();
     let failed: Vec<[u8; 16]> = gone.iter().filter(|row| row.failed).map(|row| row.id).collect();
-    forget(db, &all, &noted, &failed).await?;
+    forget(db, &all, now).await?;
+    forget_rest(db, &all, &noted, &failed).await?;
     sweep_sessions(db).await?;
     Ok(u64::try_from(all.len()).unwrap_or(u64::MAX))
+}
+
+/// Forgets the rows of tasks. What was read to be over must still be: a rerun between is not to be forgotten.
+async fn forget(db: &mut Db<'_>, all: &[[u8; 16]], now: Timestamp) -> Outcome<()> {
+    if all.is_empty() {
+        return Ok(());
+    }
+    let args = Args::new().with(ids(all)).with(now.as_millis());
+    let gone = db.run(&db.q.purge_delete, args).await?;
+    if usize::try_from(gone) == Ok(all.len()) {
+        Ok(())
+    } else {
+        Err(Fault::Collision)
+    }
 }
 
 /// Up to `limit` rows of each final state.

@@ -174,6 +174,7 @@ queries! {
     newest = include_str!("../sql/newest.sql");
     parent_states = include_str!("../sql/parent_states.sql");
     paused_list = include_str!("../sql/paused_list.sql");
+    purge_delete = include_str!("../sql/purge_delete.sql");
     purge_due = include_str!("../sql/purge_due.sql");
     purge_put_off = include_str!("../sql/purge_put_off.sql");
     queue_pause = include_str!("../sql/queue_pause.sql");

@@ -72,9 +72,21 @@ pub(crate) async fn forget(
     noted: &[[u8; 16]],
     failed: &[[u8; 16]],
 ) -> Outcome<()> {
+    if !all.is_empty() {
+        db.run(&db.q.delete_tasks, Args::new().with(ids(all))).await?;
+    }
+    forget_rest(db, all, noted, failed).await
+}
+
+/// Forgets all that is kept beside the rows of tasks that are forgotten.
+pub(crate) async fn forget_rest(
+    db: &mut Db<'_>,
+    all: &[[u8; 16]],
+    noted: &[[u8; 16]],
+    failed: &[[u8; 16]],
+) -> Outcome<()> {
     let q = db.q;
     let parts = [
-        (&q.delete_tasks, all),
         (&q.delete_bodies, all),
         (&q.delete_notes, noted),
         (&q.delete_failures, failed),
