@@ -48,6 +48,8 @@ pub(super) struct PartFact {
     /// When the last successful renewal was sent.
     pub(super) renewed: Option<Monotonic>,
     pub(super) last_failed: Option<Monotonic>,
+    /// When it asked for the last reading of the store's clock that it has.
+    pub(super) clock_read: Option<Monotonic>,
     /// When it read the store's clock first after this had stepped.
     pub(super) saw_step: Option<Monotonic>,
 }
@@ -272,8 +274,11 @@ impl Facts {
                     known.last_failed = Some(now);
                 }
             }
-            (Op::Time, Answer::Good) if stepped => {
-                known.saw_step.get_or_insert(now);
+            (Op::Time, Answer::Good) => {
+                known.clock_read = Some(sent);
+                if stepped {
+                    known.saw_step.get_or_insert(now);
+                }
             }
             (Op::Open, Answer::Good) => {
                 (known.session, known.lease_end, known.renewed) = (session, sent + lease, None);
