@@ -36,6 +36,8 @@ pub(super) struct HostFact {
     pub(super) calls: Window,
     pub(super) work: Window,
     pub(super) futures: usize,
+    /// When it last claimed, started or ended something.
+    pub(super) busy_at: Monotonic,
 }
 
 /// What a worker knows of one part of the store.
@@ -95,6 +97,8 @@ pub(super) struct Facts {
     pub(super) ahead_ms: i64,
     pub(super) rows: BTreeMap<TaskId, Row>,
     pub(super) gone: BTreeSet<TaskId>,
+    /// When each stored task changed last.
+    pub(super) changed_at: BTreeMap<TaskId, Monotonic>,
     /// The part of the store that has or had each task.
     pub(super) places: BTreeMap<TaskId, usize>,
     pub(super) scripts: BTreeSet<usize>,
@@ -132,6 +136,7 @@ impl Facts {
             ahead_ms: i64::try_from(config.rates.latency_ms).unwrap_or(0) + 1,
             rows: BTreeMap::new(),
             gone: BTreeSet::new(),
+            changed_at: BTreeMap::new(),
             places: BTreeMap::new(),
             scripts: BTreeSet::new(),
             sessions: BTreeMap::new(),
@@ -310,6 +315,10 @@ impl Facts {
                 if row.task.cancel_requested && row.flagged_at.is_none() {
                     row.flagged_at = Some(self.now);
                 }
+                if let (By::Claim, Some(who)) = (by, row.claim.and_then(|claim| claim.who)) {
+                    self.hosts[who.host].busy_at = self.now;
+                }
+                self.changed_at.insert(row.task.id, self.now);
                 self.scripts.extend(row.script);
                 self.places.insert(row.task.id, row.part);
                 self.note_work();
@@ -366,6 +375,7 @@ impl Facts {
             .or_default()
             .push(run.index);
         self.active.push(run.index);
+        self.hosts[run.who.host].busy_at = self.now;
         self.runs.push(run.clone());
     }
 
@@ -374,6 +384,8 @@ impl Facts {
         let run = &mut self.runs[index];
         (run.ended, run.cancelled) = (Some(how), cancelled);
         let now = self.now;
-        self.hosts[run.who.host].work.add(now);
+        let host = &mut self.hosts[run.who.host];
+        host.work.add(now);
+        host.busy_at = now;
     }
 }
