@@ -106,9 +106,8 @@ impl Place {
         let (workspace, _) = manifest
             .split_once("\n[package]")
             .ok_or("Cargo.toml has no `[package]` behind the workspace")?;
-        let members = workspace.lines().find(|line| line.starts_with("members"));
-        let members = members.ok_or("Cargo.toml names no members")?;
-        let workspace = workspace.replace(members, "members = [\"retry-core\", \"simulator\"]");
+        let workspace =
+            with_members(workspace, "\"retry-core\", \"simulator\"").ok_or("Cargo.toml names no members")?;
         write(&place.0.join("Cargo.toml"), &workspace)?;
         write(&place.0.join("Cargo.lock"), &read(&root.join("Cargo.lock"))?)?;
         write(&place.0.join("simulator/Cargo.toml"), MANIFEST)?;
@@ -153,6 +152,13 @@ impl Place {
             .unwrap_or("the simulator said nothing")
             .to_owned())
     }
+}
+
+/// A workspace's manifest with other members.
+fn with_members(workspace: &str, members: &str) -> Option<String> {
+    let (before, rest) = workspace.split_once("\nmembers = [")?;
+    let (_, after) = rest.split_once(']')?;
+    Some(format!("{before}\nmembers = [{members}]{after}"))
 }
 
 const MANIFEST: &str = "\
@@ -224,5 +230,18 @@ mod tests {
         );
         assert_eq!((mutants[1].find, mutants[1].with), ("a\nb", ""));
         assert!(parse("\n== broken\nfile: a.rs\n").is_err());
+    }
+
+    #[test]
+    fn the_members_may_stand_on_many_lines() {
+        for members in [
+            "members = [\"a\", \"b\"]",
+            "members = [\n    \"a\",\n    \"b\",\n]",
+        ] {
+            let workspace = format!("[workspace]\n{members}\nresolver = \"3\"\n");
+            let other = "[workspace]\nmembers = [\"c\"]\nresolver = \"3\"\n";
+            assert_eq!(with_members(&workspace, "\"c\"").as_deref(), Some(other));
+        }
+        assert_eq!(with_members("[workspace]\n", "\"c\""), None);
     }
 }

@@ -36,6 +36,8 @@ pub(super) struct HostFact {
     pub(super) calls: Window,
     pub(super) work: Window,
     pub(super) futures: usize,
+    /// When it last claimed, started or ended something.
+    pub(super) busy_at: Monotonic,
 }
 
 /// What a worker knows of one part of the store.
@@ -48,6 +50,8 @@ pub(super) struct PartFact {
     /// When the last successful renewal was sent.
     pub(super) renewed: Option<Monotonic>,
     pub(super) last_failed: Option<Monotonic>,
+    /// When it asked for the last reading of the store's clock that it has.
+    pub(super) clock_read: Option<Monotonic>,
     /// When it read the store's clock first after this had stepped.
     pub(super) saw_step: Option<Monotonic>,
 }
@@ -93,6 +97,8 @@ pub(super) struct Facts {
     pub(super) ahead_ms: i64,
     pub(super) rows: BTreeMap<TaskId, Row>,
     pub(super) gone: BTreeSet<TaskId>,
+    /// When each stored task changed last.
+    pub(super) changed_at: BTreeMap<TaskId, Monotonic>,
     /// The part of the store that has or had each task.
     pub(super) places: BTreeMap<TaskId, usize>,
     pub(super) scripts: BTreeSet<usize>,
@@ -130,6 +136,7 @@ impl Facts {
             ahead_ms: i64::try_from(config.rates.latency_ms).unwrap_or(0) + 1,
             rows: BTreeMap::new(),
             gone: BTreeSet::new(),
+            changed_at: BTreeMap::new(),
             places: BTreeMap::new(),
             scripts: BTreeSet::new(),
             sessions: BTreeMap::new(),
@@ -272,8 +279,11 @@ impl Facts {
                     known.last_failed = Some(now);
                 }
             }
-            (Op::Time, Answer::Good) if stepped => {
-                known.saw_step.get_or_insert(now);
+            (Op::Time, Answer::Good) => {
+                known.clock_read = Some(sent);
+                if stepped {
+                    known.saw_step.get_or_insert(now);
+                }
             }
             (Op::Open, Answer::Good) => {
                 (known.session, known.lease_end, known.renewed) = (session, sent + lease, None);
@@ -305,6 +315,10 @@ impl Facts {
                 if row.task.cancel_requested && row.flagged_at.is_none() {
                     row.flagged_at = Some(self.now);
                 }
+                if let (By::Claim, Some(who)) = (by, row.claim.and_then(|claim| claim.who)) {
+                    self.hosts[who.host].busy_at = self.now;
+                }
+                self.changed_at.insert(row.task.id, self.now);
                 self.scripts.extend(row.script);
                 self.places.insert(row.task.id, row.part);
                 self.note_work();
@@ -361,6 +375,7 @@ impl Facts {
             .or_default()
             .push(run.index);
         self.active.push(run.index);
+        self.hosts[run.who.host].busy_at = self.now;
         self.runs.push(run.clone());
     }
 
@@ -369,6 +384,8 @@ impl Facts {
         let run = &mut self.runs[index];
         (run.ended, run.cancelled) = (Some(how), cancelled);
         let now = self.now;
-        self.hosts[run.who.host].work.add(now);
+        let host = &mut self.hosts[run.who.host];
+        host.work.add(now);
+        host.busy_at = now;
     }
 }

@@ -77,6 +77,9 @@ impl Machine {
                 life: who.life,
                 up: true,
                 started_at: shared.clock.monotonic(),
+                // A frozen machine that is switched on again stays frozen.
+                paused: facts.hosts[who.host].paused,
+                paused_once: facts.hosts[who.host].paused,
                 calls: facts.hosts[who.host].calls,
                 work: facts.hosts[who.host].work,
                 ..HostFact::default()

@@ -10,7 +10,7 @@ use super::session::SessionState;
 use crate::clock::{Clock as _, Monotonic};
 use crate::id::SessionId;
 use crate::limits::MAX_PAGE;
-use crate::store::{Durability, Page, Renewed, Result, SessionInfo, TaskFilter};
+use crate::store::{Page, Renewed, Result, SessionInfo, TaskFilter};
 use crate::task::{State, Task};
 
 /// How soon a beat is repeated while the store fails.
@@ -119,7 +119,7 @@ impl Heartbeat {
     /// A count that differs on two beats is no exchange in flight: a claim's answer was lost, or a rescuer took a task.
     async fn compare(&mut self, id: SessionId, held: u64) -> Result<()> {
         self.hand_back_unclaimed();
-        let differs = held != self.part.held.count() || self.may_have_lost_writes();
+        let differs = held != self.part.held.count() || self.may_differ_unseen();
         if differs && self.differed {
             self.differed = false;
             return self.reconcile(id).await;
@@ -128,11 +128,10 @@ impl Heartbeat {
         Ok(())
     }
 
-    /// Whether the store failed, and may have lost what it had acknowledged: a claim and an outcome, say, after which the
-    /// counts agree.
-    fn may_have_lost_writes(&self) -> bool {
-        self.part.store.durability() != Durability::Synced
-            && self.part.health.failures() != self.reconciled_at
+    /// Whether the store failed since the last comparison. Then the counts may agree by chance: a claim's answer was lost,
+    /// say, and a rescuer took a task past its deadline, or the store itself lost writes.
+    fn may_differ_unseen(&self) -> bool {
+        self.part.health.failures() != self.reconciled_at
     }
 
     /// Finds what the store says is ours and is not here; gives up what is here and is not ours any more.

@@ -1,11 +1,15 @@
-//! A worker that knows what it holds holds no more than it may run and prefetch.
+//! A worker asks for no more than it may run and prefetch, and one that knows what it holds holds no more.
 
+use retry_core::store::ClaimRequest;
 use retry_core::task::State;
 
 use crate::sim::fact::{By, Fact};
 use crate::sim::facts::Facts;
 
 pub(super) fn check(fact: &Fact<'_>, facts: &Facts) -> Result<(), String> {
+    if let Fact::Sent { claims, .. } = fact {
+        return asked(claims, facts);
+    }
     let Fact::Changed {
         by: By::Claim,
         after: Some(after),
@@ -45,6 +49,19 @@ pub(super) fn check(fact: &Fact<'_>, facts: &Facts) -> Result<(), String> {
     let most = facts.config.fleet.concurrency + facts.config.fleet.prefetch;
     if held > most {
         return Err(format!("host {} holds {held} tasks of at most {most}", who.host));
+    }
+    Ok(())
+}
+
+fn asked(claims: &[ClaimRequest], facts: &Facts) -> Result<(), String> {
+    let (fleet, total) = (&facts.config.fleet, |of: fn(&ClaimRequest) -> usize| -> usize {
+        claims.iter().map(of).sum()
+    });
+    let (limit, suspects) = (total(|claim| claim.limit), total(|claim| claim.max_suspects));
+    if limit > fleet.concurrency + fleet.prefetch || suspects > fleet.concurrency + 1 {
+        return Err(format!(
+            "a call asks for {limit} tasks, {suspects} of them suspects"
+        ));
     }
     Ok(())
 }

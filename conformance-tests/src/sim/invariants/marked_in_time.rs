@@ -17,10 +17,10 @@ pub(super) fn check(fact: &Fact<'_>, facts: &Facts) -> Result<(), String> {
         .cut_at
         .is_some_and(|cut| known.lease_end <= cut + facts.lease());
     // A step of the store's clock suspends the rescue, and whoever sees it renews by the new time. Several small ones in a
-    // row are seen by each in its turn, and a worker that starts right behind one does not see it.
+    // row are seen by each in its turn, and one between a rescuer's reading and its mark is seen by the other alone.
     let renewed_since = |saw| known.lease_end >= saw + facts.lease();
-    let young = facts.hosts[by.host].started_at >= facts.stepped_at;
-    let seen = !young && known.saw_step.is_some_and(renewed_since);
+    let read = facts.hosts[by.host].parts[marked.part].clock_read;
+    let seen = known.saw_step.is_some_and(renewed_since) && read.is_some_and(|read| read >= facts.stepped_at);
     let stepped = facts.steps > 1 || facts.steps == 1 && !seen;
     let left = known.lease_end.saturating_since(facts.now);
     let host = &facts.hosts[marked.who.host];

@@ -11,6 +11,7 @@ mod cancel_in_time;
 mod cancel_respected;
 mod checkpoint_stored;
 mod children_exact;
+mod claimed_in_time;
 mod claims_bounded;
 mod claims_under_lease;
 mod clean_shutdown;
@@ -123,6 +124,11 @@ const TABLE: &[(&str, &str, Check)] = &[
         "claims_bounded",
         "a worker holds no more tasks than it may run and prefetch",
         claims_bounded::check,
+    ),
+    (
+        "claimed_in_time",
+        "an idle worker claims what is due within its idle poll and a bound",
+        claimed_in_time::check,
     ),
     (
         "sessions_in_turn",

@@ -64,6 +64,7 @@ struct Faults {
     exchanges: Vec<(usize, usize)>,
     deaf: bool,
     parts: Vec<Arc<dyn TaskStore>>,
+    durability: Option<Durability>,
 }
 
 /// One worker's way to the shared store. It counts calls and keeps what was claimed and inserted.
@@ -129,6 +130,11 @@ impl FaultyStore {
     /// Loses every hint of watchers that begin from now on.
     pub(crate) fn deafen(&self) {
         self.faults().deaf = true;
+    }
+
+    /// Declares this durability, whatever the store within does.
+    pub(crate) fn declare(&self, durability: Durability) {
+        self.faults().durability = Some(durability);
     }
 
     /// Makes it a sharded store of these members.
@@ -272,7 +278,8 @@ impl TaskStore for FaultyStore {
     }
 
     fn durability(&self) -> Durability {
-        self.inner.durability()
+        let declared = self.faults().durability;
+        declared.unwrap_or_else(|| self.inner.durability())
     }
 
     fn parts(&self) -> Vec<Arc<dyn TaskStore>> {

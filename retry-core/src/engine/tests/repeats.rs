@@ -5,7 +5,7 @@ use super::faulty::Fault;
 use super::harness::{Meter, SECOND, WithKind as _, World, done, job, script, until_cancelled};
 use crate::id::{Shard, TaskIds};
 use crate::machine::{Event, transition};
-use crate::store::{Applied, TaskStore as _, TaskStoreExt as _};
+use crate::store::{Applied, Durability, TaskStore as _, TaskStoreExt as _};
 use crate::task::{Edit, State};
 
 #[tokio::test]
@@ -43,11 +43,19 @@ async fn a_task_waits_for_the_end_of_its_lost_attempt() {
     world.shut_down(rescuer).await;
 }
 
-/// A lost claim and a lost outcome leave the counts equal: only a comparison finds that they are of different tasks.
+/// One task taken and another given without the worker's knowing leave the counts equal: only a comparison finds that
+/// they are of different tasks.
 #[tokio::test]
 async fn after_a_failure_of_the_store_what_is_held_is_compared() {
+    for durability in [Durability::None, Durability::Synced] {
+        what_is_held_is_compared(durability).await;
+    }
+}
+
+async fn what_is_held_is_compared(durability: Durability) {
     let world = World::new();
     let store = world.store();
+    store.declare(durability);
     let id = world.enqueue(job("a")).await;
     let worker = world
         .worker_on(&store)
@@ -55,7 +63,7 @@ async fn after_a_failure_of_the_store_what_is_held_is_compared() {
         .kind("b", done());
     let handle = worker.build().unwrap().start();
     let running = world.until_state(id, State::Running).await.task;
-    // The claim is lost ...
+    // A rescuer takes it past its deadline, or the claim itself is lost ...
     let at = world.now().saturating_add(SECOND * 1_000);
     let edit = Edit {
         id,
@@ -66,7 +74,7 @@ async fn after_a_failure_of_the_store_what_is_held_is_compared() {
     };
     let applied = world.memory.apply(edit, world.now()).await.unwrap();
     assert!(matches!(applied, Applied::Done { .. }));
-    // ... and the outcome of another task as well.
+    // ... and the answer of another's claim, or its outcome.
     let other = TaskIds::default().next(world.now(), Shard::default(), 5);
     let mut forgotten = job("b").build(other, world.now(), 0, None).unwrap();
     forgotten.leased_by = running.session;
