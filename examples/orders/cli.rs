@@ -8,16 +8,20 @@ use hyper::Uri;
 /// The orders that are shipped with the example.
 const SHIPPED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/orders/orders.jsonl");
 
-/// Takes orders into one SQLite file and delivers each as an HTTP POST, whatever fails in between.
+/// Takes orders into a store and delivers each as an HTTP POST, whatever fails in between.
 ///
-/// Each order is written together with the task that delivers it, in one transaction. Kill the program at any moment,
+/// Each order is written together with the task that delivers it. Kill the program at any moment,
 /// by Ctrl-C or `kill -9`, and start the same command again: it finishes the rest.
 #[derive(Debug, Parser)]
 #[command(name = "orders", after_help = AFTER_HELP)]
 pub(crate) struct Cli {
-    /// The database: the orders and their tasks. Made if it does not exist
+    /// The SQLite database: the orders and their tasks. Made if it does not exist. The receiver's records stand beside it
     #[arg(long, value_name = "PATH", default_value = "orders.db")]
     pub(crate) db: PathBuf,
+
+    /// Another store: postgres://…, mysql://…, redis://…, sled:PATH, each with the feature of its name
+    #[arg(long, value_name = "URL")]
+    pub(crate) store: Option<String>,
 
     /// The orders to take in, one JSON object a line; those in the database already are left as they are
     #[arg(long, value_name = "FILE", default_value = SHIPPED, hide_default_value = true)]

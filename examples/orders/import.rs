@@ -1,21 +1,17 @@
-//! Takes the orders of a file into the database: each order and its delivery in one transaction, so neither exists
-//! without the other, wherever the program is killed.
+//! Takes the orders of a file into the shop, a batch at a time; what is there already is left as it is.
 
 use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::path::PathBuf;
 
 use anyhow::{Context as _, bail};
-use rusqlite::{Connection, OptionalExtension as _, Transaction, TransactionBehavior, params};
-use task_retry::Client;
-use task_retry::sqlite::SqliteStore;
 use tokio_util::sync::CancellationToken;
 
 use crate::order::Order;
+use crate::shop::{Shop, Taken};
 
-/// Orders written in one transaction. One each would be as safe, and slower: every commit waits for the disk.
+/// Orders taken in at once. One each would be as safe, and slower: every commit waits for the disk.
 const BATCH: usize = 100;
 
 /// How many malformed lines are shown; all are counted.
@@ -30,27 +26,11 @@ pub(crate) struct Imported {
 }
 
 /// An import in the making.
-pub(crate) struct Import {
-    pub(crate) client: Client<SqliteStore>,
-    pub(crate) db: PathBuf,
+pub(crate) struct Import<'a> {
+    pub(crate) shop: &'a dyn Shop,
     pub(crate) file: PathBuf,
     pub(crate) strict: bool,
     pub(crate) stop: CancellationToken,
-}
-
-/// Opens the application's own connection and its own table, in the file that holds the tasks as well.
-pub(crate) fn open(db: &Path) -> rusqlite::Result<Connection> {
-    let connection = Connection::open(db)?;
-    // The store writes to the same file, and so may another instance of this program.
-    connection.busy_timeout(Duration::from_secs(10))?;
-    connection.execute_batch(
-        "CREATE TABLE IF NOT EXISTS orders (
-            id      TEXT PRIMARY KEY,
-            task_id TEXT NOT NULL,
-            body    TEXT NOT NULL
-        ) STRICT",
-    )?;
-    Ok(connection)
 }
 
 /// A number of things, in words.
@@ -59,58 +39,55 @@ pub(crate) fn counted(number: usize, thing: &str) -> String {
     format!("{number} {thing}{s}")
 }
 
-impl Import {
-    /// Imports what is missing. Blocks.
-    pub(crate) fn run(&self) -> anyhow::Result<Imported> {
-        let mut connection = open(&self.db).context("cannot open the table of orders")?;
+impl Import<'_> {
+    /// Imports what is missing.
+    pub(crate) async fn run(&self) -> anyhow::Result<Imported> {
         if self.strict {
-            self.refuse_malformed(&connection)?;
+            self.refuse_malformed().await?;
         }
         let mut imported = Imported::default();
         let mut seen = HashSet::new();
         let mut lines = self.lines()?.peekable();
         while lines.peek().is_some() && !self.stop.is_cancelled() {
-            // Immediate: the transaction will write, so it waits its turn here and nowhere else.
-            let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let (mut orders, mut numbers) = (Vec::new(), Vec::new());
             for line in lines.by_ref().take(BATCH) {
-                let (number, line) = line.with_context(|| format!("cannot read {}", self.file.display()))?;
-                match examine(&tx, &line, &mut seen)? {
-                    Line::New(order, body) => {
-                        self.take_in(&tx, *order, &body)?;
-                        imported.new += 1;
+                let (number, line) = self.read(line)?;
+                match parse(&line, &mut seen) {
+                    Ok(order) => {
+                        orders.push(order);
+                        numbers.push(number);
                     }
-                    Line::Known => imported.known += 1,
-                    Line::Malformed(why) if self.strict => bail!("{}: {why}", self.place(number)),
-                    Line::Malformed(why) => {
-                        imported.malformed += 1;
-                        self.report(imported.malformed, number, &why);
-                    }
+                    Err(why) => self.skip(&mut imported, number, &why)?,
                 }
             }
-            tx.commit()?;
+            let ids: Vec<String> = orders.iter().map(|order| order.id.clone()).collect();
+            let taken = self.shop.take_in(orders).await?;
+            for ((number, id), taken) in numbers.into_iter().zip(ids).zip(taken) {
+                match taken {
+                    Taken::New => imported.new += 1,
+                    Taken::Known => imported.known += 1,
+                    Taken::Differs => self.skip(&mut imported, number, &differs(&id))?,
+                }
+            }
         }
         Ok(imported)
     }
 
-    /// Writes one order and enqueues its delivery in the same transaction.
-    fn take_in(&self, tx: &Transaction<'_>, order: Order, body: &str) -> anyhow::Result<()> {
-        let id = order.id.clone();
-        let delivery = self.client.enqueue(order).in_tx(tx)?;
-        let mut insert = tx.prepare_cached("INSERT INTO orders (id, task_id, body) VALUES (?1, ?2, ?3)")?;
-        insert.execute(params![id, delivery.id.to_string(), body])?;
-        Ok(())
-    }
-
     /// Reads the whole file before anything is written.
-    fn refuse_malformed(&self, connection: &Connection) -> anyhow::Result<()> {
+    async fn refuse_malformed(&self) -> anyhow::Result<()> {
         let mut malformed = 0;
         let mut seen = HashSet::new();
         for line in self.lines()? {
-            let (number, line) = line.with_context(|| format!("cannot read {}", self.file.display()))?;
-            if let Line::Malformed(why) = examine(connection, &line, &mut seen)? {
-                malformed += 1;
-                self.report(malformed, number, &why);
-            }
+            let (number, line) = self.read(line)?;
+            let why = match parse(&line, &mut seen) {
+                Err(why) => why,
+                Ok(order) => match self.shop.body(&order.id).await? {
+                    Some(stored) if Taken::before(&stored, &order)? == Taken::Differs => differs(&order.id),
+                    _ => continue,
+                },
+            };
+            malformed += 1;
+            self.report(malformed, number, &why);
         }
         if malformed > 0 {
             let lines = counted(malformed, "malformed line");
@@ -130,6 +107,20 @@ impl Import {
         }))
     }
 
+    fn read(&self, line: io::Result<(usize, Vec<u8>)>) -> anyhow::Result<(usize, Vec<u8>)> {
+        line.with_context(|| format!("cannot read {}", self.file.display()))
+    }
+
+    /// Passes over a malformed line; with `--strict` that is an error: the line came to be after the file was checked.
+    fn skip(&self, imported: &mut Imported, number: usize, why: &str) -> anyhow::Result<()> {
+        if self.strict {
+            bail!("{}: {why}", self.place(number));
+        }
+        imported.malformed += 1;
+        self.report(imported.malformed, number, why);
+        Ok(())
+    }
+
     fn report(&self, nth: usize, number: usize, why: &str) {
         let what = if self.strict { "malformed" } else { "skipped" };
         match nth {
@@ -144,34 +135,15 @@ impl Import {
     }
 }
 
-/// What a line holds.
-enum Line {
-    /// An order that the database does not have, and its text.
-    New(Box<Order>, String),
-    /// An order that it has.
-    Known,
-    /// Neither, for this reason.
-    Malformed(String),
+/// The order on a line, or what is wrong with it.
+fn parse(line: &[u8], seen: &mut HashSet<String>) -> Result<Order, String> {
+    let order = Order::parse(line)?;
+    match seen.insert(order.id.clone()) {
+        true => Ok(order),
+        false => Err(format!("order {} stands on an earlier line", order.id)),
+    }
 }
 
-fn examine(connection: &Connection, line: &[u8], seen: &mut HashSet<String>) -> anyhow::Result<Line> {
-    let order = match Order::parse(line) {
-        Ok(order) => order,
-        Err(why) => return Ok(Line::Malformed(why)),
-    };
-    if !seen.insert(order.id.clone()) {
-        let why = format!("order {} stands on an earlier line", order.id);
-        return Ok(Line::Malformed(why));
-    }
-    let body = serde_json::to_string(&order)?;
-    let mut find = connection.prepare_cached("SELECT body FROM orders WHERE id = ?1")?;
-    let stored: Option<String> = find.query_row([&order.id], |row| row.get(0)).optional()?;
-    Ok(match stored {
-        None => Line::New(Box::new(order), body),
-        Some(stored) if stored == body => Line::Known,
-        Some(_) => Line::Malformed(format!(
-            "order {} is in the database already, but differs",
-            order.id
-        )),
-    })
+fn differs(id: &str) -> String {
+    format!("order {id} was taken in already, but differs")
 }

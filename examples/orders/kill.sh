@@ -1,11 +1,21 @@
 #!/bin/sh
 # Kills the example with kill -9 at random moments, twenty times or as often as told, then lets it finish.
 #   examples/orders/kill.sh [TIMES [OPTIONS OF THE EXAMPLE…]]
+#   examples/orders/kill.sh 20 --store postgres://…
 set -eu
 times=${1:-20}
 [ $# -eq 0 ] || shift
 root=$(cd "$(dirname "$0")/../.." && pwd)
-cargo build --quiet --manifest-path "$root/Cargo.toml" --example orders
+feature=sqlite
+for option; do
+    case $option in # what follows --store, or stands in --store=URL
+        *postgres://* | *postgresql://*) feature=postgres ;;
+        *mysql://* | *mariadb://*) feature=mysql ;;
+        *redis://* | *rediss://* | *redis-cluster://* | *rediss-cluster://*) feature=redis ;;
+        sled:* | --store=sled:*) feature=sled ;;
+    esac
+done
+cargo build --quiet --manifest-path "$root/Cargo.toml" --example orders --features "${FEATURES:-$feature}"
 target=${CARGO_TARGET_DIR:-$root/target}
 folder=$(mktemp -d)
 cd "$folder"
@@ -14,7 +24,9 @@ random() { # below the argument
 }
 for run in $(seq "$times"); do
     "$target/debug/examples/orders" "$@" 2>out >table &
-    sleep "0.$(printf %03d $((20 + $(random 380))))"
+    # Half-way through the start, through the orders, through the deliveries.
+    millis=$((20 + $(random 1200)))
+    sleep "$((millis / 1000)).$(printf %03d $((millis % 1000)))"
     kill -9 $! 2>/dev/null && end=killed || end="ended by itself"
     wait $! || true
     echo "run $run, $end: $(tail -n 1 out)"

@@ -1,4 +1,4 @@
-//! An order service on one SQLite file that loses no order, however often it is killed. See README.md beside this file.
+//! An order service that loses no order, however often it is killed. See README.md beside this file.
 #![expect(
     clippy::print_stdout,
     reason = "a program for the command line shows its result there"
@@ -12,6 +12,7 @@ mod import;
 mod order;
 mod progress;
 mod receiver;
+mod shop;
 mod signals;
 mod summary;
 mod trouble;
@@ -20,7 +21,6 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::Parser as _;
-use task_retry::sqlite::SqliteStore;
 use task_retry::{Client, Worker, WorkerHandle};
 use tokio_util::sync::CancellationToken;
 
@@ -30,6 +30,7 @@ use crate::deliver::{Carrier, FALLBACK_AFTER, TIMEOUT, deliver, deliver_by_hand}
 use crate::faults::Faults;
 use crate::import::{Import, Imported};
 use crate::receiver::Receiver;
+use crate::shop::Shop;
 use crate::summary::Summary;
 use crate::trouble::Trouble;
 
@@ -51,24 +52,24 @@ async fn main() -> ExitCode {
 async fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
     let trouble = Trouble::listen();
     let stop = signals::stop_token()?;
-    let store = SqliteStore::open(&cli.db);
-    let client = Client::new(store.with_context(|| format!("cannot open {}", cli.db.display()))?);
+    let shop = shop::open(cli).await?;
+    let client = shop.client();
 
-    take_in(cli, &client, &stop).await?;
+    take_in(cli, shop.as_ref(), &stop).await?;
     if stop.is_cancelled() {
         return Ok(interrupted());
     }
     let book = Book::open(&Book::path(&cli.db)).context("cannot open the receiver's records")?;
-    let carrier = carrier(cli, &book).await?;
-    let worker = start_worker(cli, &client, carrier.clone())?;
-    let ended = progress::watch(&client, &carrier, &trouble, &stop).await;
+    let carrier = carrier(cli, shop.as_ref(), &book).await?;
+    let worker = start_worker(cli, client, carrier.clone())?;
+    let ended = progress::watch(client, &carrier, &trouble, &stop).await;
     // Also after an error: what runs is finished or handed back, and the session closed.
     worker.shutdown().await;
 
     if !ended? {
         return Ok(interrupted());
     }
-    let summary = Summary::of(&client, &import::open(&cli.db)?, &book.entries()?).await?;
+    let summary = Summary::of(shop.as_ref(), &book.entries()?).await?;
     print!("{summary}");
     Ok(if summary.is_complete() {
         ExitCode::SUCCESS
@@ -78,10 +79,9 @@ async fn run(cli: &Cli) -> anyhow::Result<ExitCode> {
 }
 
 /// Writes the orders that are missing, each with its delivery.
-async fn take_in(cli: &Cli, client: &Client<SqliteStore>, stop: &CancellationToken) -> anyhow::Result<()> {
+async fn take_in(cli: &Cli, shop: &dyn Shop, stop: &CancellationToken) -> anyhow::Result<()> {
     let import = Import {
-        client: client.clone(),
-        db: cli.db.clone(),
+        shop,
         file: cli.orders.clone(),
         strict: cli.strict,
         stop: stop.clone(),
@@ -90,7 +90,7 @@ async fn take_in(cli: &Cli, client: &Client<SqliteStore>, stop: &CancellationTok
         new,
         known,
         malformed,
-    } = tokio::task::spawn_blocking(move || import.run()).await??;
+    } = import.run().await?;
     eprintln!(
         "{} taken in, {known} were there already, {} skipped",
         import::counted(new, "order"),
@@ -100,17 +100,17 @@ async fn take_in(cli: &Cli, client: &Client<SqliteStore>, stop: &CancellationTok
 }
 
 /// Where deliveries go: the address given, or a receiver of our own.
-async fn carrier(cli: &Cli, book: &Book) -> anyhow::Result<Carrier> {
+async fn carrier(cli: &Cli, shop: &dyn Shop, book: &Book) -> anyhow::Result<Carrier> {
     if let Some(to) = &cli.to {
         return Ok(Carrier::new(to.clone(), cli.fallback_to.clone()));
     }
-    let orders = summary::order_ids(&import::open(&cli.db)?)?;
-    let faults = Faults::new(cli.seed, orders.iter().map(String::as_str));
+    let orders = shop.orders().await?;
+    let faults = Faults::new(cli.seed, orders.values().map(String::as_str));
     let receiver = Receiver::start(book.clone(), faults).await?;
     Ok(Carrier::new(receiver.primary()?, Some(receiver.fallback()?)))
 }
 
-fn start_worker(cli: &Cli, client: &Client<SqliteStore>, carrier: Carrier) -> anyhow::Result<WorkerHandle> {
+fn start_worker(cli: &Cli, client: &Client, carrier: Carrier) -> anyhow::Result<WorkerHandle> {
     let concurrency = usize::from(cli.concurrency);
     let has_fallback = carrier.has_fallback();
     let worker = Worker::builder(client)

@@ -100,6 +100,11 @@ impl Order {
         Ok(order)
     }
 
+    /// The order as the application keeps it, and as it is sent.
+    pub(crate) fn body(&self) -> serde_json::Result<String> {
+        serde_json::to_string(self)
+    }
+
     fn check(&self) -> Result<(), String> {
         if self.id.is_empty() || self.id.len() > 64 || self.id.contains(char::is_control) {
             return Err("an `id` has 1 to 64 bytes and no control characters".to_owned());

@@ -4,12 +4,11 @@ use std::io::{self, IsTerminal as _};
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use task_retry::Client;
 use task_retry::clock::{Clock as _, SystemClock};
 use task_retry::name::Queue;
-use task_retry::sqlite::SqliteStore;
-use task_retry::store::{CountScope, Counts};
+use task_retry::store::{CountScope, Counts, StoreErrorKind};
 use task_retry::task::State;
+use task_retry::{Client, Error};
 use tokio_util::sync::CancellationToken;
 
 use crate::deliver::Carrier;
@@ -24,7 +23,7 @@ const LINE_EVERY: u64 = 10;
 
 /// Waits until no delivery is open, or until told to stop. Answers whether all ended.
 pub(crate) async fn watch(
-    client: &Client<SqliteStore>,
+    client: &Client,
     carrier: &Carrier,
     trouble: &Trouble,
     stop: &CancellationToken,
@@ -35,23 +34,34 @@ pub(crate) async fn watch(
         exact: false,
     };
     let show = Show::new();
+    let mut last = Counts::default();
     for round in 0.. {
-        let counts = client.count(&scope).await?;
-        if open(&counts) == 0 {
-            break;
-        }
-        show.update(round, &counts, &message(carrier, trouble));
-        tokio::select! {
-            () = stop.cancelled() => {
-                show.say("Stopping; what is under way may finish. Ctrl-C once more ends it on the spot.");
-                break;
+        match client.count(&scope).await {
+            Ok(counts) if open(&counts) == 0 => {
+                show.finish(&counts, &message(carrier, trouble));
+                return Ok(true);
             }
+            Ok(counts) => {
+                show.update(round, &counts, &message(carrier, trouble));
+                last = counts;
+            }
+            // The worker goes on trying until the store is back; so does the eye.
+            Err(error) if passes(&error) => show.update(round, &last, &format!("trying again: {error}")),
+            Err(error) => return Err(error.into()),
+        }
+        tokio::select! {
+            () = stop.cancelled() => break,
             () = clock.sleep_until(clock.monotonic() + PERIOD) => {}
         }
     }
-    let counts = client.count(&scope).await?;
-    show.finish(&counts, &message(carrier, trouble));
-    Ok(open(&counts) == 0)
+    show.say("Stopping; what is under way may finish. Ctrl-C once more ends it on the spot.");
+    show.finish(&last, &message(carrier, trouble));
+    Ok(false)
+}
+
+/// Whether the store is only away, and not broken.
+fn passes(error: &Error) -> bool {
+    matches!(error, Error::Store(error) if matches!(error.kind(), StoreErrorKind::Unavailable | StoreErrorKind::Busy))
 }
 
 fn open(counts: &Counts) -> u64 {

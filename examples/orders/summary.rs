@@ -3,16 +3,14 @@
 use std::collections::HashMap;
 use std::fmt;
 
-use rusqlite::Connection;
-use task_retry::Client;
 use task_retry::TaskPayload as _;
 use task_retry::name::Kind;
-use task_retry::sqlite::SqliteStore;
 use task_retry::store::{Page, TaskFilter};
 use task_retry::task::{State, TaskSummary};
 
 use crate::book::{Entry, RECEIPT};
 use crate::order::Order;
+use crate::shop::Shop;
 
 /// How many orders a list names; all are counted.
 const NAMED: usize = 20;
@@ -35,12 +33,8 @@ pub(crate) struct Summary {
 
 impl Summary {
     /// Compares the orders with their tasks, and the tasks with the receiver's records.
-    pub(crate) async fn of(
-        client: &Client<SqliteStore>,
-        connection: &Connection,
-        received: &HashMap<String, Entry>,
-    ) -> anyhow::Result<Self> {
-        let mut orders = orders(connection)?;
+    pub(crate) async fn of(shop: &dyn Shop, received: &HashMap<String, Entry>) -> anyhow::Result<Self> {
+        let mut orders = shop.orders().await?;
         let mut summary = Self {
             orders: u64::try_from(orders.len())?,
             ..Self::default()
@@ -51,13 +45,16 @@ impl Summary {
             ..TaskFilter::default()
         };
         let mut page = Page::first(1_000);
+        let mut strangers = Vec::new();
         loop {
-            let listed = client.list(&filter, &page).await?;
+            let listed = shop.client().list(&filter, &page).await?;
             for task in &listed.tasks {
                 let key = task.task.id.to_string();
-                // A task of an order that is not ours cannot be: they are written together.
-                if let Some(order) = orders.remove(&key) {
-                    summary.add(order, task, received.get(&key).copied().unwrap_or_default());
+                match orders.remove(&key) {
+                    Some(order) => {
+                        summary.add(order, task, received.get(&key).copied().unwrap_or_default());
+                    }
+                    None => strangers.push(key),
                 }
             }
             match listed.next {
@@ -69,6 +66,13 @@ impl Summary {
             .into_values()
             .map(|order| format!("{order}: it has no task"));
         summary.astray.extend(without_task);
+        // Another instance may have taken orders in since they were read.
+        let orders = shop.orders().await?;
+        strangers.retain(|key| !orders.contains_key(key));
+        let doubled = strangers.into_iter();
+        summary
+            .astray
+            .extend(doubled.map(|key| format!("task {key}: nobody ordered it, or it is a second delivery")));
         summary.astray.sort();
         summary.failed.sort();
         Ok(summary)
@@ -116,14 +120,6 @@ fn claims_receipt(task: &TaskSummary) -> bool {
     receipt.is_some_and(|text| text == RECEIPT)
 }
 
-/// The orders by the id of their task.
-fn orders(connection: &Connection) -> rusqlite::Result<HashMap<String, String>> {
-    let mut select = connection.prepare("SELECT task_id, id FROM orders")?;
-    select
-        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
-        .collect()
-}
-
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let failed = u64::try_from(self.failed.len()).unwrap_or(u64::MAX);
@@ -157,12 +153,4 @@ fn named(f: &mut fmt::Formatter<'_>, title: &str, orders: &[String]) -> fmt::Res
         writeln!(f, "  … and {} more", orders.len() - NAMED)?;
     }
     Ok(())
-}
-
-/// The ids of all orders.
-pub(crate) fn order_ids(connection: &Connection) -> rusqlite::Result<Vec<String>> {
-    connection
-        .prepare("SELECT id FROM orders")?
-        .query_map([], |row| row.get(0))?
-        .collect()
 }

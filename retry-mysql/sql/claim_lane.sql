@@ -1,9 +1,15 @@
--- L3, L4, L5: locks what is due in one lane behind a place. The order is the rest of the index, so nothing is sorted and no more
--- rows are locked than are given; what others have locked is passed over. The sizes are read beside, without a lock.
--- Parameters: queue, kind, level, until, time, time, id, limit.
-SELECT {hot}, (SELECT b.bytes FROM retry_body b WHERE b.id = t.id) AS body_bytes,
-       IF(t.noted = 1, (SELECT n.bytes FROM retry_note n WHERE n.id = t.id), 0) AS note_bytes
-  FROM retry_task t FORCE INDEX (task_ready)
- WHERE t.ready = 1 AND t.queue = ? AND t.kind = ? AND t.level = ? AND t.run_at <= ?
-   AND (t.run_at > ? OR (t.run_at = ? AND t.id > ?))
- ORDER BY t.run_at, t.id LIMIT ? FOR UPDATE SKIP LOCKED
+-- L3, L4, L5: locks what is due in one lane behind a place. The places are read from the index without a lock, then the rows are
+-- locked by their ids, so that nothing but what is given is locked: a locking read of the index would also lock the entry behind
+-- the last one, often the head of another lane, and another claim would pass over that. What others have locked, or changed
+-- meanwhile, comes as a place alone. The order is the rest of the index, so nothing is sorted. The sizes are read without a lock.
+-- Parameters: queue, kind, level, until, time, time, id, limit, until, time, time, id.
+SELECT {hot}, (SELECT b.bytes FROM retry_body b FORCE INDEX (PRIMARY) WHERE b.id = t.id) AS body_bytes,
+       IF(t.noted = 1, (SELECT n.bytes FROM retry_note n FORCE INDEX (PRIMARY) WHERE n.id = t.id), 0) AS note_bytes,
+       e.run_at AS place, e.id AS place_id
+  FROM (SELECT c.id, c.run_at, c.level FROM retry_task c FORCE INDEX (task_ready)
+         WHERE c.ready = 1 AND c.queue = ? AND c.kind = ? AND c.level = ? AND c.run_at <= ?
+           AND (c.run_at > ? OR (c.run_at = ? AND c.id > ?))
+         ORDER BY c.run_at, c.id LIMIT ?) e
+  LEFT JOIN retry_task t FORCE INDEX (PRIMARY)
+    ON t.id = e.id AND t.ready = 1 AND t.level = e.level AND t.run_at <= ? AND (t.run_at > ? OR (t.run_at = ? AND t.id > ?))
+   FOR UPDATE SKIP LOCKED

@@ -1,2 +1,2 @@
 -- Forgets their bodies. Parameter: the ids.
-DELETE t FROM {ids} STRAIGHT_JOIN retry_body t ON t.id = UNHEX(e.id)
+DELETE t FROM {ids} STRAIGHT_JOIN retry_body t FORCE INDEX (PRIMARY) ON t.id = UNHEX(e.id)

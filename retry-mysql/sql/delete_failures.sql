@@ -1,2 +1,2 @@
 -- Forgets the history of those that have one. Parameter: the ids.
-DELETE t FROM {ids} STRAIGHT_JOIN retry_failure t ON t.id = UNHEX(e.id)
+DELETE t FROM {ids} STRAIGHT_JOIN retry_failure t FORCE INDEX (PRIMARY) ON t.id = UNHEX(e.id)

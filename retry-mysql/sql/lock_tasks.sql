@@ -1,5 +1,7 @@
 -- L6, L8: locks the listed tasks in the order of the list, which is that of their ids, and reads them. Parameter: the ids.
 -- JSON_TABLE and STRAIGHT_JOIN: a long IN list is turned into a table and sorted, and the locks lose their order.
+-- FORCE INDEX, as wherever rows are found by their ids: of a table that is small, or whose statistics say so, the server would
+-- scan and lock all rows, and claims would pass over them.
 -- The rule for failed children is read for parents alone.
-SELECT {hot}, IF(t.total > 0, (SELECT b.settings FROM retry_body b WHERE b.id = t.id), NULL) AS settings
-  FROM {ids} STRAIGHT_JOIN retry_task t ON t.id = UNHEX(e.id) FOR UPDATE
+SELECT {hot}, IF(t.total > 0, (SELECT b.settings FROM retry_body b FORCE INDEX (PRIMARY) WHERE b.id = t.id), NULL) AS settings
+  FROM {ids} STRAIGHT_JOIN retry_task t FORCE INDEX (PRIMARY) ON t.id = UNHEX(e.id) FOR UPDATE

@@ -6,7 +6,7 @@ UPDATE JSON_TABLE(?, '$[*]' COLUMNS (
          cancel_requested TINYINT PATH '$[10]', alarm_at BIGINT PATH '$[11]', purge_at BIGINT PATH '$[12]',
          updated_at BIGINT PATH '$[13]', holds_key TINYINT PATH '$[14]', total INT PATH '$[15]', open INT PATH '$[16]',
          failed INT PATH '$[17]', failures INT PATH '$[18]', noted TINYINT PATH '$[19]', early TINYINT PATH '$[20]')) e
-  STRAIGHT_JOIN retry_task t ON t.id = UNHEX(e.id)
+  STRAIGHT_JOIN retry_task t FORCE INDEX (PRIMARY) ON t.id = UNHEX(e.id)
    SET t.level = e.level, t.state = e.state, t.run_at = e.run_at, t.attempt = e.attempt, t.crashes = e.crashes,
        t.step = e.step, t.version = e.version, t.last_nonce = e.last_nonce, t.session = UNHEX(e.session),
        t.cancel_requested = e.cancel_requested, t.alarm_at = e.alarm_at, t.purge_at = e.purge_at,

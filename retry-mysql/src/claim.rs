@@ -15,9 +15,10 @@ use crate::args::{Args, hex, ids};
 use crate::aside;
 use crate::db::Db;
 use crate::effects::Effects;
-use crate::error::Outcome;
+use crate::error::{Fault, Outcome};
 use crate::hot::Hot;
-use crate::lanes::{Lanes, Position, before};
+use crate::lanes::{Lanes, before};
+use crate::leases::Leases;
 use crate::record::{self, Damage, Read, at};
 
 /// One claim request at work.
@@ -33,10 +34,21 @@ pub(crate) struct Claim<'r> {
 }
 
 /// What a claim may still take; the kinds stand as in the request.
+#[derive(Clone)]
 pub(crate) struct Left {
     all: usize,
     suspects: usize,
     kinds: Vec<usize>,
+}
+
+/// What `claim_lane` found.
+struct Page {
+    /// The rows that are locked now.
+    rows: Vec<MySqlRow>,
+    /// How many places there were, free or not.
+    places: usize,
+    /// The last of them.
+    last: Option<(i64, Vec<u8>)>,
 }
 
 /// A locked row, and the lane it counts in.
@@ -51,15 +63,13 @@ pub(crate) async fn claim(
     db: &mut Db<'_>,
     request: &ClaimRequest,
     now: Timestamp,
+    leases: &Leases,
     effects: &mut Effects,
 ) -> Outcome<Claimed> {
     let mut answer = Claimed::default();
-    let args = Args::new()
-        .with(request.queue.as_str().as_bytes())
-        .with(request.session.to_bytes());
-    let session = db.row(&db.q.session_claims, args).await?;
-    answer.session_lost = session.is_none();
-    if session.is_none_or(|row| record::int(&row, 0) != Ok(0)) || request.limit == 0 {
+    let lease = leases.get(&(request.session, request.queue.clone()));
+    answer.session_lost = lease.is_none();
+    if lease != Some(&true) || request.limit == 0 {
         return Ok(answer);
     }
     let mut claim = Claim {
@@ -79,6 +89,18 @@ pub(crate) async fn claim(
         None => claim.by_lanes(db, effects).await?,
     }
     Ok(claim.answer)
+}
+
+impl Page {
+    fn of(mut rows: Vec<MySqlRow>) -> Self {
+        let place = |row: &MySqlRow| {
+            let run_at = record::int(row, at::COLD + 2).ok()?;
+            Some((run_at, record::id(row, at::COLD + 3).ok()?.to_vec()))
+        };
+        let (places, last) = (rows.len(), rows.iter().filter_map(place).max());
+        rows.retain(|row| !matches!(record::opt_bytes(row, at::ID), Ok(None)));
+        Self { rows, places, last }
+    }
 }
 
 impl Left {
@@ -157,39 +179,54 @@ impl Claim<'_> {
         else {
             return Ok(());
         };
-        let rows = self.lock_lane(db, kind, level, head, wanted).await?;
-        lanes.seen[lane].drained(rows.len() < wanted);
-        for row in rows {
-            if self.bytes > MAX_CALL_BYTES {
-                lanes.seen[lane].drained(false);
+        let mut behind = before(head);
+        let first = picks.len();
+        loop {
+            let wanted = self.left.of(kind, suspect);
+            let page = Page::of(self.lock_lane(db, kind, level, &behind, wanted).await?);
+            let is_last = page.places < wanted;
+            lanes.seen[lane].drained(is_last);
+            for row in &page.rows {
+                if self.bytes > MAX_CALL_BYTES {
+                    lanes.seen[lane].drained(false);
+                    break;
+                }
+                picks.extend(self.pick(db, row, kind, suspect, effects).await?);
+            }
+            // What others have locked stands in for as many that come behind.
+            let passed_over = page.places > page.rows.len();
+            let Some(last) = page.last.filter(|_| passed_over && !is_last && !self.is_full()) else {
                 break;
-            }
-            if let Some(pick) = self.pick(db, &row, kind, suspect, effects).await? {
-                self.mark(&pick.hot, priority, suspect);
-                picks.push(pick);
-            }
+            };
+            behind = last;
+        }
+        picks[first..].sort_by_key(|pick| (pick.hot.run_at, pick.hot.id));
+        if let Some(last) = picks[first..].last() {
+            self.mark(&last.hot, priority, suspect);
         }
         Ok(())
     }
 
+    /// Locks `wanted` places of a lane, or those of them that are free.
     async fn lock_lane(
         &self,
         db: &mut Db<'_>,
         kind: usize,
         level: i64,
-        head: Position,
+        (after, behind): &(i64, Vec<u8>),
         wanted: usize,
     ) -> Outcome<Vec<MySqlRow>> {
-        let (after, behind) = before(head);
-        let args = Args::new()
+        let place = |args: Args| {
+            args.with(self.until.as_millis())
+                .with(*after)
+                .with(*after)
+                .with(behind.as_slice())
+        };
+        let lane = Args::new()
             .with(self.request.queue.as_str().as_bytes())
             .with(self.request.kinds[kind].0.as_str().as_bytes())
-            .with(level)
-            .with(self.until.as_millis())
-            .with(after)
-            .with(after)
-            .with(behind)
-            .with(record::length(wanted));
+            .with(level);
+        let args = place(place(lane).with(record::length(wanted)));
         db.rows(&db.q.claim_lane, args).await
     }
 
@@ -246,36 +283,66 @@ impl Claim<'_> {
         sorted.sort_unstable();
         sorted.dedup();
         let from = self.request.not_before.unwrap_or(Timestamp::MIN);
-        let args = Args::new()
-            .with(ids(&sorted))
-            .with(self.request.queue.as_str().as_bytes())
-            .with(from.as_millis())
-            .with(self.until.as_millis());
-        let rows = db.rows(&db.q.claim_ids, args).await?;
-        let mut by_id: HashMap<[u8; 16], MySqlRow> = rows
-            .into_iter()
-            .map(|row| (record::id(&row, at::ID).unwrap_or_default(), row))
+        let (queue, until) = (&self.request.queue, self.until);
+        let args = |list: &[[u8; 16]]| {
+            Args::new()
+                .with(ids(list))
+                .with(queue.as_str().as_bytes())
+                .with(from.as_millis())
+                .with(until.as_millis())
+        };
+        let found = db.rows(&db.q.claim_find, args(&sorted)).await?;
+        let mut found: HashMap<[u8; 16], (usize, bool)> = found
+            .iter()
+            .filter_map(|row| Some((record::id(row, 0).ok()?, self.lane(row, 1)?)))
+            .collect();
+        let mut open: Vec<([u8; 16], (usize, bool))> = wanted
+            .iter()
+            .filter_map(|id| found.remove_entry(&id.to_bytes()))
             .collect();
         let mut picks = Vec::new();
-        for id in wanted {
-            let Some(row) = by_id.remove(&id.to_bytes()) else {
-                continue;
-            };
-            let name = record::text(&row, at::KIND).unwrap_or_default();
-            let Some(kind) = self
-                .request
-                .kinds
-                .iter()
-                .position(|(kind, _)| kind.as_str() == name)
-            else {
-                continue;
-            };
-            let suspect = record::int(&row, at::LEVEL).is_ok_and(|level| level % 2 == 1);
-            if self.left.of(kind, suspect) > 0 && !self.is_full() {
-                picks.extend(self.pick(db, &row, kind, suspect, effects).await?);
+        while !self.is_full() {
+            // What the claim has no room for is not locked, or others would pass over it.
+            let mut left = self.left.clone();
+            let (chosen, rest): (Vec<_>, Vec<_>) = open.into_iter().partition(|(_, (kind, suspect))| {
+                let (kind, suspect) = (*kind, *suspect);
+                let has_room = left.of(kind, suspect) > 0;
+                if has_room {
+                    left.take(kind, suspect);
+                }
+                has_room
+            });
+            if chosen.is_empty() {
+                break;
             }
+            let chosen: Vec<[u8; 16]> = chosen.into_iter().map(|(id, _)| id).collect();
+            let rows = db.rows(&db.q.claim_ids, args(&chosen)).await?;
+            let mut rows: HashMap<[u8; 16], MySqlRow> = rows
+                .into_iter()
+                .map(|row| (record::id(&row, at::ID).unwrap_or_default(), row))
+                .collect();
+            for row in chosen.iter().filter_map(|id| rows.remove(id)) {
+                let Some((kind, suspect)) = self.lane(&row, at::KIND) else {
+                    continue;
+                };
+                if self.left.of(kind, suspect) > 0 && !self.is_full() {
+                    picks.extend(self.pick(db, &row, kind, suspect, effects).await?);
+                }
+            }
+            open = rest;
         }
         self.write(db, picks, effects).await
+    }
+
+    /// The place of a row's kind in the request, and whether it is a suspect. The level stands behind the kind.
+    fn lane(&self, row: &MySqlRow, column: usize) -> Option<(usize, bool)> {
+        let name = record::text(row, column).ok()?;
+        let mut kinds = self.request.kinds.iter();
+        let kind = kinds.position(|(kind, _)| kind.as_str() == name)?;
+        Some((
+            kind,
+            record::int(row, column + 1).is_ok_and(|level| level % 2 == 1),
+        ))
     }
 
     /// Makes locked rows running, and puts those aside whose bodies cannot be read.
@@ -338,8 +405,13 @@ impl Claim<'_> {
             .with(format!("[{}]", rows.join(",")))
             .with(self.request.session.to_bytes())
             .with(self.now.as_millis());
-        db.run(&db.q.claim_write, args).await?;
-        Ok(())
+        let found = db.run(&db.q.claim_write, args).await?;
+        // The driver counts rows found, and each of them is changed.
+        if usize::try_from(found) == Ok(written.len()) {
+            Ok(())
+        } else {
+            Err(Fault::Collision)
+        }
     }
 }
 

@@ -15,6 +15,7 @@ mod error;
 mod hot;
 mod insert;
 mod lanes;
+mod leases;
 mod load;
 mod note;
 mod parents;

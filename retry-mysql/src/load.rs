@@ -11,6 +11,7 @@ use sqlx::mysql::MySqlRow;
 use crate::args::{Args, hex, ids};
 use crate::db::Db;
 use crate::error::Outcome;
+use crate::leases;
 use crate::record::{self, at};
 use crate::rows::{Rows, Slot};
 
@@ -72,7 +73,10 @@ pub(crate) async fn load(
     let ids: BTreeSet<TaskId> = ids.filter(|id| !rows.looked.contains(id)).collect();
     lock(db, &mut rows, &ids).await?;
     read_settings(db, &mut rows, edits).await?;
-    read_leases(db, &mut rows, tasks).await?;
+    // Whether tasks may be born leased.
+    let leased = tasks.iter().filter(|new| new.run_at <= now);
+    let asked = leased.filter_map(|new| Some((new.leased_by?, &new.queue)));
+    rows.leases = leases::read(db, asked).await?;
     Ok(rows)
 }
 
@@ -190,26 +194,6 @@ fn needs_settings(edit: &Edit) -> bool {
             let cold = target.cold.as_ref();
             cold.is_some_and(|cold| cold.give_up_at != Field::Keep || cold.expires_at != Field::Keep)
         })
-}
-
-/// Asks whether tasks may be born leased; the shared lock keeps their sessions from being marked lost meanwhile.
-async fn read_leases(db: &mut Db<'_>, rows: &mut Rows, tasks: &[NewTask]) -> Outcome<()> {
-    for new in tasks {
-        let Some(session) = new.leased_by.filter(|_| new.run_at <= rows.now) else {
-            continue;
-        };
-        let at = (session, new.queue.clone());
-        if rows.leases.contains_key(&at) {
-            continue;
-        }
-        let args = Args::new()
-            .with(new.queue.as_str().as_bytes())
-            .with(session.to_bytes());
-        let row = db.row(&db.q.session_claims, args).await?;
-        let may = row.is_some_and(|row| record::int(&row, 0) == Ok(0));
-        rows.leases.insert(at, may);
-    }
-    Ok(())
 }
 
 /// Locks one parent.

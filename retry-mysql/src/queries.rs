@@ -141,6 +141,7 @@ queries! {
     one {
     bad_write = include_str!("../sql/bad_write.sql");
     claim_bodies = include_str!("../sql/claim_bodies.sql");
+    claim_find = include_str!("../sql/claim_find.sql");
     claim_head_after = include_str!("../sql/claim_head_after.sql");
     claim_heads = include_str!("../sql/claim_heads.sql");
     claim_ids = include_str!("../sql/claim_ids.sql");
@@ -188,6 +189,7 @@ queries! {
     session_empty = include_str!("../sql/session_empty.sql");
     session_ended = include_str!("../sql/session_ended.sql");
     session_flagged = include_str!("../sql/session_flagged.sql");
+    session_free = include_str!("../sql/session_free.sql");
     session_get = include_str!("../sql/session_get.sql");
     session_held = include_str!("../sql/session_held.sql");
     session_list = include_str!("../sql/session_list.sql");

@@ -30,15 +30,23 @@ enum Status {
     Dead,
 }
 
-/// Marks sessions lost whose lease has ended, and gives how many. A renewal or a claim under way keeps its session.
-pub(crate) async fn mark(db: &mut Db<'_>, now: Timestamp, limit: usize) -> Outcome<usize> {
+/// Marks sessions lost whose lease has ended, and gives how many. One whose lock somebody keeps for too long is passed over
+/// when it is tried again, so that it does not stand in the way of the others.
+pub(crate) async fn mark(db: &mut Db<'_>, now: Timestamp, limit: usize, tried: u32) -> Outcome<usize> {
+    let of = |rows: Vec<MySqlRow>| -> Vec<[u8; 16]> {
+        rows.iter().filter_map(|row| record::id(row, 0).ok()).collect()
+    };
     let args = Args::new().with(now.as_millis()).with(record::length(limit));
-    let rows = db.rows(&db.q.session_ended, args).await?;
-    let ended: Vec<[u8; 16]> = rows.iter().filter_map(|row| record::id(row, 0).ok()).collect();
-    if !ended.is_empty() {
-        db.run(&db.q.session_mark, Args::new().with(ids(&ended))).await?;
+    let mut ended = of(db.rows(&db.q.session_ended, args).await?);
+    if tried > 0 && !ended.is_empty() {
+        ended = of(db.rows(&db.q.session_free, Args::new().with(ids(&ended))).await?);
     }
-    Ok(ended.len())
+    if ended.is_empty() {
+        return Ok(0);
+    }
+    let args = Args::new().with(ids(&ended)).with(now.as_millis());
+    let marked = db.run(&db.q.session_mark, args).await?;
+    Ok(usize::try_from(marked).unwrap_or(limit).min(limit))
 }
 
 /// Reports what is to be settled, `left` items at most.

@@ -4,14 +4,15 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use retry_core::headers::Headers;
-use retry_core::id::{SessionId, TaskId};
-use retry_core::name::{Kind, Queue, UniqueKey};
+use retry_core::id::TaskId;
+use retry_core::name::{Kind, UniqueKey};
 use retry_core::payload::Payload;
 use retry_core::task::{KeyScope, NewTask, Settings};
 use retry_core::time::Timestamp;
 
 use crate::effects::Effects;
 use crate::hot::Hot;
+use crate::leases::Leases;
 use crate::note::Note;
 
 /// One row and what is to be written about it.
@@ -72,7 +73,7 @@ pub(crate) struct Rows {
     /// Who holds the keys that the call asks about.
     pub(crate) keys: HashMap<(Kind, UniqueKey), Option<TaskId>>,
     /// Whether tasks may be born leased.
-    pub(crate) leases: HashMap<(SessionId, Queue), bool>,
+    pub(crate) leases: Leases,
     pub(crate) effects: Effects,
 }
 
@@ -135,7 +136,7 @@ impl Rows {
             looked: HashSet::new(),
             is_unsure: false,
             keys: HashMap::new(),
-            leases: HashMap::new(),
+            leases: Leases::new(),
             effects: Effects::default(),
         }
     }

@@ -21,6 +21,7 @@ use crate::config::{Config, MySqlBuilder};
 use crate::db::Db;
 use crate::effects::Effects;
 use crate::error::{During, store_error};
+use crate::leases;
 use crate::load::{Look, load};
 use crate::pool::{Pool, TRUSTED};
 use crate::queries::Queries;
@@ -167,9 +168,11 @@ impl TaskStore for MySqlStore {
                     effects = rows.effects;
                 }
                 // Behind the edits: the shared lock on the session makes its renewal wait.
+                let asked = claims.iter().map(|request| (request.session, &request.queue));
+                let leases = leases::read(&mut db, asked).await?;
                 let mut claimed = Vec::with_capacity(claims.len());
                 for request in claims.iter() {
-                    claimed.push(claim(&mut db, request, now, &mut effects).await?);
+                    claimed.push(claim(&mut db, request, now, &leases, &mut effects).await?);
                 }
                 Ok((Exchanged::new(applied, claimed), effects))
             })
@@ -208,8 +211,9 @@ impl TaskStore for MySqlStore {
         let request = *request;
         let mut left = request.limit;
         if request.mark && left > 0 {
-            let work =
-                self.write(move |mut db, _| Box::pin(async move { rescue::mark(&mut db, now, left).await }));
+            let work = self.write(move |mut db, tried| {
+                Box::pin(async move { rescue::mark(&mut db, now, left, tried).await })
+            });
             left -= work.await?;
         }
         self.read(move |mut db, _| {

@@ -1,8 +1,8 @@
 //! The conformance suite on a MySQL or MariaDB server.
 
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use conformance_tests::{Capabilities, Harness, Instance, Skip, TransactionEnd};
@@ -13,13 +13,20 @@ use retry_core::task::NewTask;
 use retry_core::time::Timestamp;
 use retry_mysql::MySqlStore;
 use sqlx::mysql::MySqlConnection;
-use sqlx::{AssertSqlSafe, Connection as _};
+use sqlx::{AssertSqlSafe, Connection as _, Row as _};
+
+/// What a case may have written to.
+const TABLES: [&str; 6] = ["task", "body", "note", "failure", "session", "paused"];
 
 /// One server, or what to do to have one.
 struct Server {
     name: String,
     url: Option<String>,
+    free: Free,
 }
+
+/// The databases whose cases have ended. They are emptied and used again, because creating one takes the server a second or more.
+type Free = Arc<Mutex<Vec<String>>>;
 
 #[async_trait]
 impl Harness for Server {
@@ -43,13 +50,17 @@ impl Harness for Server {
                  `cargo xtask servers` starts one",
             ));
         };
-        static COUNT: AtomicU64 = AtomicU64::new(0);
-        let count = COUNT.fetch_add(1, Ordering::Relaxed);
-        let name = format!("retry_test_{}_{count}", std::process::id());
-        run(server, format!("CREATE DATABASE {name}")).await;
+        let mut conn = MySqlConnection::connect(server)
+            .await
+            .expect("the server answers");
+        let name = match used(&mut conn, &self.free).await {
+            Some(name) => name,
+            None => created(&mut conn).await,
+        };
         let database = Arc::new(Database {
             server: server.clone(),
             name,
+            free: Arc::clone(&self.free),
         });
         Ok(Box::new(Fresh {
             store: open(&database).await,
@@ -58,10 +69,54 @@ impl Harness for Server {
     }
 }
 
-/// A database of its own, removed at the end.
+/// A database that no call is under way in any more, emptied.
+async fn used(conn: &mut MySqlConnection, free: &Free) -> Option<String> {
+    let names = free.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    for name in names {
+        // What a case left unfinished on the server ends before its connection is gone from this list.
+        let sql = format!("SELECT COUNT(*) FROM information_schema.processlist WHERE db = '{name}'");
+        let row = sqlx::query(AssertSqlSafe(sql)).fetch_one(&mut *conn).await;
+        let connections: i64 = row.expect("the list of connections").get(0);
+        if connections > 0 || !is_taken(free, &name) {
+            continue;
+        }
+        let delete = TABLES
+            .map(|table| format!("DELETE FROM {name}.retry_{table};"))
+            .concat();
+        let sql = format!("BEGIN; {delete} COMMIT");
+        sqlx::raw_sql(AssertSqlSafe(sql))
+            .execute(&mut *conn)
+            .await
+            .expect("the tables are emptied");
+        return Some(name);
+    }
+    None
+}
+
+/// Takes a database from the list, unless another case was faster.
+fn is_taken(free: &Free, name: &str) -> bool {
+    let mut free = free.lock().unwrap_or_else(PoisonError::into_inner);
+    let place = free.iter().position(|other| other == name);
+    place.map(|place| free.swap_remove(place)).is_some()
+}
+
+async fn created(conn: &mut MySqlConnection) -> String {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    let name = format!("retry_test_{}_{count}", std::process::id());
+    let sql = format!("CREATE DATABASE {name}");
+    sqlx::raw_sql(AssertSqlSafe(sql))
+        .execute(conn)
+        .await
+        .expect("the database is created");
+    name
+}
+
+/// A database that one case has for itself.
 struct Database {
     server: String,
     name: String,
+    free: Free,
 }
 
 impl Database {
@@ -81,19 +136,20 @@ impl Database {
 
 impl Drop for Database {
     fn drop(&mut self) {
-        let (server, name) = (self.server.clone(), self.name.clone());
-        // The runtime of the test may be shutting down, so this has one of its own.
-        let removed = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            runtime
-                .expect("a runtime")
-                .block_on(run(&server, format!("DROP DATABASE {name}")));
-        });
-        assert!(
-            removed.join().is_ok() || std::thread::panicking(),
-            "the database is removed"
-        );
+        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        free.push(std::mem::take(&mut self.name));
     }
+}
+
+/// Removes the databases of all cases.
+fn remove(server: &str, free: &Free) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let names = std::mem::take(&mut *free.lock().unwrap_or_else(PoisonError::into_inner));
+    runtime.expect("a runtime").block_on(async {
+        for name in names {
+            run(server, format!("DROP DATABASE {name}")).await;
+        }
+    });
 }
 
 async fn run(url: &str, sql: String) -> u64 {
@@ -191,6 +247,7 @@ fn main() -> ExitCode {
             Server {
                 name,
                 url: Some((*url).to_owned()),
+                free: Free::default(),
             }
         })
         .collect();
@@ -198,7 +255,16 @@ fn main() -> ExitCode {
         servers.push(Server {
             name: "mysql".to_owned(),
             url: None,
+            free: Free::default(),
         });
     }
-    conformance_tests::run_all(servers)
+    let used: Vec<(String, Free)> = servers
+        .iter()
+        .filter_map(|server| Some((server.url.clone()?, Arc::clone(&server.free))))
+        .collect();
+    let code = conformance_tests::run_all(servers);
+    for (server, free) in used {
+        remove(&server, &free);
+    }
+    code
 }

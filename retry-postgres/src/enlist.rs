@@ -97,6 +97,7 @@ async fn insert(inner: &Inner, tx: &mut Tx<'_>, tasks: &[NewTask], now: Timestam
         let message = "a task cannot be born leased inside a transaction of your own";
         return Err(StoreError::rejected(StoreErrorKind::Invalid, message).into());
     }
+    tx.require_transaction().await?;
     let newcomers: Vec<Newcomer<'_>> = tasks.iter().map(|new| Newcomer { new, edited: None }).collect();
     let inserted = insert::insert(tx, &newcomers, now).await?.answers;
     if inner.config.notify_in_tx && !tx.effects.woken.is_empty() {

@@ -131,6 +131,10 @@ fn kind(error: &sqlx::Error, during: During) -> (StoreErrorKind, &'static str) {
             Kind::ReadOnly,
             "the server refuses writes; connect to the primary, or end its read-only mode",
         ),
+        "25P01" => (
+            Kind::Invalid,
+            "this connection has no transaction open: begin one, or enqueue without `in_tx`",
+        ),
         "25P02" => (
             Kind::Invalid,
             "the transaction has failed already; roll it back and repeat it from its beginning",

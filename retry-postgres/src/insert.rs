@@ -68,6 +68,7 @@ pub(crate) async fn insert(tx: &mut Tx<'_>, tasks: &[Newcomer<'_>], now: Timesta
             answers[index] = answer;
         }
         left.retain(|index| answers[*index].is_none());
+        answer_repeats(tasks, &mut answers, &mut left);
         idle_rounds += usize::from(left.len() == before);
         if idle_rounds == ROUNDS {
             let message = "a unique key was taken and let go again and again; repeat the call";
@@ -79,6 +80,27 @@ pub(crate) async fn insert(tx: &mut Tx<'_>, tasks: &[Newcomer<'_>], now: Timesta
         .map(|answer| answer.unwrap_or(Inserted::Repeated))
         .collect();
     Ok(Inserts { answers, replaced })
+}
+
+/// Answers those whose id an earlier one of the call has stored. To ask the server again could store the task twice: where each
+/// statement commits by itself, the first one may have run and been forgotten by now.
+fn answer_repeats(tasks: &[Newcomer<'_>], answers: &mut [Option<Inserted>], left: &mut Vec<usize>) {
+    if left.is_empty() {
+        return;
+    }
+    let is_stored = |answer: &Inserted| matches!(answer, Inserted::New { .. } | Inserted::Repeated);
+    let answered = tasks.iter().zip(answers.iter());
+    let stored: HashSet<TaskId> = answered
+        .filter(|(_, answer)| answer.as_ref().is_some_and(is_stored))
+        .map(|(task, _)| task.new.id)
+        .collect();
+    left.retain(|index| {
+        let is_repeat = stored.contains(&tasks[*index].new.id);
+        if is_repeat {
+            answers[*index] = Some(Inserted::Repeated);
+        }
+        !is_repeat
+    });
 }
 
 /// Leaves out those whose id an earlier one has: what becomes of them depends on what becomes of it.

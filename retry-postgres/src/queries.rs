@@ -111,6 +111,7 @@ statements! {
     session_holds = include_str!("../sql/session_holds.sql"),
     session_list = include_str!("../sql/session_list.sql"),
     session_mark = include_str!("../sql/session_mark.sql"),
+    session_mark_free = include_str!("../sql/session_mark_free.sql"),
     session_open = include_str!("../sql/session_open.sql"),
     session_renew = include_str!("../sql/session_renew.sql"),
     session_sweep = include_str!("../sql/session_sweep.sql"),

@@ -23,10 +23,22 @@ struct Round {
     memo: Memo,
 }
 
+/// Which sessions are marked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Marked {
+    /// All whose lease has ended; calls under way are waited for.
+    All,
+    /// Those of them that nobody has locked.
+    Free,
+}
+
 /// Marks sessions lost whose lease has ended; answers how many.
-pub(crate) async fn mark(tx: &mut Tx<'_>, now: Timestamp, limit: usize) -> Outcome<usize> {
+pub(crate) async fn mark(tx: &mut Tx<'_>, which: Marked, now: Timestamp, limit: usize) -> Outcome<usize> {
     let statement = tx
-        .query(&tx.sql.session_mark)
+        .query(match which {
+            Marked::All => &tx.sql.session_mark,
+            Marked::Free => &tx.sql.session_mark_free,
+        })
         .bind(now.as_millis())
         .bind(record::limit(limit));
     Ok(tx.rows(statement).await?.len())

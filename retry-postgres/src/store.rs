@@ -9,8 +9,8 @@ use retry_core::id::{SessionId, TaskId};
 use retry_core::name::Queue;
 use retry_core::store::{
     ClaimRequest, CountScope, Counts, Durability, Exchanged, Expired, ExpiredRequest, Inserted, Listed, Page,
-    QueueInfo, QueueSetting, Renewed, Result, Session, SessionInfo, TaskFilter, TaskStore, Waker, Wakeups,
-    check,
+    QueueInfo, QueueSetting, Renewed, Result, Session, SessionInfo, StoreErrorKind, TaskFilter, TaskStore,
+    Waker, Wakeups, check,
 };
 use retry_core::task::{Edit, NewTask, TaskDetail};
 use retry_core::time::Timestamp;
@@ -22,6 +22,7 @@ use crate::hints::{Listener, Notifier};
 use crate::insert::{self, Newcomer, altered};
 use crate::pool::Pool;
 use crate::queries::{self, Queries};
+use crate::rescue::Marked;
 use crate::{apply, claim, count, purge, queues, read, record, rescue, schema, sessions};
 
 /// An idle connection is closed after this long, at the latest after twice that.
@@ -123,6 +124,13 @@ impl PostgresStore {
         Ok(store)
     }
 
+    async fn mark(&self, which: Marked, now: Timestamp, limit: usize) -> Result<usize> {
+        self.call(Form::Write, move |tx| {
+            Box::pin(rescue::mark(tx, which, now, limit))
+        })
+        .await
+    }
+
     async fn call<T: Send + 'static>(&self, form: Form, work: impl Work<T>) -> Result<T> {
         let (answer, effects) = self.inner.calls.run(&self.inner.pool, form, work).await?;
         for queue in &effects.woken {
@@ -211,11 +219,14 @@ impl TaskStore for PostgresStore {
         let request = *request;
         let mut marked = 0;
         if request.mark && request.limit > 0 {
-            let limit = request.limit;
             // Its own transaction, which must end before the look at the tasks begins.
-            marked = self
-                .call(Form::Write, move |tx| Box::pin(rescue::mark(tx, now, limit)))
-                .await?;
+            marked = match self.mark(Marked::All, now, request.limit).await {
+                // A process that hangs inside a claim must not keep the others' sessions from being marked.
+                Err(error) if error.kind() == StoreErrorKind::Busy => {
+                    self.mark(Marked::Free, now, request.limit).await?
+                }
+                marked => marked?,
+            };
         }
         self.call(Form::Read, move |tx| {
             Box::pin(async move { rescue::expired(tx, &request, marked, now).await })

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::query::Query;
-use sqlx::{PgConnection, Postgres, SqlStr};
+use sqlx::{Connection as _, PgConnection, Postgres, SqlStr};
 
 use crate::effects::Effects;
 use crate::error::Outcome;
@@ -30,6 +30,16 @@ impl<'c> Tx<'c> {
             named,
             effects: Effects::default(),
         }
+    }
+
+    /// Fails outside of a transaction. There each statement would commit by itself: a call would not be all or none, and an answer
+    /// that is lost would leave unknown what a transaction rolls back. The driver counts what it began itself; the server knows.
+    pub(crate) async fn require_transaction(&mut self) -> Outcome<()> {
+        if !self.conn.is_in_transaction() {
+            let asking = "SAVEPOINT retry_in_tx; RELEASE SAVEPOINT retry_in_tx";
+            sqlx::raw_sql(asking).execute(&mut *self.conn).await?;
+        }
+        Ok(())
     }
 
     /// A statement that waits for its parameters.

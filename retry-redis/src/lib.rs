@@ -7,7 +7,6 @@ mod codec;
 mod config;
 mod connect;
 mod edit;
-mod enlist;
 mod error;
 mod insert;
 mod keys;

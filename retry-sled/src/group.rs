@@ -25,6 +25,8 @@ const MAX_KEYS: usize = 20_000;
 /// The files and what the writer keeps beside them.
 pub(crate) struct Group {
     pub(crate) files: Arc<Files>,
+    /// Kept with what is written: a mark that is taken back, or whose commit fails, is to be made again. Cloned for each write, it
+    /// is empty as soon as the sessions of the process before are marked.
     pub(crate) orphans: Orphans,
 }
 
@@ -65,6 +67,7 @@ impl Group {
             return ended;
         };
         let mut draft = Draft::new(disk);
+        let orphans = self.orphans.clone();
         while let Some(mut job) = jobs.pop_front() {
             if job.is_abandoned() {
                 continue;
@@ -85,6 +88,7 @@ impl Group {
             Err(failure) => {
                 ended.failure = Some(failure);
                 ended.effects = Effects::default();
+                self.orphans = orphans;
             }
         }
         ended
@@ -92,6 +96,7 @@ impl Group {
 
     fn run_one(&mut self, job: &mut dyn Job, draft: &mut Draft<'_>, effects: &mut Effects) {
         draft.begin();
+        let orphans = self.orphans.clone();
         let mut own = Effects::default();
         let desk = Desk {
             draft,
@@ -111,6 +116,107 @@ impl Group {
             effects.merge(own);
         } else {
             draft.take_back();
+            self.orphans = orphans;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sessions;
+    use retry_core::id::SessionId;
+    use retry_core::name::WorkerName;
+    use retry_core::store::{ExpiredRequest, SessionInfo};
+    use retry_core::time::Timestamp;
+
+    /// A look for what is expired, whose caller stays or goes away while it runs.
+    struct Look {
+        stays: bool,
+        has_run: bool,
+    }
+
+    impl Job for Look {
+        fn bytes(&self) -> usize {
+            0
+        }
+
+        fn is_abandoned(&self) -> bool {
+            self.has_run && !self.stays
+        }
+
+        fn run(&mut self, desk: Desk<'_, '_>) -> bool {
+            self.has_run = true;
+            let request = ExpiredRequest {
+                limit: 10,
+                ..ExpiredRequest::default()
+            };
+            crate::rescue::expired(desk.draft, desk.orphans, &request, Timestamp::from_millis(0)).is_ok()
+        }
+
+        fn refuse(&mut self, error: StoreError) {
+            panic!("{error}");
+        }
+
+        fn reply(self: Box<Self>, commit: std::result::Result<(), &Failure>) {
+            assert!(commit.is_ok());
+        }
+    }
+
+    struct Open(SessionInfo);
+
+    impl Job for Open {
+        fn bytes(&self) -> usize {
+            0
+        }
+
+        fn is_abandoned(&self) -> bool {
+            false
+        }
+
+        fn run(&mut self, desk: Desk<'_, '_>) -> bool {
+            sessions::open(desk.draft, desk.orphans, &self.0, Timestamp::from_millis(1)).is_ok()
+        }
+
+        fn refuse(&mut self, error: StoreError) {
+            panic!("{error}");
+        }
+
+        fn reply(self: Box<Self>, commit: std::result::Result<(), &Failure>) {
+            assert!(commit.is_ok());
+        }
+    }
+
+    #[test]
+    fn a_mark_that_is_taken_back_is_made_again() {
+        let dir = tempfile::tempdir().unwrap();
+        let session = SessionId::from_random(1, 2);
+        let mut group = Group {
+            files: Arc::new(Files::open(dir.path(), 1 << 20).unwrap()),
+            orphans: Orphans::new(),
+        };
+        let info = SessionInfo {
+            id: session,
+            name: WorkerName::new("w").unwrap(),
+            host: String::new(),
+            queues: Vec::new(),
+            kinds: Vec::new(),
+        };
+        group
+            .run(&mut VecDeque::from([Box::new(Open(info)) as Box<dyn Job>]))
+            .reply();
+        group.orphans.insert(session);
+        for stays in [false, true] {
+            let look = Look {
+                stays,
+                has_run: false,
+            };
+            group
+                .run(&mut VecDeque::from([Box::new(look) as Box<dyn Job>]))
+                .reply();
+            let disk = group.files.read();
+            let lost = sessions::all(disk.disk().unwrap()).unwrap()[0].session.lost;
+            assert_eq!((lost, group.orphans.is_empty()), (stays, stays));
         }
     }
 }

@@ -31,7 +31,7 @@ mod wait;
 
 pub use error::Error;
 pub use kind::Kind;
-pub use packages::{install, install_hint, installed};
+pub use packages::{install, install_hint, installed, tool};
 pub use proxy::{Fault, Proxy};
 pub use running::{Running, running};
 pub use server::{Server, start, start_with};

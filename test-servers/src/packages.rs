@@ -1,10 +1,11 @@
 //! The distribution's packages that bring the servers.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::error::Error;
+use crate::find;
 use crate::kind::Kind;
 use crate::recipe;
 
@@ -26,6 +27,12 @@ const fn packages(kind: Kind) -> &'static [&'static str] {
 /// [`Error::Missing`] names the first that is not.
 pub fn installed(kind: Kind) -> Result<(), Error> {
     recipe::of(kind).map(drop)
+}
+
+/// A program that comes with a kind: its check of the data, say. None if it is not installed.
+#[must_use]
+pub fn tool(kind: Kind, name: &'static str) -> Option<PathBuf> {
+    find::program(kind, &[name]).ok()
 }
 
 /// How to get what a kind needs.

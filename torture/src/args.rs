@@ -27,11 +27,15 @@ pub(crate) enum Role {
     /// Enqueues tasks and completes waits until its standard input ends.
     #[command(hide = true)]
     Enqueuer(Child),
+    /// Does both.
+    #[command(hide = true)]
+    Alone(Child),
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct Run {
-    /// The store: a scheme alone is a fresh store of the run's own, a URL one that exists and is empty. Known: sqlite
+    /// The store: a scheme alone is a fresh store of the run's own, a URL one that exists and is empty. Known: sqlite,
+    /// postgres, mysql, redis, sled
     #[arg(long, value_name = "SCHEME|URL", default_value = "sqlite")]
     pub(crate) store: String,
     /// How long faults last, in minutes.

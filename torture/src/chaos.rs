@@ -61,7 +61,7 @@ impl Harm<'_> {
     fn any(&self, role: Role, crew: &Crew) -> Option<usize> {
         let also_stopped = self.below(8) == 0;
         let slots = crew.slots.iter().enumerate();
-        let of_role = slots.filter(|(_, slot)| slot.role == role);
+        let of_role = slots.filter(|(_, slot)| slot.role == role || slot.role == Role::Alone);
         let fit = of_role.filter(|(_, slot)| also_stopped || !slot.is_stopped());
         let fit: Vec<usize> = fit.map(|(index, _)| index).collect();
         let chosen = usize::try_from(self.below(fit.len() as u64)).unwrap_or(0);
@@ -99,31 +99,40 @@ impl Harm<'_> {
                 }
                 // Within the lease.
                 88..=91 => stop(crew, self.any(Role::Worker, crew), self.millis(20, 900)).await?,
-                92..=94 => stop(crew, self.any(Role::Enqueuer, crew), self.millis(20, 4_000)).await?,
+                92..=93 => stop(crew, self.any(Role::Enqueuer, crew), self.millis(20, 4_000)).await?,
+                94 => cut_links(crew),
                 // Everybody at once.
-                95..=96 => {
+                95 => {
                     for index in 0..crew.slots.len() {
                         crew.kill(index, Some(self.millis(0, 50))).await?;
                     }
                 }
-                97 => kill_server(crew, self.millis(0, 500)).await?,
+                96..=97 => kill_server(crew, self.millis(0, 500)).await?,
                 // A rest, in which work gets done.
                 _ => crew.live(self.millis(300, 1_500)).await?,
             }
-            crew.live(self.millis(10, 150)).await?;
+            // One that is alone has no others that get on with the work.
+            let rest = if crew.place.subject.is_alone() { 900 } else { 150 };
+            crew.live(self.millis(10, rest)).await?;
             self.tell(crew);
         }
-        Ok(())
+        // At least once in each round, also in a quick run.
+        kill_server(crew, self.millis(0, 500)).await
     }
 
     async fn siege(&mut self, crew: &mut Crew) -> Result<()> {
         let lease = u64::try_from(LEASE.as_millis()).unwrap_or(u64::MAX);
         let end = crew.watch.elapsed() + SIEGE;
-        let survivor = self.any(Role::Worker, crew);
+        let survivor = self
+            .any(Role::Worker, crew)
+            .filter(|_| !crew.place.subject.is_alone());
         while self.goes_on(crew) && crew.watch.elapsed() < end {
             let worker = self
                 .any(Role::Worker, crew)
                 .filter(|worker| Some(*worker) != survivor);
+            if self.below(4) == 0 {
+                cut_links(crew);
+            }
             // Past the lease.
             stop(crew, worker, self.millis(lease + lease / 2, 3 * lease)).await?;
             if self.below(3) == 0 {
@@ -146,6 +155,14 @@ async fn kill_server(crew: &mut Crew, again_after: Duration) -> Result<()> {
     crew.faults.servers_killed += 1;
     crew.live(again_after).await?;
     server.start().await
+}
+
+/// Cuts everybody off from what serves the store, if anything does, for a moment.
+fn cut_links(crew: &mut Crew) {
+    if let Some(server) = crew.place.subject.server() {
+        server.cut();
+        crew.faults.links_cut += 1;
+    }
 }
 
 async fn kill(crew: &mut Crew, index: Option<usize>, again_after: Duration) -> Result<()> {
@@ -215,6 +232,12 @@ mod tests {
 
         async fn start(&self) -> Result<()> {
             assert_eq!(self.0.fetch_add(1, Ordering::Relaxed) % 2, 1);
+            Ok(())
+        }
+
+        fn cut(&self) {}
+
+        fn keep(&self, _: &std::path::Path) -> Result<()> {
             Ok(())
         }
     }

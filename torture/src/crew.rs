@@ -22,6 +22,8 @@ const LOOK: Duration = Duration::from_millis(5);
 pub(crate) enum Role {
     Worker,
     Enqueuer,
+    /// Both in one process, which is the only one.
+    Alone,
 }
 
 impl Role {
@@ -29,6 +31,7 @@ impl Role {
         match self {
             Self::Worker => "worker",
             Self::Enqueuer => "enqueuer",
+            Self::Alone => "alone",
         }
     }
 }
@@ -51,6 +54,7 @@ pub(crate) struct Faults {
     pub(crate) enqueuers_killed: u64,
     pub(crate) stops: u64,
     pub(crate) servers_killed: u64,
+    pub(crate) links_cut: u64,
     pub(crate) cuts: u64,
 }
 
@@ -84,9 +88,13 @@ impl Crew {
         };
         let workers = (0..workers).map(|index| slot(Role::Worker, index));
         let enqueuers = (0..enqueuers).map(|index| slot(Role::Enqueuer, index));
+        let slots = match place.subject.is_alone() {
+            true => vec![slot(Role::Alone, 0)],
+            false => workers.chain(enqueuers).collect(),
+        };
         Ok(Self {
             place: place.clone(),
-            slots: workers.chain(enqueuers).collect(),
+            slots,
             faults: Faults::default(),
             watch: Watch::start(),
             problems: Vec::new(),
@@ -169,7 +177,7 @@ impl Crew {
             return Ok(());
         };
         match slot.role {
-            Role::Worker => self.faults.workers_killed += 1,
+            Role::Worker | Role::Alone => self.faults.workers_killed += 1,
             Role::Enqueuer => self.faults.enqueuers_killed += 1,
         }
         let process = slot.name();
@@ -227,7 +235,7 @@ impl Crew {
 
     /// Tells the enqueuers to complete waits only.
     pub(crate) fn quiet(&mut self) -> Result<()> {
-        for slot in self.slots.iter_mut().filter(|slot| slot.role == Role::Enqueuer) {
+        for slot in self.slots.iter_mut().filter(|slot| slot.role != Role::Worker) {
             let stdin = slot.child.as_mut().and_then(|child| child.stdin.as_mut());
             if let Some(stdin) = stdin {
                 stdin.write_all(b"quiet\n").context("quieting an enqueuer")?;

@@ -10,6 +10,7 @@ use futures_util::future::join_all;
 use retry_core::client::{Client, Enqueued, Error};
 use retry_core::draft::{Draft, TaskPayload};
 use retry_core::seams::{Random as _, SeededRandom};
+use retry_core::store::TaskStore;
 
 use crate::args::Child;
 use crate::clock::Watch;
@@ -40,27 +41,62 @@ struct Enqueuer {
     next: u64,
 }
 
+/// What the standard input wants.
+#[derive(Debug, Clone)]
+pub(crate) struct Wish(Arc<AtomicU8>);
+
+impl Wish {
+    /// Listens from now on.
+    pub(crate) fn listen() -> Self {
+        let wish = Self(Arc::new(AtomicU8::new(ALL)));
+        let told = Arc::clone(&wish.0);
+        std::thread::spawn(move || {
+            for line in std::io::stdin().lock().lines().map_while(Result::ok) {
+                if line == "quiet" {
+                    told.store(QUIET, Ordering::Release);
+                }
+            }
+            told.store(END, Ordering::Release);
+        });
+        wish
+    }
+
+    fn is_all(&self) -> bool {
+        self.0.load(Ordering::Acquire) == ALL
+    }
+
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.0.load(Ordering::Acquire) == QUIET
+    }
+
+    pub(crate) fn is_end(&self) -> bool {
+        self.0.load(Ordering::Acquire) == END
+    }
+}
+
 pub(crate) async fn run(child: &Child) -> Result<()> {
     let place = child.place()?;
     let log = Log::create(&place.log(&child.name("enqueuer")))?;
+    let store = Arc::clone(place.connect().await?.store());
+    enqueue(child, &place, store, &log, &Wish::listen()).await
+}
+
+/// Enqueues and completes until it is told to end.
+pub(crate) async fn enqueue(
+    child: &Child,
+    place: &Place,
+    store: Arc<dyn TaskStore>,
+    log: &Log,
+    wish: &Wish,
+) -> Result<()> {
+    let log = log.clone();
     let client = Client::new(Witness {
-        store: Arc::clone(place.connect().await?.store()),
+        store,
         log: log.clone(),
-    });
-    let orders = place.subject.orders().await?;
-    let wanted = Arc::new(AtomicU8::new(ALL));
-    let told = Arc::clone(&wanted);
-    std::thread::spawn(move || {
-        for line in std::io::stdin().lock().lines().map_while(Result::ok) {
-            if line == "quiet" {
-                told.store(QUIET, Ordering::Release);
-            }
-        }
-        told.store(END, Ordering::Release);
     });
     let mut enqueuer = Enqueuer {
         client,
-        orders,
+        orders: place.subject.orders().await?,
         log,
         random: SeededRandom::new(child.seed ^ (child.slot << 32) ^ (child.generation << 8)),
         watch: Watch::start(),
@@ -68,15 +104,14 @@ pub(crate) async fn run(child: &Child) -> Result<()> {
     };
     let completing = enqueuer.client.clone();
     let (log, watch) = (enqueuer.log.clone(), Watch::start());
-    let end = Arc::clone(&wanted);
     let completions = async move {
-        while end.load(Ordering::Acquire) != END {
-            complete(&completing, &log, &place).await;
+        while !wish.is_end() {
+            complete(&completing, &log, place).await;
             watch.pause(Duration::from_millis(30)).await;
         }
     };
     let tasks = async {
-        while wanted.load(Ordering::Acquire) == ALL {
+        while wish.is_all() {
             let tasks = enqueuer.round().await;
             let rest = REST * u32::try_from(tasks).unwrap_or(1);
             enqueuer.watch.pause(rest).await;

@@ -1,6 +1,8 @@
 //! The logs of all processes, read back and put in order.
 
 use std::collections::{BTreeMap, HashMap};
+use std::ops::RangeInclusive;
+use std::time::UNIX_EPOCH;
 
 use anyhow::{Context as _, Result};
 
@@ -95,7 +97,7 @@ impl History {
     /// Reads all logs.
     pub(crate) fn read(place: &Place) -> Result<Self> {
         let mut history = Self::default();
-        let mut lines = Vec::new();
+        let (mut lines, mut said) = (Vec::new(), Vec::new());
         for entry in std::fs::read_dir(place.logs())? {
             let path = entry?.path();
             let name = path
@@ -106,7 +108,8 @@ impl History {
             let text = std::fs::read_to_string(&path).with_context(|| path.display().to_string())?;
             if path.extension().is_some_and(|ending| ending == "err") {
                 if !text.trim().is_empty() {
-                    history.problems.push(format!("{name} said: {}", text.trim()));
+                    let last = path.metadata()?.modified()?.duration_since(UNIX_EPOCH)?;
+                    said.push((format!("{name} said: {}", text.trim()), last.as_millis()));
                 }
                 continue;
             }
@@ -117,11 +120,19 @@ impl History {
                 lines.push((name.clone(), line));
             }
         }
-        history.take_all(lines);
+        let cuts = history.take_all(lines);
+        // A process may say what it thinks of a disk that answers with errors; with a real cut it would be gone.
+        let in_cut = |at: u128| {
+            cuts.iter()
+                .any(|cut| i64::try_from(at).is_ok_and(|at| cut.contains(&at)))
+        };
+        let said = said.into_iter().filter(|(_, last)| !in_cut(*last));
+        history.problems.extend(said.map(|(what, _)| what));
         Ok(history)
     }
 
-    fn take_all(&mut self, lines: Vec<(String, Line)>) {
+    /// Takes all lines in; answers from when until when the power was cut.
+    fn take_all(&mut self, lines: Vec<(String, Line)>) -> Vec<RangeInclusive<i64>> {
         let cuts = lines.iter().filter_map(|(_, line)| match line.event {
             Event::Cut { from } => Some(from..=line.at),
             _ => None,
@@ -142,6 +153,7 @@ impl History {
             trace.claims.sort_by_key(|claim| claim.version);
             trace.runs.sort_by_key(|run| run.version);
         }
+        cuts
     }
 
     fn of(&mut self, id: String) -> &mut Trace {

@@ -1,6 +1,7 @@
 //! Real processes on one store: enqueuers and workers that are killed, stopped and cut off from power at random moments,
 //! and an audit of what they leave behind against a log of their own.
 
+mod alone;
 mod args;
 mod audit;
 mod chaos;
@@ -39,6 +40,7 @@ fn main() -> anyhow::Result<ExitCode> {
         match cli.role {
             Some(Role::Worker(child)) => worker::run(&child).await.map(|()| ExitCode::SUCCESS),
             Some(Role::Enqueuer(child)) => enqueuer::run(&child).await.map(|()| ExitCode::SUCCESS),
+            Some(Role::Alone(child)) => alone::run(&child).await.map(|()| ExitCode::SUCCESS),
             Some(Role::Audit(kept)) => run::audit(&kept).await,
             None => run::run(&cli.run).await,
         }

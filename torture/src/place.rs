@@ -3,16 +3,29 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use async_trait::async_trait;
 use retry_core::client::{Client, Enqueued};
+
+use crate::clock::Watch;
 
 /// A store under torture. Everything else is told and audited through the contract alone.
 #[async_trait]
 pub(crate) trait Subject: fmt::Debug + Send + Sync {
     /// By which every process connects.
     fn url(&self) -> &str;
+
+    /// Whether it is on a server, which may be away when a process starts.
+    fn is_remote(&self) -> bool {
+        false
+    }
+
+    /// Whether one process at a time can open it: then that one does everything, and nobody looks on.
+    fn is_alone(&self) -> bool {
+        false
+    }
 
     /// Makes what a run needs besides the store's own tables, once.
     async fn prepare(&self) -> Result<()>;
@@ -50,6 +63,29 @@ pub(crate) trait Server: Send + Sync {
 
     /// Starts it again on the same data; returns when it answers.
     async fn start(&self) -> Result<()>;
+
+    /// Closes every connection to it; new ones are served.
+    fn cut(&self);
+
+    /// Ends it and copies its data to a folder that outlives the run.
+    fn keep(&self, folder: &Path) -> Result<()>;
+}
+
+/// How long a server that was killed may need until it answers again.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Connects as a service would: a server that is away now is asked again.
+pub(crate) async fn patiently<T, E, F>(mut connect: impl FnMut() -> F) -> Result<T, E>
+where
+    F: Future<Output = Result<T, E>>,
+{
+    let watch = Watch::start();
+    loop {
+        match connect().await {
+            Err(_) if watch.elapsed() < PATIENCE => watch.pause(Duration::from_millis(100)).await,
+            answer => return answer,
+        }
+    }
 }
 
 /// The folder of a run and the store.
@@ -74,7 +110,11 @@ impl Place {
 
     /// A client of the store.
     pub(crate) async fn connect(&self) -> Result<Client> {
-        Ok(task_retry::connect(self.subject.url()).await?)
+        let connect = || task_retry::connect(self.subject.url());
+        if self.subject.is_remote() {
+            return Ok(patiently(connect).await?);
+        }
+        Ok(connect().await?)
     }
 
     /// The folder of the logs.
@@ -90,6 +130,11 @@ impl Place {
     /// What a process says on its standard error.
     pub(crate) fn stderr(&self, process: &str) -> PathBuf {
         self.logs().join(format!("{process}.err"))
+    }
+
+    /// What a process that is alone says of the tasks that are left.
+    pub(crate) fn left(&self) -> PathBuf {
+        self.folder.join("left.json")
     }
 
     /// The tokens of waits.

@@ -16,12 +16,13 @@ pub(crate) fn line(text: &str) {
 
 /// Prints the summary.
 pub(crate) fn table(faults: &Faults, found: &Found, took: Duration) {
-    let rows: [(&str, String); 19] = [
+    let rows: [(&str, String); 20] = [
         ("seconds", format!("{:.1}", took.as_secs_f64())),
         ("workers killed", faults.workers_killed.to_string()),
         ("enqueuers killed", faults.enqueuers_killed.to_string()),
         ("stops", faults.stops.to_string()),
         ("servers killed", faults.servers_killed.to_string()),
+        ("times all connections were cut", faults.links_cut.to_string()),
         ("power cuts", faults.cuts.to_string()),
         (
             "enqueues acknowledged",

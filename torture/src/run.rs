@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, anyhow, ensure};
 use retry_core::seams::{Random as _, SeededRandom, SystemRandom};
 
 use crate::args::{Kept, Run};
@@ -22,6 +22,11 @@ const SEEDS: u64 = 1_000_000_000;
 const TOLD: usize = 40;
 
 pub(crate) async fn run(run: &Run) -> Result<ExitCode> {
+    if run.power_cut && !stores::is_embedded(&run.store) {
+        return Ok(skipped(&anyhow!(
+            "the files of a server are not on a disk of the run's own"
+        )));
+    }
     if run.power_cut {
         match power::apart() {
             Ok(None) => {}
@@ -81,6 +86,9 @@ async fn on(folder: &Path, disk: Option<&Disk>, run: &Run) -> Result<bool> {
     let found = audit::audit(&place, problems).await?;
     report::table(&faults, &found, took);
     let good = tell(&found);
+    if let Some(server) = place.subject.server().filter(|_| run.keep || !good) {
+        server.keep(folder)?;
+    }
     if !good {
         line(&format!("the seed was {seed}"));
     }
@@ -94,6 +102,10 @@ pub(crate) async fn audit(kept: &Kept) -> Result<ExitCode> {
         folder.join("logs/torture.log").is_file(),
         "{}: no run left its files here",
         folder.display()
+    );
+    ensure!(
+        stores::is_embedded(&kept.store) || kept.store.contains(':'),
+        "the server of that run is gone: start one on the kept data, and name its URL"
     );
     let place = Place::new(&kept.folder, stores::by_url(&kept.store, &kept.folder)?)?;
     let found = audit::audit(&place, Vec::new()).await?;

@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Result;
-use retry_core::engine::Worker;
+use retry_core::engine::{Worker, WorkerHandle};
+use retry_core::store::TaskStore;
 
 use crate::args::Child;
 use crate::clock::Watch;
@@ -21,28 +22,30 @@ pub(crate) async fn run(child: &Child) -> Result<()> {
     let place = child.place()?;
     let name = child.name("worker");
     let log = Log::create(&place.log(&name))?;
-    let witness = Witness {
-        store: Arc::clone(place.connect().await?.store()),
-        log: log.clone(),
-    };
+    let running = start(&place, &name, Arc::clone(place.connect().await?.store()), &log)?;
+    let ended = tokio::task::spawn_blocking(|| std::io::copy(&mut std::io::stdin(), &mut std::io::sink()));
+    ended.await??;
+    running.shutdown().await;
+    Ok(())
+}
+
+/// Starts to run tasks.
+pub(crate) fn start(place: &Place, name: &str, store: Arc<dyn TaskStore>, log: &Log) -> Result<WorkerHandle> {
+    let log = log.clone();
     let tools = Tools {
-        log,
+        log: log.clone(),
         tokens: place.tokens(),
         watch: Watch::start(),
     };
-    let worker = Worker::builder(witness)
-        .name(&name)
+    let worker = Worker::builder(Witness { store, log })
+        .name(name)
         .concurrency(8)
         .lease(LEASE)
         .idle_poll(Duration::from_millis(100))
         .rescue_interval(Duration::from_millis(200))
         .purge_interval(Duration::from_secs(1))
         .shutdown_grace(Duration::from_secs(5));
-    let running = handlers::all(worker, tools).build()?.start();
-    let ended = tokio::task::spawn_blocking(|| std::io::copy(&mut std::io::stdin(), &mut std::io::sink()));
-    ended.await??;
-    running.shutdown().await;
-    Ok(())
+    Ok(handlers::all(worker, tools).build()?.start())
 }
 
 impl Child {

@@ -8,6 +8,7 @@ pub(crate) const HELP: &str = "\
 The project's own tool.
 
     cargo xtask ci                 run the whole gate; it changes no file of the project
+        --install                  install the databases that are missing first (Debian packages, as root)
     cargo xtask ci --only STEP     run one step (may be repeated)
     cargo xtask ci --list          list the steps
     cargo xtask tidy               check the source tree only
@@ -35,6 +36,8 @@ pub(crate) enum Command {
     ListChecks,
     /// Run the gate; `only` empty means every step.
     Ci {
+        /// Install the databases that are missing first.
+        install: bool,
         /// Names of the steps to run.
         only: Vec<String>,
     },
@@ -72,7 +75,7 @@ pub(crate) fn parse(words: impl IntoIterator<Item = String>) -> Result<Command, 
         [] => Err("a command is missing".to_owned()),
         ["help"] => Ok(Command::Help),
         ["ci", "--list"] => Ok(Command::ListSteps),
-        ["ci", rest @ ..] => parse_only(rest),
+        ["ci", rest @ ..] => parse_ci(rest),
         ["tidy"] => Ok(Command::Tidy),
         ["tidy", "--list"] => Ok(Command::ListChecks),
         ["sim", rest @ ..] => Ok(Command::Sim { words: owned(rest) }),
@@ -128,11 +131,15 @@ fn owned(words: &[&str]) -> Vec<String> {
     words.iter().map(|word| (*word).to_owned()).collect()
 }
 
-fn parse_only(mut words: &[&str]) -> Result<Command, String> {
-    let mut only = Vec::new();
+fn parse_ci(mut words: &[&str]) -> Result<Command, String> {
+    let (mut install, mut only) = (false, Vec::new());
     loop {
         match words {
-            [] => return Ok(Command::Ci { only }),
+            [] => return Ok(Command::Ci { install, only }),
+            ["--install", rest @ ..] => {
+                install = true;
+                words = rest;
+            }
             ["--only"] => return Err("`--only` needs the name of a step".to_owned()),
             ["--only", name, rest @ ..] => {
                 if !gate::names().any(|known| known == *name) {
@@ -162,9 +169,11 @@ mod tests {
 
     #[test]
     fn commands_are_understood() {
-        assert_eq!(parsed("ci"), Ok(Command::Ci { only: vec![] }));
+        let ci = |install, only| Ok(Command::Ci { install, only });
+        assert_eq!(parsed("ci"), ci(false, vec![]));
+        assert_eq!(parsed("ci --install"), ci(true, vec![]));
         let only = vec!["fmt".to_owned(), "tidy".to_owned()];
-        assert_eq!(parsed("ci --only fmt --only tidy"), Ok(Command::Ci { only }));
+        assert_eq!(parsed("ci --only fmt --only tidy"), ci(false, only));
         assert_eq!(parsed("ci --list"), Ok(Command::ListSteps));
         assert_eq!(parsed("tidy"), Ok(Command::Tidy));
         assert_eq!(parsed("tidy --list"), Ok(Command::ListChecks));

@@ -40,7 +40,9 @@ fn main() -> ExitCode {
             tidy::list();
             true
         }
-        Command::Ci { only } => gate::run(&root, &only),
+        Command::Ci { install, only } => {
+            (!install || told(servers::install(&test_servers::Kind::ALL))) && gate::run(&root, &only)
+        }
         Command::Sim { words } => told(sim::simulate(&root, &words)),
         Command::Torture { words } => told(torture::torture(&root, &words)),
         Command::SimMutants { only } => told(sim::mutants(&root, &only)),

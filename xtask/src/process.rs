@@ -55,12 +55,13 @@ pub(crate) fn run_within(mut command: Command, limit: Duration) -> Result<(), St
     }
 }
 
-/// Runs a command and returns what it printed.
+/// Runs a command and returns what it printed; if it failed, prints it.
 pub(crate) fn output(mut command: Command) -> Result<String, String> {
     let output = command.stderr(Stdio::inherit()).output();
     let output = output.map_err(|error| format!("cannot start {}: {error}", shown(&command)))?;
-    verdict(&command, output.status)?;
-    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+    let told = String::from_utf8_lossy(&output.stdout).into_owned();
+    verdict(&command, output.status).inspect_err(|_| println!("{}", told.trim_end()))?;
+    Ok(told)
 }
 
 /// Whether a command starts and succeeds; what it prints is thrown away.

@@ -41,10 +41,7 @@ pub(crate) fn run(request: &Request) -> Result<(), String> {
         &request.kinds[..]
     };
     if request.install {
-        let packages = test_servers::install(kinds).map_err(told)?;
-        if !packages.is_empty() {
-            println!("installed {}", packages.join(" "));
-        }
+        install(kinds)?;
     }
     match &request.action {
         Action::Hold => hold(kinds),
@@ -59,6 +56,15 @@ pub(crate) fn run(request: &Request) -> Result<(), String> {
         }),
         Action::Restart(kind) => each_of(*kind, |server| server.restart().map_err(told)),
     }
+}
+
+/// Installs what is missing.
+pub(crate) fn install(kinds: &[Kind]) -> Result<(), String> {
+    let packages = test_servers::install(kinds).map_err(told)?;
+    if !packages.is_empty() {
+        println!("installed {}", packages.join(" "));
+    }
+    Ok(())
 }
 
 /// Servers that were started for tests, and the variables by which tests find them.

@@ -3,6 +3,9 @@
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
+use std::{env, thread};
+
+use test_servers::Kind;
 
 use crate::process::{cargo, output, programs, run, run_within};
 
@@ -24,6 +27,36 @@ pub(crate) fn quick(root: &Path) -> Result<(), String> {
     let mut command = program(root)?;
     command.arg("--quick");
     run_within(command, LIMIT)
+}
+
+/// The stores that the quick run of the gate tortures beside SQLite, each with the server it needs.
+const OTHERS: [(&str, Option<Kind>); 4] = [
+    ("postgres", Some(Kind::Postgres)),
+    ("mysql", Some(Kind::MySql)),
+    ("redis", Some(Kind::Redis)),
+    ("sled", None),
+];
+
+/// The quick run on each other store, all at the same time: most of it is waiting. Answers those that were skipped, as their
+/// servers are given by URL and none can be killed.
+pub(crate) fn quick_others(root: &Path) -> Result<Vec<&'static str>, String> {
+    let program = program(root)?;
+    let given = |kind: Kind| env::var_os(kind.variable()).is_some() && test_servers::installed(kind).is_err();
+    let (skipped, wanted): (Vec<_>, Vec<_>) = OTHERS.iter().partition(|(_, kind)| kind.is_some_and(given));
+    let runs: Vec<_> = thread::scope(|scope| {
+        let start = |(store, _): &(&'static str, _)| {
+            let mut command = Command::new(program.get_program());
+            command.args(["--quick", "--store", store]);
+            scope.spawn(move || output(command))
+        };
+        let runs: Vec<_> = wanted.into_iter().map(start).collect();
+        runs.into_iter().map(thread::ScopedJoinHandle::join).collect()
+    });
+    for run in runs {
+        let told = run.map_err(|_| "a run of the torture panicked")??;
+        println!("{}", told.trim_end());
+    }
+    Ok(skipped.into_iter().map(|(store, _)| *store).collect())
 }
 
 /// The quick run with power cuts; why not, where they cannot be made.

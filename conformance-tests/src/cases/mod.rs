@@ -331,6 +331,7 @@ pub const CASES: &[Case] = cases! {
         claimers_hide_nothing: "L3",
         a_moving_task_is_never_absent: "L11" "L7",
         a_purge_and_a_rerun_agree: "L6" "L1",
+        a_new_session_is_not_missing: "L9",
         the_other_handle_sees_changes (Peer): "L11",
     }
     hints {

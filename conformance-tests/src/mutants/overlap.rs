@@ -10,10 +10,10 @@ use retry_core::limits::MAX_PAGE;
 use retry_core::machine;
 use retry_core::name::Queue;
 use retry_core::store::{
-    ClaimRequest, Claimed, Exchanged, Inserted, Page, Result, StoreError, StoreErrorKind, TaskFilter,
-    TaskStore as _, Waker, Wakeups,
+    Cause, ClaimRequest, Claimed, Exchanged, Expired, ExpiredRequest, Inserted, Page, Result, StoreError,
+    StoreErrorKind, TaskFilter, TaskStore as _, Waker, Wakeups,
 };
-use retry_core::task::{ClaimedTask, Edit, NewTask, State, TaskDetail};
+use retry_core::task::{ClaimedTask, Edit, NewTask, State, Task, TaskDetail};
 use retry_core::time::Timestamp;
 use tokio::task::yield_now;
 
@@ -88,6 +88,33 @@ fn twice(detail: TaskDetail, claim: &ClaimRequest, now: Timestamp) -> ClaimedTas
         headers: detail.headers,
         checkpoint: detail.checkpoint,
         completion: detail.completion,
+    }
+}
+
+/// Looks which sessions there are, and later who holds tasks: a session that opened and claimed in between seems to be missing.
+#[derive(Debug, Default)]
+pub(super) struct SessionsFirst;
+
+#[async_trait]
+impl Fault for SessionsFirst {
+    async fn expired(&self, store: &Base, request: &ExpiredRequest, now: Timestamp) -> Result<Expired> {
+        let sessions = store.sessions().await?;
+        let seen: BTreeSet<_> = sessions.into_iter().map(|session| session.info.id).collect();
+        for _ in 0..20 {
+            yield_now().await;
+        }
+        let filter = TaskFilter {
+            states: vec![State::Running],
+            ..TaskFilter::default()
+        };
+        let running = store.list(&filter, &Page::first(MAX_PAGE)).await?.tasks;
+        let mut expired = store.expired(request, now).await?;
+        let is_missing = |task: &Task| task.session.is_some_and(|session| !seen.contains(&session));
+        let missing = running.into_iter().map(|row| row.task).filter(is_missing);
+        expired
+            .items
+            .extend(missing.map(|task| (task, Cause::SessionLost)));
+        Ok(expired)
     }
 }
 

@@ -178,6 +178,7 @@ pub const MUTANTS: &[Mutant] = mutants! {
     overlap::HintsFirst: "hints_before_the_write" breaks "L11" in "peers::a_hint_comes_after_its_task", [];
     overlap::HintsAtInserts: "hints_at_inserts_only" breaks "L11" in "hints::what_inserts_wake_settles_wake", [];
     overlap::PoisonsPool: "a_dropped_call_poisons" breaks "L10" in "dropped::a_dropped_insert_converges", [Sequential];
+    overlap::SessionsFirst: "looks_at_sessions_before_holders" breaks "L9" in "overlap::a_new_session_is_not_missing", [];
     overlap::BusyButWritten: "busy_but_written" breaks "L10" in "race_settle::one_settle_wins", [Sequential];
     crash::RepeatCounts: "a_repeat_counts" breaks "L10" in "settle::a_repeated_edit_is_recognised", [Sequential];
     crash::RepeatInserts: "a_repeat_inserts" breaks "L10" in "settle::a_repeated_edit_inserts_nothing", [Sequential];

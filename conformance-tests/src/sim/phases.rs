@@ -153,7 +153,7 @@ impl World {
                 let now = facts.store_now[row.part];
                 row.task
                     .purge_at
-                    .is_some_and(|at| at.as_millis() < now - PURGE_MS as i64)
+                    .is_some_and(|at| at.saturating_add(Duration::from_millis(PURGE_MS)).as_millis() < now)
             };
             let row = facts.rows.values().find(due)?;
             Some(format!(

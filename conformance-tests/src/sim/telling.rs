@@ -2,7 +2,7 @@
 
 use retry_core::task::{Action, CompletionOutcome};
 
-use super::fact::{By, Fact, Row, Who, name, short};
+use super::fact::{By, Fact, How, Row, Run, Who, name, short};
 
 impl Fact<'_> {
     /// What of it counts for the trace's hash.
@@ -43,17 +43,8 @@ impl Fact<'_> {
                 ]
             }
             Self::Changed { before, after, .. } => {
-                let of = |row: &Option<&Row>| {
-                    row.map_or([0, 0], |row| {
-                        let task = &row.task;
-                        let hot = u64::from(task.state.code()) << 32 | u64::from(task.attempt);
-                        [
-                            short(task.id),
-                            hot ^ (task.version << 40) ^ (u64::from(task.children.open) << 24),
-                        ]
-                    })
-                };
-                let ([id_before, hot_before], [id_after, hot_after]) = (of(before), of(after));
+                let ([id_before, hot_before], [id_after, hot_after]) =
+                    (digest_of(*before), digest_of(*after));
                 [3, id_before, hot_before, id_after, hot_after, 0]
             }
             Self::Opened { who: w, .. } => [4, who(w), 0, 0, 0, 0],
@@ -132,15 +123,7 @@ impl Fact<'_> {
                     run.attempt
                 )
             }
-            Self::Ended { run, how } => {
-                format!(
-                    "{} ends {} version {}: {how:?}, cancelled {}",
-                    who(&run.who),
-                    name(run.id),
-                    run.version,
-                    run.cancelled
-                )
-            }
+            Self::Ended { run, how } => ended(run, *how),
             Self::Checkpointed {
                 id, version, stored, ..
             } => {
@@ -160,6 +143,27 @@ impl Fact<'_> {
             Self::Drained => "drained".to_owned(),
         }
     }
+}
+
+/// What of a row counts.
+fn digest_of(row: Option<&Row>) -> [u64; 2] {
+    row.map_or([0, 0], |row| {
+        let task = &row.task;
+        let hot = u64::from(task.state.code()) << 32 | u64::from(task.attempt);
+        let counted = hot ^ (task.version << 40) ^ (u64::from(task.children.open) << 24);
+        [short(task.id), counted]
+    })
+}
+
+fn ended(run: &Run, how: How) -> String {
+    format!(
+        "host {} life {} ends {} version {}: {how:?}, cancelled {}",
+        run.who.host,
+        run.who.life,
+        name(run.id),
+        run.version,
+        run.cancelled
+    )
 }
 
 fn changed(by: &By<'_>, before: Option<&Row>, after: Option<&Row>) -> String {

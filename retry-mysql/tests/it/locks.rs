@@ -1,17 +1,24 @@
-//! How many rows a claim locks: what it takes, whatever else is stored.
+//! Which rows a call locks: those that it names or takes, whatever else is stored. Claims pass over the others' locks, so a row
+//! that is locked beside leaves a due task behind.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use retry_core::id::TaskId;
+use retry_core::name::Queue;
 use retry_core::priority::Priority;
-use retry_core::store::{Inserted, TaskStore as _, TaskStoreExt as _};
+use retry_core::store::{Applied, ClaimRequest, Inserted, TaskStore as _, TaskStoreExt as _};
 use retry_core::task::NewTask;
 use retry_core::time::Timestamp;
 use retry_mysql::MySqlStore;
 use sqlx::mysql::MySqlConnection;
+use sqlx::{Connection as _, Row as _};
 use test_servers::Server;
 
 use crate::gate::{COMMIT, Gate};
-use crate::support::{NOW, Place, fresh, kind, number, request, run, session, task, tasks};
+use crate::support::{
+    NOW, Place, claimed, fresh, kind, number, request, run, session, success, task, task_id, tasks,
+};
 
 /// Rows that no claim may take, and that none may look at one by one.
 const IN_THE_WAY: i64 = 200_000;
@@ -86,7 +93,8 @@ pub(crate) async fn a_claim_locks_what_it_takes(server: Arc<Server>) {
         );
         pass.send(()).unwrap();
         assert_eq!(claim.await.unwrap().unwrap().tasks.len(), limit);
-        let most = 2 * i64::try_from(limit).unwrap() + 4;
+        // One more: the session.
+        let most = i64::try_from(limit).unwrap() + 1;
         assert!(
             (1..=most).contains(&locked),
             "{locked} rows locked for {limit} tasks, {most} allowed"
@@ -101,4 +109,116 @@ async fn gated(place: &Place, gate: &Gate) -> MySqlStore {
         .connect()
         .await
         .unwrap()
+}
+
+/// The tasks whose rows somebody else has locked.
+async fn locked(conn: &mut MySqlConnection, all: std::ops::Range<u64>) -> BTreeSet<TaskId> {
+    let mut tx = conn.begin().await.unwrap();
+    let sql = "SELECT id FROM retry_task FORCE INDEX (PRIMARY) FOR UPDATE SKIP LOCKED";
+    let rows = sqlx::query(sql).fetch_all(&mut *tx).await.unwrap();
+    tx.rollback().await.unwrap();
+    let free = |row: &sqlx::mysql::MySqlRow| {
+        let id: Vec<u8> = row.get(0);
+        TaskId::from_bytes(id.try_into().unwrap())
+    };
+    let free: BTreeSet<TaskId> = rows.iter().map(free).collect();
+    all.map(task_id).filter(|id| !free.contains(id)).collect()
+}
+
+fn of_kind(name: &str, n: u64) -> NewTask {
+    NewTask {
+        kind: kind(name),
+        ..task(n)
+    }
+}
+
+/// The table is so small that a scan of it is the cheapest way to any row.
+pub(crate) async fn a_call_locks_the_rows_it_names(server: Arc<Server>) {
+    let (place, store) = fresh(&server).await;
+    store.insert(&tasks(0..6), NOW).await.unwrap();
+    let holder = session(&store, 1).await;
+    let running = claimed(&store, holder, 2).await;
+    let mut conn = place.connect().await;
+    run(&mut conn, "ANALYZE TABLE retry_task").await;
+    run(
+        &mut conn,
+        "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
+    )
+    .await;
+    let mut gate = Gate::before(server.ports()[0], COMMIT);
+    let gated = gated(&place, &gate).await;
+
+    let settle = tokio::spawn({
+        let (gated, edit) = (gated.clone(), success(&running[0], 1));
+        async move { gated.apply(edit, NOW).await }
+    });
+    let pass = gate.stopped().await;
+    assert_eq!(locked(&mut conn, 0..6).await, [task_id(0)].into(), "by a settle");
+    pass.send(()).unwrap();
+    assert_eq!(settle.await.unwrap().unwrap(), Applied::DONE);
+
+    // A claim by ids that has room for fewer than it names.
+    let mut by_ids = request(holder, 1);
+    by_ids.ids = Some(vec![task_id(4), task_id(3), task_id(5)]);
+    let claim = tokio::spawn({
+        let gated = gated.clone();
+        async move { gated.claim(by_ids, NOW).await }
+    });
+    let pass = gate.stopped().await;
+    assert_eq!(
+        locked(&mut conn, 0..6).await,
+        [task_id(4)].into(),
+        "by a claim of one of three"
+    );
+    let mut others = request(holder, 9);
+    others.ids = Some(vec![task_id(4), task_id(5)]);
+    let given = store.claim(others, NOW).await.unwrap().tasks;
+    assert_eq!(
+        given.iter().map(|of| of.task.id).collect::<Vec<_>>(),
+        [task_id(5)]
+    );
+    pass.send(()).unwrap();
+    assert_eq!(claim.await.unwrap().unwrap().tasks.len(), 1);
+}
+
+/// A locking read of an index also locks the entry behind the last one: here the head of the next lane.
+pub(crate) async fn a_claim_leaves_the_neighbours_of_its_lane_alone(server: Arc<Server>) {
+    let (place, store) = fresh(&server).await;
+    let batch: Vec<NewTask> = (0..5)
+        .map(|n| of_kind("a", n))
+        .chain((10..13).map(|n| of_kind("b", n)))
+        .collect();
+    store.insert(&batch, NOW).await.unwrap();
+    let holder = session(&store, 1).await;
+    let of = |name: &str, limit| ClaimRequest::new(holder, Queue::default(), [kind(name)], limit);
+    let mut gate = Gate::before(server.ports()[0], COMMIT);
+    let gated = gated(&place, &gate).await;
+    let given = |claimed: &retry_core::store::Claimed| -> Vec<TaskId> {
+        claimed.tasks.iter().map(|of| of.task.id).collect()
+    };
+    let ids = |numbers: &[u64]| -> Vec<TaskId> { numbers.iter().map(|n| task_id(*n)).collect() };
+
+    let start = |request: ClaimRequest| {
+        let gated = gated.clone();
+        tokio::spawn(async move { gated.claim(request, NOW).await })
+    };
+    let two = start(of("a", 2));
+    let pass_two = gate.stopped().await;
+    // Page by page behind what the first has locked, to the end of the lane.
+    let rest = start(of("a", 3));
+    let pass_rest = gate.stopped().await;
+    let nothing = store.claim(of("a", 9), NOW).await.unwrap();
+    assert_eq!(given(&nothing), []);
+    assert_eq!(nothing.next_due, Some(NOW), "what is locked may become free");
+    let more = start(of("a", 9));
+    let pass_more = gate.stopped().await;
+    // Three claims have reached the end of their lane.
+    let neighbours = store.claim(of("b", 9), NOW).await.unwrap();
+    assert_eq!(given(&neighbours), ids(&[10, 11, 12]));
+    for pass in [pass_two, pass_rest, pass_more] {
+        pass.send(()).unwrap();
+    }
+    assert_eq!(given(&two.await.unwrap().unwrap()), ids(&[0, 1]));
+    assert_eq!(given(&rest.await.unwrap().unwrap()), ids(&[2, 3, 4]));
+    assert_eq!(given(&more.await.unwrap().unwrap()), []);
 }

@@ -105,6 +105,8 @@ fn main() -> ExitCode {
             large::a_claim_gives_no_more_bytes_than_a_call_may_carry,
             large::a_transaction_of_the_users_takes_a_whole_call,
             locks::a_claim_locks_what_it_takes,
+            locks::a_call_locks_the_rows_it_names,
+            locks::a_claim_leaves_the_neighbours_of_its_lane_alone,
             refusals::wrong_options_are_refused_before_connecting,
             refusals::secrets_are_never_shown,
             refusals::a_schema_that_is_missing_newer_or_foreign_is_refused,

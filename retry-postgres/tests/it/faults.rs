@@ -9,7 +9,7 @@ use retry_postgres::PostgresStore;
 use test_servers::{Fault, Kind, Proxy, start};
 
 use crate::Test;
-use crate::support::{Env, NOW, block_on, claimed, keyed, number, success, task, task_id, tasks};
+use crate::support::{Env, NOW, block_on, claimed, execute, keyed, number, success, task, task_id, tasks};
 
 pub(crate) const TESTS: &[(&str, Test)] = &[
     (
@@ -25,6 +25,10 @@ pub(crate) const TESTS: &[(&str, Test)] = &[
         a_lost_reply_is_unknown_and_converges,
     ),
     ("faults::a_lost_request_converges", a_lost_request_converges),
+    (
+        "faults::an_id_twice_in_one_call_is_one_write",
+        an_id_twice_in_one_call_is_one_write,
+    ),
     (
         "faults::a_server_that_does_not_answer_ends_the_call",
         a_server_that_does_not_answer_ends_the_call,
@@ -148,6 +152,24 @@ fn a_lost_request_converges(env: Arc<Env>) {
             proxy.cut();
         }
         assert!(proxy.lost() > 0);
+    });
+}
+
+/// A task that is run and forgotten as soon as the insert's statement has committed is not inserted again by the same call.
+fn an_id_twice_in_one_call_is_one_write(env: Arc<Env>) {
+    block_on(async move {
+        let (store, schema) = env.fresh().await;
+        let mut conn = env.beside().await;
+        let forget = format!(
+            "CREATE FUNCTION {schema}.forget() RETURNS trigger LANGUAGE plpgsql AS \
+             $$BEGIN DELETE FROM {schema}.task WHERE id = NEW.id; DELETE FROM {schema}.body WHERE id = NEW.id; RETURN NULL; END$$; \
+             CREATE CONSTRAINT TRIGGER forget AFTER INSERT ON {schema}.task DEFERRABLE INITIALLY DEFERRED \
+             FOR EACH ROW EXECUTE FUNCTION {schema}.forget()"
+        );
+        execute(&mut conn, forget).await;
+        let answers = store.insert(&[task(1), task(2), task(1)], NOW).await.unwrap();
+        let new = Inserted::New { leased: false };
+        assert_eq!(answers, [new, new, Inserted::Repeated]);
     });
 }
 

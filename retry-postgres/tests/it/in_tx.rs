@@ -29,6 +29,10 @@ pub(crate) const TESTS: &[(&str, Test)] = &[
         every_form_of_a_connection_joins,
     ),
     (
+        "in_tx::a_connection_without_a_transaction_is_refused",
+        a_connection_without_a_transaction_is_refused,
+    ),
+    (
         "in_tx::an_uncommitted_holder_is_waited_for",
         an_uncommitted_holder_is_waited_for,
     ),
@@ -117,12 +121,40 @@ fn every_form_of_a_connection_joins(env: Arc<Env>) {
             enqueued
         });
         let first = enqueued.await.unwrap();
+        // A transaction that the driver knows nothing of.
         let mut pooled = pool.acquire().await.unwrap();
+        execute(&mut pooled, "BEGIN").await;
         let second = client.enqueue(draft()).in_tx(&mut pooled).await.unwrap();
         let third = client.enqueue(draft()).in_tx(&mut *pooled).await.unwrap();
+        assert!(store.get(second.id).await.unwrap().is_none(), "not yet");
+        execute(&mut pooled, "COMMIT").await;
         for enqueued in [first, second, third] {
             assert!(store.get(enqueued.id).await.unwrap().is_some());
         }
+    });
+}
+
+/// Each statement would commit by itself: then a lost answer would tell of a task that is stored that it is not.
+fn a_connection_without_a_transaction_is_refused(env: Arc<Env>) {
+    block_on(async move {
+        let (store, _) = env.fresh().await;
+        let mut conn = env.beside().await;
+        let error = store
+            .enlist(&mut conn, Ok(tasks(1..3)), NOW, same)
+            .await
+            .unwrap_err();
+        assert_eq!(
+            (error.certainty(), error.kind()),
+            (Certainty::Rejected, StoreErrorKind::Invalid)
+        );
+        assert!(error.to_string().contains("begin one"), "{error}");
+        assert!(store.get(task_id(1)).await.unwrap().is_none());
+        // The connection is as it was.
+        let mut tx = conn.begin().await.unwrap();
+        let answer = store.enlist(&mut tx, Ok(tasks(1..2)), NOW, same).await;
+        assert_eq!(answer.unwrap(), [NEW]);
+        tx.commit().await.unwrap();
+        assert!(store.get(task_id(1)).await.unwrap().is_some());
     });
 }
 
@@ -201,7 +233,8 @@ fn a_failed_transaction_says_so(env: Arc<Env>) {
         assert!(error.to_string().contains("roll it back"), "{error}");
         tx.rollback().await.unwrap();
         execute(&mut conn, format!("ALTER SCHEMA {schema} RENAME TO gone")).await;
-        let answer = store.enlist(&mut conn, Ok(tasks(1..2)), NOW, same).await;
+        let mut tx = conn.begin().await.unwrap();
+        let answer = store.enlist(&mut tx, Ok(tasks(1..2)), NOW, same).await;
         let error = answer.unwrap_err();
         assert_eq!(error.kind(), StoreErrorKind::Schema);
         assert!(error.to_string().contains("store's database"), "{error}");

@@ -24,6 +24,10 @@ pub(crate) const TESTS: &[(&str, Test)] = &[
         "locks::a_heartbeat_passes_an_open_claim",
         a_heartbeat_passes_an_open_claim,
     ),
+    (
+        "locks::a_stuck_claim_holds_up_its_own_session_only",
+        a_stuck_claim_holds_up_its_own_session_only,
+    ),
 ];
 
 fn claims_pass_by_locked_rows(env: Arc<Env>) {
@@ -178,5 +182,43 @@ fn a_heartbeat_passes_an_open_claim(env: Arc<Env>) {
         execute(&mut open, "COMMIT").await;
         marking.await.unwrap().unwrap();
         assert_eq!(store.renew(worker.id, FAR, NOW).await.unwrap(), Renewed::Lost);
+    });
+}
+
+/// A process that hangs inside a claim keeps its session from being marked; those of others are marked beside it.
+fn a_stuck_claim_holds_up_its_own_session_only(env: Arc<Env>) {
+    block_on(async move {
+        let (builder, schema) = env.builder();
+        let store = builder
+            .lock_timeout(Duration::from_millis(300))
+            .connect()
+            .await
+            .unwrap();
+        store.insert(&tasks(1..3), NOW).await.unwrap();
+        let (hanging, lost) = (session(1), session(2));
+        for worker in [&hanging, &lost] {
+            store.open_session(worker, NOW, NOW).await.unwrap();
+            store.claim(request(worker, 1), NOW).await.unwrap();
+        }
+        let mut stuck = env.beside().await;
+        let id = String::from(hanging.id);
+        let hang = format!("BEGIN; SELECT 1 FROM {schema}.session WHERE id = '{id}' FOR KEY SHARE");
+        execute(&mut stuck, hang).await;
+        let late = NOW.saturating_add(Duration::from_secs(60));
+        let asked = ExpiredRequest {
+            mark: true,
+            after: None,
+            limit: 10,
+        };
+        for reported in [vec![lost.id], vec![hanging.id, lost.id]] {
+            let expired = store.expired(&asked, late).await.unwrap();
+            let found: Vec<_> = expired
+                .items
+                .iter()
+                .filter_map(|(task, _)| task.session)
+                .collect();
+            assert_eq!(found, reported);
+            execute(&mut stuck, "ROLLBACK").await;
+        }
     });
 }

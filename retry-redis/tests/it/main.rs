@@ -6,7 +6,6 @@ mod damage;
 mod engine;
 mod faults;
 mod hints;
-mod in_tx;
 mod limits;
 mod refusals;
 mod short_cuts;
@@ -28,7 +27,6 @@ fn main() -> ExitCode {
         short_cuts::trials(),
         hints::trials(),
         tls::trials(),
-        in_tx::trials(),
         cluster::trials(),
         engine::trials(),
     ];

@@ -97,7 +97,7 @@ const STEPS: &[Step] = &[
     },
     Step {
         name: "torture",
-        about: "processes on one store are killed and stopped, and nothing is lost",
+        about: "on every store processes and servers are killed, and nothing is lost",
         run: steps::torture,
     },
     Step {

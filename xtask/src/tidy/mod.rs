@@ -1,5 +1,6 @@
 //! Checks of the source tree: rules a compiler cannot see, one a file, each a pure function of a [`Tree`].
 
+mod capabilities;
 mod examples;
 mod file_size;
 mod generated;
@@ -85,6 +86,11 @@ const CHECKS: &[Check] = &[
         name: "laws",
         about: "each law has a conformance case",
         find: laws::check,
+    },
+    Check {
+        name: "capabilities",
+        about: "the table of stores says what the suite tested",
+        find: capabilities::check,
     },
     Check {
         name: "readme",

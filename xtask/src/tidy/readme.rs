@@ -7,7 +7,7 @@ const README: &str = "README.md";
 const CI: &str = ".ci/run";
 
 /// The command that tests everything.
-const TEST: &str = "cargo xtask ci";
+const TEST: &str = "cargo xtask ci --install";
 
 /// How the command that shows the project at work starts; the example's name follows.
 const RUN: &str = "cargo run --example ";
@@ -66,8 +66,7 @@ fn commands(text: &str) -> Vec<&str> {
 mod tests {
     use super::*;
 
-    const GOOD: &str =
-        "# X\n```sh\ncargo run --example orders -- --db x.db\n```\ntext\n```sh\ncargo xtask ci\n```\n";
+    const GOOD: &str = "# X\n```sh\ncargo run --example orders -- --db x.db\n```\ntext\n```sh\ncargo xtask ci --install\n```\n";
 
     fn problems(readme: &str, ci: &str) -> Vec<String> {
         let tree = Tree::of(&[(README, readme), (CI, ci), ("examples/orders.rs", "")]);
@@ -76,20 +75,24 @@ mod tests {
 
     #[test]
     fn both_commands_pass() {
-        assert!(problems(GOOD, "#!/bin/bash\nset -e\ncargo xtask ci\n").is_empty());
+        assert!(problems(GOOD, "#!/bin/bash\nset -e\ncargo xtask ci --install\n").is_empty());
     }
 
     #[test]
     fn each_missing_command_is_found() {
         assert_eq!(
-            problems("```rust\ncargo xtask ci\n```\ncargo run --example orders\n", TEST).len(),
+            problems(
+                "```rust\ncargo xtask ci --install\n```\ncargo run --example orders\n",
+                TEST
+            )
+            .len(),
             2
         );
         assert_eq!(
             problems(&GOOD.replace("orders", "nothing"), TEST),
             ["there is no example `nothing`"]
         );
-        assert!(problems(GOOD, "# cargo xtask ci\ncargo test\n")[0].contains("does not call"));
+        assert!(problems(GOOD, "# cargo xtask ci --install\ncargo test\n")[0].contains("does not call"));
         assert_eq!(check(&Tree::of(&[])).len(), 3);
     }
 }

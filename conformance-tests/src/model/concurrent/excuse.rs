@@ -1,9 +1,10 @@
-//! What calls touch. A claim may leave out a task that an overlapping call touches; nothing else is excused.
+//! What calls touch: the tasks that they name, by id or by a unique key, or answer. A claim may leave out a task that an
+//! overlapping call touches; nothing else is excused.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use retry_core::id::TaskId;
-use retry_core::name::{Kind, Queue};
+use retry_core::name::{Kind, Queue, UniqueKey};
 use retry_core::store::{Applied, ClaimRequest, Inserted};
 use retry_core::task::{NewTask, Task};
 
@@ -14,6 +15,8 @@ use crate::model::call::{Answer, Call};
 #[derive(Debug, Clone, Default)]
 pub(super) struct Excuse {
     tasks: BTreeSet<TaskId>,
+    /// Keys of inserts: who holds them is asked and kept from changing, also when the answer is about the id in the end.
+    keys: BTreeSet<(Kind, UniqueKey)>,
     /// Claims whose call settles as well: it may be undone and made again, and then anything asked for was touched.
     asked: Vec<ClaimRequest>,
     /// Queues whose setting changes.
@@ -78,6 +81,8 @@ impl Excuse {
 
     fn inserts(&mut self, tasks: &[NewTask]) {
         self.tasks.extend(tasks.iter().map(|task| task.id));
+        let key = |task: &NewTask| Some((task.kind.clone(), task.unique.as_ref()?.key.clone()));
+        self.keys.extend(tasks.iter().filter_map(key));
     }
 
     fn holders(&mut self, answers: &[Inserted]) {
@@ -97,6 +102,12 @@ impl Excuse {
     pub(super) fn covers(&self, task: &Task) -> bool {
         let names = |kinds: &[(Kind, usize)]| kinds.iter().any(|(kind, _)| *kind == task.kind);
         let asked = |claim: &ClaimRequest| claim.queue == task.queue && names(&claim.kinds);
-        self.touches(task.id) || self.asked.iter().any(asked)
+        let key = task
+            .unique
+            .as_ref()
+            .map(|(key, _)| (task.kind.clone(), key.clone()));
+        self.touches(task.id)
+            || key.is_some_and(|key| self.keys.contains(&key))
+            || self.asked.iter().any(asked)
     }
 }

@@ -1,0 +1,81 @@
+//! Redis and Valkey: a server that every process reaches by URL; tasks are all there is.
+
+use std::process::Command;
+
+use anyhow::Result;
+use async_trait::async_trait;
+use test_servers::Kind;
+
+use super::served::{self, Served};
+use crate::place::{Orders, Server, Subject};
+
+#[derive(Debug)]
+pub(crate) struct Redis {
+    url: String,
+    /// The server, if it is the run's own.
+    served: Option<Served>,
+}
+
+impl Redis {
+    /// The server at `url`, or one of the run's own when a scheme is all it is.
+    pub(crate) fn new(url: &str) -> Result<Self> {
+        if url.contains(':') {
+            let url = url.to_owned();
+            return Ok(Self { url, served: None });
+        }
+        let served = Served::start(Kind::Redis)?;
+        let url = served.url();
+        let served = Some(served);
+        Ok(Self { url, served })
+    }
+}
+
+#[async_trait]
+impl Subject for Redis {
+    fn url(&self) -> &str {
+        &self.url
+    }
+
+    fn is_remote(&self) -> bool {
+        true
+    }
+
+    async fn prepare(&self) -> Result<()> {
+        task_retry::connect(&self.url).await?;
+        Ok(())
+    }
+
+    async fn orders(&self) -> Result<Option<Box<dyn Orders>>> {
+        Ok(None)
+    }
+
+    async fn rows(&self) -> Result<Vec<u64>> {
+        Ok(Vec::new())
+    }
+
+    async fn left(&self) -> Result<Vec<String>> {
+        // A server forgets a dead client with its connection.
+        Ok(Vec::new())
+    }
+
+    async fn damage(&self) -> Result<Vec<String>> {
+        let program = ["redis-check-aof", "valkey-check-aof"]
+            .into_iter()
+            .find_map(|name| test_servers::tool(Kind::Redis, name));
+        let (Some(served), Some(program)) = (&self.served, program) else {
+            served::unchecked("redis-check-aof");
+            return Ok(Vec::new());
+        };
+        // It reads files that nobody writes. What was answered is in them: every write was synced before.
+        served.kill().await?;
+        let mut check = Command::new(program);
+        check.arg(served.folder().join("node-0/appendonly.aof.manifest"));
+        let complaint = served::complaint(&mut check);
+        served.start().await?;
+        Ok(complaint?.into_iter().collect())
+    }
+
+    fn server(&self) -> Option<&dyn Server> {
+        self.served.as_ref().map(|served| served as _)
+    }
+}
