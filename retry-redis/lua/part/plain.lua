@@ -1,7 +1,7 @@
 -- Short cuts for plain rows: without key, parent, alarm and rarely written texts. Their bytes are compared and spliced without
 -- decoding them, which takes a third of the work. A row that the cache holds never goes this way, and the general way is
 -- the reference: it gives the same bytes.
-local NO_TIME, NO_SPAN, ZERO4, ZERO2 = pack('>i8', NONE), pack('>i8', -1), '\0\0\0\0', '\0\0'
+local NO_TIME, NO_SPAN, ZERO6, ZERO4, ZERO2 = pack('>i8', NONE), pack('>i8', -1), '\0\0\0\0\0\0', '\0\0\0\0', '\0\0'
 local NOW8 = pack('>i8', now)
 
 -- What `put` and `drop` fill, taken once.

@@ -1,15 +1,19 @@
 //! The short cuts for plain rows give the same bytes as the general way.
 
+use std::time::Duration;
+
 use libtest_mimic::Trial;
 use retry_core::headers::Headers;
 use retry_core::id::SessionId;
 use retry_core::payload::Payload;
 use retry_core::priority::Priority;
 use retry_core::store::{Applied, ClaimRequest, TaskStore};
-use retry_core::task::{Edit, NewTask};
+use retry_core::task::{Edit, NewTask, Retention, Settings};
 use test_servers::Server;
 
 use crate::support::{NOW, builder, on_redis, request, send, server, snapshot, success, task};
+
+const HOUR: Duration = Duration::from_hours(1);
 
 pub(crate) fn trials() -> Vec<Trial> {
     vec![on_redis(
@@ -25,19 +29,26 @@ fn stored(server: &Server) -> Vec<(String, Vec<Vec<u8>>)> {
     all
 }
 
-/// Tasks without anything rare: all priorities, different due times.
+/// Tasks without anything rare: all priorities, different due times, some deleted when they succeed.
 fn plain() -> Vec<NewTask> {
     let mut headers = Headers::new();
     headers.insert("trace", "1").expect("a header");
     let tasks = (0..40).map(|n| NewTask {
         priority: Priority::ALL[n % 4],
-        run_at: NOW.saturating_sub(std::time::Duration::from_millis(7 * n as u64)),
+        run_at: NOW.saturating_sub(Duration::from_millis(7 * n as u64)),
         headers: if n % 2 == 0 {
             Headers::new()
         } else {
             headers.clone()
         },
         payload: Payload::encode(&n).expect("JSON"),
+        settings: Settings {
+            retention: Retention {
+                succeeded: Some(if n % 5 > 0 { HOUR } else { Duration::ZERO }),
+                ..Retention::default()
+            },
+            ..Settings::default()
+        },
         ..task()
     });
     tasks.collect()
@@ -78,7 +89,7 @@ async fn run(
     assert_eq!(tasks.len(), new.len());
     pictures.push(stored(server));
 
-    // The second edit of a task is answered as a repeated one, and takes the first off the short way.
+    // The second edit of a task is answered as repeated or missing, and takes the first off the short way.
     let edits: Vec<Edit> = tasks
         .iter()
         .flat_map(|claimed| vec![success(&claimed.task); if general { 2 } else { 1 }])
@@ -119,7 +130,7 @@ async fn session_of(store: &retry_redis::RedisStore) -> SessionId {
         queues: Vec::new(),
         kinds: Vec::new(),
     };
-    let until = NOW.saturating_add(std::time::Duration::from_mins(1));
+    let until = NOW.saturating_add(Duration::from_mins(1));
     store.open_session(&info, until, NOW).await.expect("it opens");
     id
 }
