@@ -52,6 +52,8 @@ pub(super) struct PartFact {
     pub(super) last_failed: Option<Monotonic>,
     /// When it asked for the last reading of the store's clock that it has.
     pub(super) clock_read: Option<Monotonic>,
+    /// When that was answered.
+    pub(super) clock_told: Option<Monotonic>,
     /// When it read the store's clock first after this had stepped.
     pub(super) saw_step: Option<Monotonic>,
     /// The same of a step that is long beyond doubt, seen between two readings.
@@ -289,10 +291,10 @@ impl Facts {
             }
             // A slow answer is no reading.
             (Op::Time, Answer::Good) if now.saturating_since(sent) <= lease / 3 => {
-                if stepped && far && known.clock_read.is_some_and(|read| read < self.stepped_at) {
+                if stepped && far && known.clock_told.is_some_and(|told| told < self.stepped_at) {
                     known.saw_far_step.get_or_insert(now);
                 }
-                known.clock_read = Some(sent);
+                (known.clock_read, known.clock_told) = (Some(sent), Some(now));
                 if stepped {
                     known.saw_step.get_or_insert(now);
                 }
