@@ -52,8 +52,12 @@ pub(super) struct PartFact {
     pub(super) last_failed: Option<Monotonic>,
     /// When it asked for the last reading of the store's clock that it has.
     pub(super) clock_read: Option<Monotonic>,
+    /// When that was answered.
+    pub(super) clock_told: Option<Monotonic>,
     /// When it read the store's clock first after this had stepped.
     pub(super) saw_step: Option<Monotonic>,
+    /// The same of a step that is long beyond doubt, seen between two readings.
+    pub(super) saw_far_step: Option<Monotonic>,
 }
 
 /// A count per virtual second.
@@ -123,6 +127,8 @@ pub(super) struct Facts {
     /// How often the clock of a part of the store stepped, and when it did last.
     pub(super) steps: u32,
     pub(super) stepped_at: Monotonic,
+    /// How far the clock of each part stepped last.
+    pub(super) step: [Duration; MAX_PARTS],
     /// When the store lost writes last.
     pub(super) cut_at: Option<Monotonic>,
     pub(super) cover: Coverage,
@@ -155,6 +161,7 @@ impl Facts {
             unfenced: BTreeSet::new(),
             steps: 0,
             stepped_at: Monotonic::default(),
+            step: [Duration::ZERO; MAX_PARTS],
             cut_at: None,
             cover: Coverage::default(),
             config,
@@ -266,6 +273,9 @@ impl Facts {
         session: Option<SessionId>,
     ) {
         let (now, lease, stepped) = (self.now, self.lease(), self.steps > 0 && sent >= self.stepped_at);
+        // Two readings are each uncertain by half a delay.
+        let doubt = Duration::from_millis(self.config.rates.latency_ms + 1);
+        let far = self.steps == 1 && self.step[part] > lease / 3 + doubt;
         let host = &mut self.hosts[who.host];
         if host.life != who.life {
             return;
@@ -279,8 +289,12 @@ impl Facts {
                     known.last_failed = Some(now);
                 }
             }
-            (Op::Time, Answer::Good) => {
-                known.clock_read = Some(sent);
+            // A slow answer is no reading.
+            (Op::Time, Answer::Good) if now.saturating_since(sent) <= lease / 3 => {
+                if stepped && far && known.clock_told.is_some_and(|told| told < self.stepped_at) {
+                    known.saw_far_step.get_or_insert(now);
+                }
+                (known.clock_read, known.clock_told) = (Some(sent), Some(now));
                 if stepped {
                     known.saw_step.get_or_insert(now);
                 }

@@ -340,10 +340,14 @@ impl World {
                     self.shared.hit(Sometimes::ClockStepFar);
                 }
                 let servers = &self.shared.servers;
+                let step = Duration::from_millis(millis.unsigned_abs());
                 if far_apart(millis) {
+                    self.shared
+                        .facts(|facts| facts.step = [step; super::config::MAX_PARTS]);
                     // A client knows one clock: a task would be due hours later in the other part.
                     servers.iter().for_each(|server| server.step(millis));
                 } else {
+                    self.shared.facts(|facts| facts.step[part % servers.len()] = step);
                     servers[part % servers.len()].step(millis);
                 }
             }

@@ -31,6 +31,7 @@ mod one_run_per_version;
 mod outcome_kept;
 mod refused_is_absent;
 mod refused_rightly;
+mod rescue_clock;
 mod rescue_grace;
 mod sessions_in_turn;
 mod settle_after_end;
@@ -139,6 +140,11 @@ const TABLE: &[(&str, &str, Check)] = &[
         "rescue_grace",
         "sessions are marked lost after three good seconds of the store",
         rescue_grace::check,
+    ),
+    (
+        "rescue_clock",
+        "a rescuer reads the store's clock before it marks, and pauses when it stepped",
+        rescue_clock::check,
     ),
     (
         "marked_in_time",
