@@ -158,7 +158,7 @@ mod tests {
             panic!("{error}");
         }
 
-        fn reply(self: Box<Self>, commit: std::result::Result<(), &Failure>) {
+        fn reply(self: Box<Self>, commit: Result<(), &Failure>) {
             assert!(commit.is_ok());
         }
     }
@@ -182,7 +182,7 @@ mod tests {
             panic!("{error}");
         }
 
-        fn reply(self: Box<Self>, commit: std::result::Result<(), &Failure>) {
+        fn reply(self: Box<Self>, commit: Result<(), &Failure>) {
             assert!(commit.is_ok());
         }
     }
