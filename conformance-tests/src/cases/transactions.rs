@@ -17,6 +17,8 @@ pub async fn a_commit_brings_the_tasks(f: &mut Fixture) -> Verdict {
     let answers = f.in_transaction(&sent, TransactionEnd::Commit).await?;
     equal("L1", "the answers inside the transaction", answers, vec![NEW; 3])?;
     for new in &sent {
+        let stored = f.get(new.id).await?.is_some();
+        holds("L1", "a task that was committed", stored, stored, "it is stored")?;
         let stored = f.detail(new.id).await?;
         equal("L12", "the payload", &stored.payload, &new.payload)?;
         let claimed = f.claim_task(session, new).await?;

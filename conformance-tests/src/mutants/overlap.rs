@@ -24,6 +24,9 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// How often a mutant steps aside between its look and its claim.
+const GAP: usize = 200;
+
 /// Looks which tasks are pending, then claims, and gives also those that another caller took in between.
 #[derive(Debug, Default)]
 pub(super) struct NoRecheck;
@@ -41,7 +44,10 @@ impl Fault for NoRecheck {
         let mut claimed = Vec::new();
         for claim in claims {
             let seen = pending(store).await?;
-            yield_now().await;
+            // Long enough for others to come in between on any machine.
+            for _ in 0..GAP {
+                yield_now().await;
+            }
             let mut given = store
                 .exchange(&[], std::slice::from_ref(claim), now)
                 .await?
