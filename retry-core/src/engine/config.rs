@@ -9,7 +9,7 @@ use crate::name::{Queue, WorkerName};
 
 /// Attempts that run at once unless told otherwise: handlers mostly wait for a network.
 const DEFAULT_CONCURRENCY: usize = 64;
-/// A lost worker's tasks come back after this long, plus the rescuer's second and the task's rescue delay.
+/// A lost worker's tasks come back after this long, plus the rescuer's two or three seconds and the task's rescue delay.
 const DEFAULT_LEASE: Duration = Duration::from_secs(15);
 /// The shortest lease that survives an ordinary pause of the machine.
 const MIN_LEASE: Duration = Duration::from_secs(1);

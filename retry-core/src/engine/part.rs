@@ -260,15 +260,15 @@ impl Part {
 
     /// Reads the store's clock when the last reading is old.
     pub(super) async fn sync_clock(&self) -> Result<()> {
-        self.sync_clock_within(SyncedClock::INTERVAL).await
+        self.sync_clock_within(SyncedClock::INTERVAL).await.map(drop)
     }
 
-    /// Reads the store's clock when the last reading is older than `age`. After a large step every worker that sees it renews
-    /// at once by the new time, and marks no session before the others have had the time to see it as well and a lease to
-    /// renew.
-    pub(super) async fn sync_clock_within(&self, age: Duration) -> Result<()> {
+    /// Reads the store's clock when the last reading is older than `age`; whether it did. After a large step every worker
+    /// that sees it renews at once by the new time, and marks no session before the others have had the time to see it as
+    /// well and a lease to renew.
+    pub(super) async fn sync_clock_within(&self, age: Duration) -> Result<bool> {
         if !self.clock.is_older_than(age) {
-            return Ok(());
+            return Ok(false);
         }
         let sent = self.clock.monotonic();
         let time = self.store.time().await?;
@@ -286,7 +286,7 @@ impl Part {
             self.health.suspend(received + SyncedClock::INTERVAL + lease);
             self.heart.notify_one();
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Waits for a call no longer than a lease: one that hangs, on a dead connection say, must not keep a loop for ever

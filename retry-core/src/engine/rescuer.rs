@@ -17,6 +17,9 @@ use crate::task::{Action, Edit, State, Task};
 /// How long the store must have answered before sessions are marked: after an outage every lease looks ended, until
 /// their owners have had a beat.
 const GRACE: Duration = Duration::from_secs(3);
+/// How often the store's clock is read, and with it sessions are marked: a step must be seen before a worker that starts
+/// behind it may mark anybody.
+const READING: Duration = Duration::from_secs(2);
 
 #[derive(Debug)]
 pub(super) struct Rescuer {
@@ -35,9 +38,11 @@ impl Rescuer {
 
     async fn round(&mut self) -> Result<()> {
         let part = Arc::clone(&self.part);
-        // Leases are judged by it. Who has seen a step back renews by the new time, and by an older reading looks ended.
-        part.sync_clock_within(Duration::ZERO).await?;
-        let mark = part.health.is_good_for(GRACE, part.clock.monotonic());
+        // Leases are judged by a fresh reading alone: who has seen the store's clock step back renews by the new time, and
+        // by an older reading looks ended.
+        let lease = part.engine.setup.config.lease;
+        let fresh = part.sync_clock_within(READING.min(lease / 3)).await?;
+        let mark = fresh && part.health.is_good_for(GRACE, part.clock.monotonic());
         let mut request = ExpiredRequest {
             mark,
             after: None,
