@@ -17,7 +17,10 @@ fn main() -> ExitCode {
     let mut trials: Vec<_> = Kind::ALL.iter().map(|kind| lives_and_dies(*kind)).collect();
     trials.push(trial("refused_setting", Kind::Redis, a_refused_setting_is_told));
     trials.push(trial("owner_killed", Kind::Redis, nothing_survives_its_owner));
-    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
+    let mut arguments = Arguments::from_args();
+    // One at a time: a port that is free again may be the next server's.
+    arguments.test_threads = Some(1);
+    libtest_mimic::run(&arguments, trials).exit_code()
 }
 
 /// A test that is ignored where its server is not installed, unless everything is required.

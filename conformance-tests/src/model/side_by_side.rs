@@ -75,16 +75,25 @@ impl Instance for Together {
             .0
             .iter()
             .map(|(name, instance)| (name.clone(), instance.store()));
-        Arc::new(Several(stores.collect()))
+        Arc::new(Several {
+            members: Arc::new(stores.collect()),
+            turn: Arc::default(),
+        })
     }
 }
 
-struct Several(Vec<(String, Arc<dyn TaskStore>)>);
+type Members = Vec<(String, Arc<dyn TaskStore>)>;
+
+struct Several {
+    members: Arc<Members>,
+    /// One call at a time, in the order in which they were made.
+    turn: Arc<tokio::sync::Mutex<()>>,
+}
 
 impl fmt::Debug for Several {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_list()
-            .entries(self.0.iter().map(|(name, _)| name))
+            .entries(self.members.iter().map(|(name, _)| name))
             .finish()
     }
 }
@@ -105,12 +114,12 @@ impl Several {
             Err(error) => Err((error.certainty(), error.kind())),
         };
         let first = plainly(&answers[0]);
-        for ((name, _), other) in self.0.iter().zip(&answers).skip(1) {
+        for ((name, _), other) in self.members.iter().zip(&answers).skip(1) {
             let other = plainly(other);
             if other != first {
                 let text = format!(
                     "the stores differ: {} answers {first:?}, {name} answers {other:?}",
-                    self.0[0].0
+                    self.members[0].0
                 );
                 return Err(StoreError::unknown(StoreErrorKind::Other, text));
             }
@@ -119,16 +128,25 @@ impl Several {
     }
 }
 
-/// Asks every store and gives the agreed answer.
+/// Asks every store and gives the agreed answer. A call that is dropped goes on: else some stores would have seen it and
+/// others not.
 macro_rules! ask {
-    ($self:ident, $method:ident($($arg:expr),*)) => {
-        ask!($self, $method($($arg),*), |_| {})
+    ($self:ident, [$($name:ident = $own:expr),*], |$store:ident| $call:expr) => {
+        ask!($self, [$($name = $own),*], |$store| $call, |_| {})
     };
-    ($self:ident, $method:ident($($arg:expr),*), $plain:expr) => {{
-        let mut answers = Vec::with_capacity($self.0.len());
-        for (_, store) in &$self.0 {
-            answers.push(store.$method($($arg),*).await);
-        }
+    ($self:ident, [$($name:ident = $own:expr),*], |$store:ident| $call:expr, $plain:expr) => {{
+        let turn = Arc::clone(&$self.turn).lock_owned().await;
+        let members = Arc::clone(&$self.members);
+        $(let $name = $own;)*
+        let asked = tokio::spawn(async move {
+            let _turn = turn;
+            let mut answers = Vec::with_capacity(members.len());
+            for (_, $store) in members.iter() {
+                answers.push($call.await);
+            }
+            answers
+        });
+        let answers = asked.await.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
         $self.agreed(answers, $plain)
     }};
 }
@@ -137,64 +155,77 @@ macro_rules! ask {
 #[deny(clippy::missing_trait_methods)]
 impl TaskStore for Several {
     async fn insert(&self, tasks: &[NewTask], now: Timestamp) -> Result<Vec<Inserted>> {
-        ask!(self, insert(tasks, now))
+        ask!(self, [tasks = tasks.to_vec()], |store| store.insert(&tasks, now))
     }
 
     async fn exchange(&self, edits: &[Edit], claims: &[ClaimRequest], now: Timestamp) -> Result<Exchanged> {
-        ask!(self, exchange(edits, claims, now), |answer: &mut Exchanged| {
-            for (request, claimed) in claims.iter().zip(&mut answer.claimed) {
-                plain_claim(request, claimed);
+        ask!(
+            self,
+            [edits = edits.to_vec(), asked_for = claims.to_vec()],
+            |store| store.exchange(&edits, &asked_for, now),
+            |answer: &mut Exchanged| {
+                for (request, claimed) in claims.iter().zip(&mut answer.claimed) {
+                    plain_claim(request, claimed);
+                }
             }
-        })
+        )
     }
 
     async fn open_session(&self, info: &SessionInfo, until: Timestamp, now: Timestamp) -> Result<()> {
-        ask!(self, open_session(info, until, now))
+        ask!(self, [info = info.clone()], |store| store
+            .open_session(&info, until, now))
     }
 
     async fn renew(&self, session: SessionId, until: Timestamp, now: Timestamp) -> Result<Renewed> {
-        ask!(self, renew(session, until, now), |answer: &mut Renewed| {
-            *answer = sorted(answer.clone());
-        })
+        ask!(
+            self,
+            [],
+            |store| store.renew(session, until, now),
+            |answer: &mut Renewed| {
+                *answer = sorted(answer.clone());
+            }
+        )
     }
 
     async fn close_session(&self, session: SessionId) -> Result<()> {
-        ask!(self, close_session(session))
+        ask!(self, [], |store| store.close_session(session))
     }
 
     async fn sessions(&self) -> Result<Vec<Session>> {
-        ask!(self, sessions(), |answer: &mut Vec<Session>| {
+        ask!(self, [], |store| store.sessions(), |answer: &mut Vec<Session>| {
             answer.retain(|session| !session.lost);
             answer.sort_by_key(|session| session.info.id);
         })
     }
 
     async fn expired(&self, request: &ExpiredRequest, now: Timestamp) -> Result<Expired> {
-        ask!(self, expired(request, now))
+        ask!(self, [request = *request], |store| store.expired(&request, now))
     }
 
     async fn get(&self, id: TaskId) -> Result<Option<TaskDetail>> {
-        ask!(self, get(id))
+        ask!(self, [], |store| store.get(id))
     }
 
     async fn list(&self, filter: &TaskFilter, page: &Page) -> Result<Listed> {
-        ask!(self, list(filter, page))
+        ask!(self, [filter = filter.clone(), page = *page], |store| store
+            .list(&filter, &page))
     }
 
     async fn count(&self, scope: &CountScope) -> Result<Counts> {
-        ask!(self, count(scope))
+        ask!(self, [scope = scope.clone()], |store| store.count(&scope))
     }
 
     async fn purge(&self, now: Timestamp, limit: usize) -> Result<u64> {
-        ask!(self, purge(now, limit))
+        ask!(self, [], |store| store.purge(now, limit))
     }
 
     async fn set_queue(&self, queue: &Queue, setting: QueueSetting) -> Result<()> {
-        ask!(self, set_queue(queue, setting))
+        ask!(self, [queue = queue.clone()], |store| store
+            .set_queue(&queue, setting))
     }
 
     async fn queues(&self) -> Result<Vec<QueueInfo>> {
-        ask!(self, queues(), |answer: &mut Vec<QueueInfo>| {
+        ask!(self, [], |store| store.queues(), |answer: &mut Vec<QueueInfo>| {
             answer.retain(|info| info.paused || !info.lanes.is_empty());
             answer.sort_by(|a, b| a.queue.cmp(&b.queue));
             answer.iter_mut().for_each(|info| info.lanes.sort());
@@ -202,19 +233,19 @@ impl TaskStore for Several {
     }
 
     async fn time(&self) -> Result<Timestamp> {
-        self.0[0].1.time().await
+        self.members[0].1.time().await
     }
 
     async fn migrate(&self) -> Result<()> {
-        ask!(self, migrate())
+        ask!(self, [], |store| store.migrate())
     }
 
     fn watch(&self, queues: &[Queue]) -> Wakeups {
-        self.0[0].1.watch(queues)
+        self.members[0].1.watch(queues)
     }
 
     fn durability(&self) -> Durability {
-        self.0[0].1.durability()
+        self.members[0].1.durability()
     }
 
     fn parts(&self) -> Vec<Arc<dyn TaskStore>> {

@@ -25,9 +25,7 @@ async fn an_idle_worker_asks_about_once_a_second() {
     let exchanges = store.calls(Op::Exchange) - exchanges;
     assert!((100..=130).contains(&exchanges), "{exchanges} for three queues");
     let all = store.all_calls() - all;
-    // One a second for each of: the claims, the rescuer, and the store's clock by which the rescuer judges leases; the
-    // rest are beats and purges.
-    assert!(all <= 420, "{all} calls of any kind in 100 s");
+    assert!(all <= 320, "{all} calls of any kind in 100 s");
     world.shut_down(handle).await;
 }
 
