@@ -319,7 +319,9 @@ impl Facts {
                     self.forget(row.task.id);
                     self.unfenced.insert(row.task.id);
                 }
-                if let (By::Insert, None, Some(script)) = (by, before, row.script) {
+                // A new row that a later task of its call replaced at once carries that one's payload, and is not it.
+                let replaced = row.task.version > 0 && row.task.state == State::Pending;
+                if let (By::Insert, None, Some(script), false) = (by, before, row.script, replaced) {
                     self.enqueued.entry(script).or_insert(row.task.id);
                 }
                 if matches!(by, By::Claim) {

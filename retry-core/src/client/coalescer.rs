@@ -16,7 +16,7 @@ use futures_util::FutureExt as _;
 use tokio::sync::oneshot;
 
 use super::enqueue::only;
-use super::resend;
+use super::insert;
 use crate::clock::{Clock as _, SyncedClock};
 use crate::seams::Spawn;
 use crate::store::{Inserted, Result, StoreError, StoreErrorKind, TaskStore};
@@ -165,7 +165,7 @@ impl Inner {
     }
 
     async fn insert(&self, tasks: &[NewTask]) -> Result<Vec<Inserted>> {
-        resend(self.clock.as_ref(), || self.store.insert(tasks, self.clock.now())).await
+        insert(self.store.as_ref(), self.clock.as_ref(), tasks).await
     }
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
-use super::{Client, Error, Result, Shared, resend};
+use super::{Client, Error, Result, insert};
 use crate::clock::Clock as _;
 use crate::draft::{Draft, option_setters};
 use crate::id::TaskId;
@@ -80,7 +80,7 @@ impl<S: TaskStore + ?Sized> Client<S> {
             .collect::<Result<Vec<_>, _>>()?;
         let mut enqueued = Vec::with_capacity(tasks.len());
         for call in calls(&tasks) {
-            let inserted = insert(shared, call).await?;
+            let inserted = insert(shared.store.as_ref(), shared.clock.as_ref(), call).await?;
             enqueued.extend(
                 call.iter()
                     .zip(inserted)
@@ -89,13 +89,6 @@ impl<S: TaskStore + ?Sized> Client<S> {
         }
         Ok(enqueued)
     }
-}
-
-async fn insert(shared: &Shared, tasks: &[NewTask]) -> store::Result<Vec<Inserted>> {
-    resend(shared.clock.as_ref(), || {
-        shared.store.insert(tasks, shared.clock.now())
-    })
-    .await
 }
 
 /// Cuts tasks into calls within the bounds.

@@ -5,6 +5,7 @@ mod coalescer;
 mod complete;
 mod enqueue;
 mod error;
+mod resend;
 #[cfg(test)]
 mod tests;
 
@@ -21,7 +22,8 @@ use crate::clock::{Clock, SyncedClock, SystemClock};
 use crate::draft::{Draft, InvalidTask};
 use crate::id::{Nonce, Shard, TaskId, TaskIds};
 use crate::seams::{Random, Spawn, SystemRandom, TokioSpawn};
-use crate::store::{self, Applied, Certainty, Inserted, StoreError, StoreErrorKind, TaskStore};
+use self::resend::{insert, not_tried, resend};
+use crate::store::{self, TaskStore};
 use crate::task::NewTask;
 use crate::time::Timestamp;
 
@@ -233,63 +235,3 @@ impl Shared {
 
 /// A reading of the store's clock that took longer is worth less than an old one.
 const SLOWEST_READING: Duration = Duration::from_secs(2);
-/// How often a call with an unknown outcome is sent again before its error is handed on; repeating converges (law 10).
-const RESENDS: u32 = 3;
-
-/// Sends `call` again while its outcome is unknown, with growing pauses. Once an outcome was unknown, a later refusal does
-/// not make it known: the first sending may have been written.
-async fn resend<T, F>(clock: &dyn Clock, mut call: impl FnMut() -> F) -> store::Result<T>
-where
-    T: MayBeUntried,
-    F: Future<Output = store::Result<T>>,
-{
-    let mut pause = Duration::from_millis(50);
-    let mut unknown = false;
-    for sent in 0..=RESENDS {
-        let error = match call().await {
-            // A part that did nothing this time may have done it the first time.
-            Ok(answer) if unknown && answer.is_untried() => not_tried(),
-            Ok(answer) => return Ok(answer),
-            Err(error) => error,
-        };
-        unknown |= error.certainty() == Certainty::Unknown;
-        if !unknown || !error.is_retryable() || sent == RESENDS {
-            return Err(if unknown { error.into_unknown() } else { error });
-        }
-        tracing::debug!(%error, "sent again: the outcome is unknown");
-        clock.sleep_until(clock.monotonic() + pause).await;
-        pause *= 4;
-    }
-    unreachable!("the last sending returns")
-}
-
-/// An answer that may say that a part of a sharded store certainly did nothing.
-trait MayBeUntried {
-    fn is_untried(&self) -> bool;
-}
-
-impl MayBeUntried for () {
-    fn is_untried(&self) -> bool {
-        false
-    }
-}
-
-impl MayBeUntried for Applied {
-    fn is_untried(&self) -> bool {
-        *self == Self::NotTried
-    }
-}
-
-impl MayBeUntried for Vec<Inserted> {
-    fn is_untried(&self) -> bool {
-        self.contains(&Inserted::NotTried)
-    }
-}
-
-/// The part of a sharded store that was needed did not answer.
-fn not_tried() -> StoreError {
-    StoreError::rejected(
-        StoreErrorKind::Unavailable,
-        "the part of the store that holds the task did not answer",
-    )
-}

@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 use tokio_util::sync::CancellationToken;
 
 use super::client;
-use crate::client::{Client, Enqueued, Error, resend};
+use crate::client::{Client, Enqueued, Error};
 use crate::draft::Draft;
 use crate::engine::tests::faulty::{Fault, FaultyStore, Op};
 use crate::engine::tests::harness::{SECOND, World, job, quiet};
@@ -375,17 +375,40 @@ async fn a_refusal_after_an_unknown_outcome_does_not_make_it_known() {
 #[tokio::test]
 async fn a_part_that_did_nothing_the_second_time_may_have_written_the_first() {
     let world = World::new();
-    let lost = StoreError::unknown(StoreErrorKind::Unavailable, "no answer");
-    let mut first = Some(Err(lost));
-    let partly = vec![Inserted::New { leased: false }, Inserted::NotTried];
-    let mut answer = || first.take().unwrap_or_else(|| Ok(partly.clone()));
-    let sent = resend(&world.clock, || std::future::ready(answer()));
-    let answer = world.finish("resend", sent).await;
+    let (client, store) = client(&world);
+    store.plan(Op::Insert, &Fault::Answerless, 1);
+    store.leave_last_untried(9);
+    let answer = world
+        .finish("enqueue", client.enqueue_many([job("a"), job("b")]))
+        .await;
     assert!(
-        matches!(&answer, Err(error) if error.certainty() == Certainty::Unknown),
+        matches!(&answer, Err(Error::Store(error)) if error.certainty() == Certainty::Unknown),
         "{answer:?}"
     );
-    let known = vec![Inserted::NotTried];
-    let sent = resend(&world.clock, || std::future::ready(Ok(known.clone())));
-    assert_eq!(sent.await.unwrap(), known, "certainly nothing was written");
+}
+
+#[tokio::test]
+async fn what_was_certainly_not_tried_is_told_at_once() {
+    let world = World::new();
+    let (client, store) = client(&world);
+    store.leave_last_untried(1);
+    let answers = client.enqueue_many([job("a"), job("b")]).await.unwrap();
+    assert!(answers[0].is_new());
+    assert_eq!(answers[1].inserted, Inserted::NotTried);
+    assert_eq!(store.calls(Op::Insert), 1);
+}
+
+/// It may have replaced a task that has ended since: sent again it would be stored once more.
+#[tokio::test]
+async fn a_task_that_was_answered_for_is_not_sent_again_beside_one_that_was_not() {
+    let world = World::new();
+    let (client, store) = client(&world);
+    store.plan(Op::Insert, &Fault::Lost, 1);
+    store.leave_last_untried(1);
+    let answers = world
+        .finish("enqueue", client.enqueue_many([job("a"), job("b"), job("c")]))
+        .await
+        .unwrap();
+    assert!(answers.iter().all(Enqueued::is_new), "{answers:?}");
+    assert_eq!(store.take_batches(), [3, 3, 1]);
 }

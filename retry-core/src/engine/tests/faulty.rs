@@ -65,6 +65,7 @@ struct Faults {
     deaf: bool,
     parts: Vec<Arc<dyn TaskStore>>,
     durability: Option<Durability>,
+    untried: usize,
 }
 
 /// One worker's way to the shared store. It counts calls and keeps what was claimed and inserted.
@@ -132,6 +133,18 @@ impl FaultyStore {
         self.faults().deaf = true;
     }
 
+    /// The next `inserts` that are not refused leave their last task untried, as one of a part that does not answer.
+    pub(crate) fn leave_last_untried(&self, inserts: usize) {
+        self.faults().untried = inserts;
+    }
+
+    fn last_is_untried(&self) -> bool {
+        let mut faults = self.faults();
+        let left = faults.untried;
+        faults.untried = left.saturating_sub(1);
+        left > 0
+    }
+
     /// Declares this durability, whatever the store within does.
     pub(crate) fn declare(&self, durability: Durability) {
         self.faults().durability = Some(durability);
@@ -195,7 +208,16 @@ impl FaultyStore {
 impl TaskStore for FaultyStore {
     async fn insert(&self, tasks: &[NewTask], now: Timestamp) -> Result<Vec<Inserted>> {
         self.faults().batches.push(tasks.len());
-        self.call(Op::Insert, self.inner.insert(tasks, now)).await
+        self.call(Op::Insert, async {
+            if !self.last_is_untried() {
+                return self.inner.insert(tasks, now).await;
+            }
+            let tried = tasks.split_last().map_or(tasks, |(_, tried)| tried);
+            let mut answers = self.inner.insert(tried, now).await?;
+            answers.push(Inserted::NotTried);
+            Ok(answers)
+        })
+        .await
     }
 
     async fn exchange(&self, edits: &[Edit], claims: &[ClaimRequest], now: Timestamp) -> Result<Exchanged> {
