@@ -17,7 +17,7 @@ use tokio::sync::oneshot;
 
 use super::enqueue::only;
 use super::insert;
-use crate::clock::{Clock as _, SyncedClock};
+use crate::clock::SyncedClock;
 use crate::seams::Spawn;
 use crate::store::{Inserted, Result, StoreError, StoreErrorKind, TaskStore};
 use crate::task::NewTask;
