@@ -9,6 +9,7 @@ use super::{Count, Job, Note, SECOND, World, nap};
 use crate::clock::Clock;
 use crate::draft::Draft;
 use crate::executor::{Ctx, HandlerError, Outcome, State};
+use crate::name::Queue;
 use crate::payload::Payload;
 use crate::task;
 use crate::testing::{Stopped, TestKit, Why};
@@ -51,7 +52,7 @@ async fn what_waits_is_told_with_the_reason() {
     let waiting = kit.enqueue(Note { text: "w".into() }).await;
     let unknown = kit.enqueue(Draft::raw("unknown", Payload::null())).await;
     let elsewhere = kit.enqueue(Draft::of(&Job { n: 1 }).queue("elsewhere")).await;
-    kit.client().pause(&"default".parse().unwrap()).await.unwrap();
+    kit.client().pause(&Queue::default()).await.unwrap();
     let paused = kit.enqueue(Job { n: 2 }).await;
     let drained = kit.drain().await;
     let why = |id| drained.open.iter().find(|open| open.id == id).map(|open| open.why);
@@ -59,7 +60,7 @@ async fn what_waits_is_told_with_the_reason() {
     assert_eq!(why(unknown), Some(Why::NoHandler));
     assert_eq!(why(elsewhere), Some(Why::QueueNotClaimed));
     assert_eq!(why(paused), Some(Why::QueuePaused));
-    kit.client().resume(&"default".parse().unwrap()).await.unwrap();
+    kit.client().resume(&Queue::default()).await.unwrap();
     let drained = kit.drain().await;
     kit.assert_state(paused, task::State::Succeeded);
     let open = drained.open.iter().find(|open| open.id == waiting).unwrap();
@@ -164,7 +165,7 @@ async fn asserts_say_what_there_is() {
     assert!(text.contains(r#"{\"n\":7}"#), "{text}");
     let text = said(&|| kit.assert_not_enqueued::<Job>());
     assert!(text.contains(r#"{\"n\":7}"#), "{text}");
-    let text = said(&|| drop(kit.output::<u32>(id)));
+    let text = said(&|| assert_eq!(kit.output::<u32>(id), 0));
     assert!(text.contains("no output"), "{text}");
 }
 

@@ -1,0 +1,1 @@
+//! The guide: pages to read, each tested as code.
