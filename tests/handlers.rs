@@ -4,8 +4,6 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::time::Duration;
 
-use anyhow::Context as _;
-use eyre::WrapErr as _;
 use serde::{Deserialize, Serialize};
 use task_retry::executor::Handler;
 use task_retry::payload::Payload;
@@ -220,9 +218,11 @@ async fn every_ordinary_error_is_retried_until_the_attempts_are_used_up() {
         Err(refused())
     }
     async fn of_anyhow(_: Job) -> anyhow::Result<()> {
+        use anyhow::Context as _;
         Err(refused()).context("charging")
     }
     async fn of_eyre(_: Job) -> eyre::Result<()> {
+        use eyre::WrapErr as _;
         Err(refused()).wrap_err("charging")
     }
     async fn boxed(_: Job) -> Result<(), Box<dyn StdError + Send + Sync>> {
@@ -260,9 +260,11 @@ async fn a_final_error_is_found_in_every_wrapper() {
         Ok(())
     }
     async fn of_anyhow(_: Job) -> anyhow::Result<()> {
+        use anyhow::Context as _;
         Err(Final::new(refused())).context("charging").context("order 7")
     }
     async fn of_eyre(_: Job) -> eyre::Result<()> {
+        use eyre::WrapErr as _;
         Err(Final::new(refused())).wrap_err("charging")
     }
     async fn around_anyhow(_: Job) -> Result<(), Final> {
@@ -294,7 +296,7 @@ async fn a_fallback_does_the_work_of_a_primary_that_failed_too_often() {
     desk.run(primary, KindOptions::new().fallback(1, fallback)).await;
     let done = desk.client.get(id).await.unwrap().unwrap();
     assert_eq!((done.task.state, done.via_fallback), (TaskState::Succeeded, true));
-    assert_eq!(done.output.unwrap().as_json(), "2", "not in the first attempt");
+    assert_eq!(done.output.as_ref().unwrap().as_json(), "2", "not in the first attempt");
     assert_eq!(errors(&done), ["the route is closed"]);
 }
 
