@@ -54,7 +54,10 @@ async fn print(task: Print, ctx: Ctx, State(at): State<Addresses>) -> anyhow::Re
         let callback = format!("http://{}/done/{}", at.callbacks, ctx.wait_token());
         let status = post(at.shop, &task.document, &callback).await?;
         ensure!(status == StatusCode::ACCEPTED, "the shop says {status}"); // an error is retried
-        println!("handler: handed {:?} to the print shop; now the task waits", task.document);
+        println!(
+            "handler: handed {:?} to the print shop; now the task waits",
+            task.document
+        );
         return Ok(Outcome::Wait(Duration::from_hours(24)));
     }
     match ctx.completion::<u32>()? {
@@ -69,7 +72,11 @@ async fn callback(
     request: Request<Incoming>,
     client: Client<SqliteStore>,
 ) -> anyhow::Result<(StatusCode, &'static str)> {
-    let token = request.uri().path().strip_prefix("/done/").map(str::parse::<WaitToken>);
+    let token = request
+        .uri()
+        .path()
+        .strip_prefix("/done/")
+        .map(str::parse::<WaitToken>);
     let Some(Ok(token)) = token else {
         return Ok((StatusCode::NOT_FOUND, "no such callback"));
     };
@@ -110,7 +117,11 @@ async fn main() -> anyhow::Result<()> {
     worker.tick(Duration::from_secs(10)).await?;
     let ended = client.get(id).await?.context("the task is kept")?;
     println!("-- the task has {}", ended.task.state);
-    ensure!(ended.task.state.is_final() && ended.task.step == 1, "it is {}", ended.task.state);
+    ensure!(
+        ended.task.state.is_final() && ended.task.step == 1,
+        "it is {}",
+        ended.task.state
+    );
     Ok(())
 }
 

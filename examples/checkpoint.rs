@@ -64,10 +64,20 @@ async fn main() -> anyhow::Result<()> {
     ensure!(status.success(), "the second worker failed: {status}");
 
     let detail = client.get(id).await?.context("the task is kept")?;
-    ensure!(detail.task.state == TaskState::Succeeded, "it is {}", detail.task.state);
+    ensure!(
+        detail.task.state == TaskState::Succeeded,
+        "it is {}",
+        detail.task.state
+    );
     let twice = second.iter().filter(|line| first[1..].contains(line)).count();
-    println!("-- done in {} attempts; {twice} page(s) done twice", detail.task.attempt);
-    ensure!(twice <= 1, "only the page whose checkpoint was under way may come twice");
+    println!(
+        "-- done in {} attempts; {twice} page(s) done twice",
+        detail.task.attempt
+    );
+    ensure!(
+        twice <= 1,
+        "only the page whose checkpoint was under way may come twice"
+    );
     Ok(())
 }
 
@@ -82,10 +92,7 @@ async fn work(path: &Path) -> anyhow::Result<()> {
 /// Runs a worker process and shows what it says; kills it when it has said so many pages.
 fn watch(path: &Path, kill_after: Option<u32>) -> anyhow::Result<(Vec<String>, ExitStatus)> {
     let program = std::env::current_exe()?;
-    let mut child: Child = Command::new(program)
-        .arg(path)
-        .stdout(Stdio::piped())
-        .spawn()?;
+    let mut child: Child = Command::new(program).arg(path).stdout(Stdio::piped()).spawn()?;
     let said = child.stdout.take().context("its output is piped")?;
     let last = kill_after.map(|page| format!("page {page}"));
     let mut lines = Vec::new();

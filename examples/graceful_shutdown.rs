@@ -74,7 +74,7 @@ async fn main() -> anyhow::Result<()> {
     let sent = client.enqueue(Mail).await?.id;
     let reported = client.enqueue(Report).await?.id;
 
-    let (begun, mut begins) = mpsc::unbounded_channel();
+    let (begun, mut begins): (Begun, _) = mpsc::unbounded_channel();
     let worker = Worker::builder(&client)
         .handler(mail)
         .handler(report)

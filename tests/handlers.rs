@@ -48,7 +48,9 @@ impl Desk {
 
     /// Runs everything that is due.
     async fn run<Args: 'static, H: Handler<Job, Args>>(&self, handler: H, options: KindOptions) {
-        let worker = Worker::builder(&self.client).state(7_u32).handler_with(handler, |_| options);
+        let worker = Worker::builder(&self.client)
+            .state(7_u32)
+            .handler_with(handler, |_| options);
         worker.build().unwrap().tick(LIMIT).await.unwrap();
     }
 
@@ -61,12 +63,21 @@ impl Desk {
 
     async fn count(&self) -> usize {
         let page = task_retry::store::Page::first(100);
-        self.client.list(&TaskFilter::default(), &page).await.unwrap().tasks.len()
+        self.client
+            .list(&TaskFilter::default(), &page)
+            .await
+            .unwrap()
+            .tasks
+            .len()
     }
 }
 
 fn errors(detail: &TaskDetail) -> Vec<&str> {
-    detail.failures.iter().map(|failure| failure.error.as_str()).collect()
+    detail
+        .failures
+        .iter()
+        .map(|failure| failure.error.as_str())
+        .collect()
 }
 
 #[tokio::test]
@@ -88,7 +99,10 @@ async fn a_snooze_is_no_attempt_and_no_error() {
         Ok(Outcome::Snooze(HOUR))
     }
     let snoozed = Desk::new().ran(later).await;
-    assert_eq!((snoozed.task.state, snoozed.task.attempt), (TaskState::Pending, 0));
+    assert_eq!(
+        (snoozed.task.state, snoozed.task.attempt),
+        (TaskState::Pending, 0)
+    );
     assert!(snoozed.task.run_at >= snoozed.task.created_at.saturating_add(HOUR));
     assert!(snoozed.failures.is_empty());
 }
@@ -105,7 +119,11 @@ async fn a_continue_is_called_again_with_its_progress() {
     let done = Desk::new().ran(counts).await;
     assert_eq!(done.task.state, TaskState::Succeeded);
     assert_eq!(done.checkpoint.unwrap().as_json(), "5");
-    assert_eq!(done.output.unwrap().as_json(), "1", "five more calls, one attempt");
+    assert_eq!(
+        done.output.unwrap().as_json(),
+        "1",
+        "five more calls, one attempt"
+    );
 }
 
 #[tokio::test]
@@ -120,7 +138,10 @@ async fn a_checkpoint_outlives_the_attempt_that_stored_it() {
         Ok(())
     }
     let done = Desk::new().ran(goes_on).await;
-    assert_eq!((done.task.state, errors(&done)), (TaskState::Succeeded, vec!["not yet"; 2]));
+    assert_eq!(
+        (done.task.state, errors(&done)),
+        (TaskState::Succeeded, vec!["not yet"; 2])
+    );
 }
 
 #[tokio::test]
@@ -144,7 +165,10 @@ async fn a_wait_is_completed_by_its_token() {
     let desk = Desk::new();
     let waiting = desk.ran(waits).await;
     assert_eq!(waiting.task.state, TaskState::Waiting);
-    assert!(waiting.task.alarm_at.unwrap() > waiting.task.created_at, "it has a deadline");
+    assert!(
+        waiting.task.alarm_at.unwrap() > waiting.task.created_at,
+        "it has a deadline"
+    );
     let token = waiting.task.wait_token().to_string().parse().unwrap();
     desk.client.complete(token, "printed").await.unwrap();
     assert!(matches!(
@@ -161,7 +185,9 @@ async fn a_split_goes_on_behind_its_children() {
     async fn splits(_: Job, ctx: Ctx) -> anyhow::Result<Outcome> {
         let Some(depth) = ctx.headers().get("depth") else {
             return match ctx.step() {
-                0 => Ok(Outcome::split((1..=3).map(|n| Draft::of(&Job).header("depth", n.to_string())))),
+                0 => Ok(Outcome::split(
+                    (1..=3).map(|n| Draft::of(&Job).header("depth", n.to_string())),
+                )),
                 _ => Ok(Outcome::output(&ctx.children())?),
             };
         };
@@ -245,7 +271,11 @@ async fn every_ordinary_error_is_retried_until_the_attempts_are_used_up() {
         (desk.ran(text).await, plain),
         (desk.ran(panics).await, "the handler panicked: the bank is gone"),
     ] {
-        assert_eq!((failed.task.state, failed.task.attempt), (TaskState::Failed, 3), "{error}");
+        assert_eq!(
+            (failed.task.state, failed.task.attempt),
+            (TaskState::Failed, 3),
+            "{error}"
+        );
         assert_eq!(errors(&failed), [error; 3]);
     }
 }
@@ -274,11 +304,21 @@ async fn a_final_error_is_found_in_every_wrapper() {
     for (failed, error) in [
         (desk.ran(plain).await, "the bank refused: no funds"),
         (desk.ran(by_question_mark).await, "no such customer"),
-        (desk.ran(of_anyhow).await, "order 7: charging: the bank refused: no funds"),
+        (
+            desk.ran(of_anyhow).await,
+            "order 7: charging: the bank refused: no funds",
+        ),
         (desk.ran(of_eyre).await, "charging: the bank refused: no funds"),
-        (desk.ran(around_anyhow).await, "charging: the bank refused: no funds"),
+        (
+            desk.ran(around_anyhow).await,
+            "charging: the bank refused: no funds",
+        ),
     ] {
-        assert_eq!((failed.task.state, failed.task.attempt), (TaskState::Failed, 1), "{error}");
+        assert_eq!(
+            (failed.task.state, failed.task.attempt),
+            (TaskState::Failed, 1),
+            "{error}"
+        );
         assert_eq!(errors(&failed), [error]);
     }
 }
@@ -296,7 +336,11 @@ async fn a_fallback_does_the_work_of_a_primary_that_failed_too_often() {
     desk.run(primary, KindOptions::new().fallback(1, fallback)).await;
     let done = desk.client.get(id).await.unwrap().unwrap();
     assert_eq!((done.task.state, done.via_fallback), (TaskState::Succeeded, true));
-    assert_eq!(done.output.as_ref().unwrap().as_json(), "2", "not in the first attempt");
+    assert_eq!(
+        done.output.as_ref().unwrap().as_json(),
+        "2",
+        "not in the first attempt"
+    );
     assert_eq!(errors(&done), ["the route is closed"]);
 }
 
@@ -305,11 +349,15 @@ async fn a_payload_that_does_not_decode_fails_at_once_with_the_reason() {
     let desk = Desk::new();
     let wrong = Draft::raw("job", Payload::from_json(r#"{"secret": 1}"#).unwrap());
     let id = desk.client.enqueue(wrong).await.unwrap().id;
-    desk.run(async |_: Job| Ok::<_, HandlerError>(()), KindOptions::new()).await;
+    desk.run(async |_: Job| Ok::<_, HandlerError>(()), KindOptions::new())
+        .await;
     let failed = desk.client.get(id).await.unwrap().unwrap();
     assert_eq!((failed.task.state, failed.task.attempt), (TaskState::Failed, 1));
     let error = errors(&failed)[0];
-    assert!(error.starts_with("the payload does not decode") && !error.contains("secret"), "{error}");
+    assert!(
+        error.starts_with("the payload does not decode") && !error.contains("secret"),
+        "{error}"
+    );
 }
 
 #[tokio::test]
@@ -337,7 +385,10 @@ async fn a_payload_changes_between_attempts_by_a_guarded_edit() {
     assert_eq!((edited.task.state, edited.task.attempt), (TaskState::Pending, 1));
     desk.client.run_now(id).await.unwrap();
     worker.tick(LIMIT).await.unwrap();
-    assert_eq!(desk.client.get(id).await.unwrap().unwrap().task.state, TaskState::Succeeded);
+    assert_eq!(
+        desk.client.get(id).await.unwrap().unwrap().task.state,
+        TaskState::Succeeded
+    );
 }
 
 #[tokio::test]
@@ -349,8 +400,16 @@ async fn a_dead_letter_is_tried_dry_before_it_is_run_again() {
     let desk = Desk::new();
     let failed = desk.ran(fixed).await;
     assert_eq!(failed.task.state, TaskState::Failed);
-    let worker = Worker::builder(&desk.client).state(7_u32).handler(fixed).build().unwrap();
+    let worker = Worker::builder(&desk.client)
+        .state(7_u32)
+        .handler(fixed)
+        .build()
+        .unwrap();
     let dry = desk.client.dry_run(failed.task.id, &worker).await.unwrap();
     assert_eq!(dry.state(), TaskState::Succeeded);
-    assert_eq!(desk.client.get(failed.task.id).await.unwrap().unwrap(), failed, "version included");
+    assert_eq!(
+        desk.client.get(failed.task.id).await.unwrap().unwrap(),
+        failed,
+        "version included"
+    );
 }

@@ -100,7 +100,10 @@ impl Exec {
                 inner.live.remove(&id);
             }
             Poll::Pending => {
-                debug_assert!(inner.live.contains_key(&id), "nobody is killed while it is polled");
+                debug_assert!(
+                    inner.live.contains_key(&id),
+                    "nobody is killed while it is polled"
+                );
                 if let Some(slot) = inner.live.get_mut(&id) {
                     slot.future = Some(future);
                 }

@@ -54,7 +54,10 @@ impl fmt::Display for Fault {
                 write!(f, "a crash before the outcome of run {n} was recorded")
             }
             Self::OverlapAtAwait(n) => {
-                write!(f, "a worker that stood still at await point {n} while another did the task")
+                write!(
+                    f,
+                    "a worker that stood still at await point {n} while another did the task"
+                )
             }
             Self::DeliverTwice(n) => write!(f, "a second delivery of run {n}"),
             Self::LoseReply(n) => write!(f, "a lost reply to write {n} of outcomes"),

@@ -184,7 +184,10 @@ impl TestKit {
     pub fn output<T: DeserializeOwned>(&self, id: TaskId) -> T {
         let detail = self.task(id);
         let Some(output) = detail.output else {
-            panic!("{} {id} has no output; it is {}", detail.task.kind, detail.task.state);
+            panic!(
+                "{} {id} has no output; it is {}",
+                detail.task.kind, detail.task.state
+            );
         };
         match output.decode() {
             Ok(output) => output,

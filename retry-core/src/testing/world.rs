@@ -179,7 +179,11 @@ impl World {
             let next = self.clock.manual.next_deadline().unwrap_or(Monotonic::NEVER);
             if next > last {
                 self.clock.manual.advance(last.saturating_since(now));
-                return if until.is_some() { Stopped::Idle } else { Stopped::TimeLimit };
+                return if until.is_some() {
+                    Stopped::Idle
+                } else {
+                    Stopped::TimeLimit
+                };
             }
             if steps == limits.steps {
                 return Stopped::StepLimit;

@@ -80,9 +80,10 @@ struct Desk {
 impl Desk {
     fn new() -> Self {
         let (world, marks) = (World::new(), Marks::default());
-        let worker = world.worker().state(marks.clone()).handler_with(job, |kind| {
-            kind.timeout(Duration::from_secs(30))
-        });
+        let worker = world
+            .worker()
+            .state(marks.clone())
+            .handler_with(job, |kind| kind.timeout(Duration::from_secs(30)));
         let worker = worker.build().unwrap();
         Self { world, worker, marks }
     }
@@ -109,7 +110,10 @@ impl Desk {
         let dry = self.client().dry_run(id, &self.worker);
         let dry = self.world.finish("the dry run", dry).await.unwrap();
         assert_eq!(self.world.detail(id).await, before, "version included");
-        assert_eq!(self.world.memory.count(&CountScope::default()).await.unwrap(), counts);
+        assert_eq!(
+            self.world.memory.count(&CountScope::default()).await.unwrap(),
+            counts
+        );
         assert!(self.marks.lock().unwrap().is_empty(), "the handler knew");
         assert!(self.world.memory.sessions().await.unwrap().is_empty());
         dry
@@ -133,7 +137,13 @@ async fn a_pending_task_answers_as_its_next_attempt() {
     let dry = desk.dry_run(desk.enqueue(Job::Panic).await).await;
     assert!(dry.after.last_error.unwrap().as_str().contains("panicked: oh"));
     let dry = desk.dry_run(desk.enqueue(Job::Hangs).await).await;
-    assert!(dry.after.last_error.unwrap().as_str().contains("no answer within 30s"));
+    assert!(
+        dry.after
+            .last_error
+            .unwrap()
+            .as_str()
+            .contains("no answer within 30s")
+    );
 }
 
 #[tokio::test]
@@ -150,13 +160,18 @@ async fn what_it_would_store_is_told() {
     assert_eq!(dry.would_enqueue[0].payload.as_json(), r#""Done""#);
     let parent = desk.enqueue(Job::Split(2)).await;
     let dry = desk.dry_run(parent).await;
-    assert_eq!((dry.state(), dry.after.task.children.open), (TaskState::Joining, 2));
+    assert_eq!(
+        (dry.state(), dry.after.task.children.open),
+        (TaskState::Joining, 2)
+    );
     assert!(dry.would_enqueue.iter().all(|child| child.parent == Some(parent)));
     let forgotten = Retention {
         succeeded: Some(Duration::ZERO),
         ..Retention::default()
     };
-    let dry = desk.dry_run(desk.enqueue(Draft::of(&Job::Done).retention(forgotten)).await).await;
+    let dry = desk
+        .dry_run(desk.enqueue(Draft::of(&Job::Done).retention(forgotten)).await)
+        .await;
     assert_eq!((dry.state(), dry.kept), (TaskState::Succeeded, false));
 }
 
@@ -172,16 +187,27 @@ async fn every_other_state_answers_as_well() {
     desk.run().await;
     let dry = desk.dry_run(done).await;
     assert_eq!((dry.state(), dry.after.task.reruns), (TaskState::Succeeded, 1));
-    assert_eq!(dry.after.output.unwrap().as_json(), "1", "its attempts are counted anew");
+    assert_eq!(
+        dry.after.output.unwrap().as_json(),
+        "1",
+        "its attempts are counted anew"
+    );
     assert_eq!(desk.dry_run(stopped).await.state(), TaskState::Failed);
     let dry = desk.dry_run(waiting).await;
     assert_eq!(dry.after.output.unwrap().as_json(), "null", "no completion came");
     assert_eq!(dry.after.task.step, 1);
     let dry = desk.dry_run(joining).await;
-    assert_eq!(dry.after.output.unwrap().as_json(), r#"{"total":1,"open":1,"failed":0}"#);
+    assert_eq!(
+        dry.after.output.unwrap().as_json(),
+        r#"{"total":1,"open":1,"failed":0}"#
+    );
     desk.client().cancel(waiting).await.unwrap();
     let dry = desk.dry_run(waiting).await;
-    assert_eq!(dry.state(), TaskState::Waiting, "a rerun begins in the step that waited");
+    assert_eq!(
+        dry.state(),
+        TaskState::Waiting,
+        "a rerun begins in the step that waited"
+    );
 }
 
 #[tokio::test]

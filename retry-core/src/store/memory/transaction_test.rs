@@ -10,7 +10,10 @@ fn job() -> Draft {
 }
 
 async fn stored(client: &Client<MemoryStore>) -> usize {
-    let listed = client.list(&TaskFilter::default(), &Page::first(10)).await.unwrap();
+    let listed = client
+        .list(&TaskFilter::default(), &Page::first(10))
+        .await
+        .unwrap();
     listed.tasks.len()
 }
 

@@ -55,7 +55,13 @@ async fn what_waits_is_told_with_the_reason() {
     kit.client().pause(&Queue::default()).await.unwrap();
     let paused = kit.enqueue(Job { n: 2 }).await;
     let drained = kit.drain().await;
-    let why = |id| drained.open.iter().find(|open| open.id == id).map(|open| open.why);
+    let why = |id| {
+        drained
+            .open
+            .iter()
+            .find(|open| open.id == id)
+            .map(|open| open.why)
+    };
     assert_eq!(why(waiting), Some(Why::QueuePaused));
     assert_eq!(why(unknown), Some(Why::NoHandler));
     assert_eq!(why(elsewhere), Some(Why::QueueNotClaimed));
@@ -64,7 +70,10 @@ async fn what_waits_is_told_with_the_reason() {
     let drained = kit.drain().await;
     kit.assert_state(paused, task::State::Succeeded);
     let open = drained.open.iter().find(|open| open.id == waiting).unwrap();
-    assert!(matches!(open.why, Why::Completion(Some(until)) if until > kit.now()), "{drained}");
+    assert!(
+        matches!(open.why, Why::Completion(Some(until)) if until > kit.now()),
+        "{drained}"
+    );
     let token = kit.task(waiting).task.wait_token();
     kit.client().complete(token, &7).await.unwrap();
     assert_eq!(kit.drain().await.open.len(), 2);
@@ -100,12 +109,32 @@ async fn an_endless_task_is_stopped_by_each_limit() {
     assert_eq!(drained.elapsed, Duration::from_hours(2));
     assert!(matches!(drained.open[0].why, Why::Due(_)), "{drained}");
     let text = drained.to_string();
-    assert!(text.contains("limit of simulated time") && text.contains("job"), "{text}");
+    assert!(
+        text.contains("limit of simulated time") && text.contains("job"),
+        "{text}"
+    );
     let kit = TestKit::new().handler(never).max_steps(100);
     kit.enqueue(Job { n: 1 }).await;
     let drained = kit.drain().await;
     assert_eq!(drained.stopped, Stopped::StepLimit);
     assert!(!drained.is_done());
+}
+
+#[tokio::test]
+async fn the_limits_hold_all_retries_of_the_default_policy() {
+    async fn fails(_: Note) -> Result<(), io::Error> {
+        Err(io::Error::other("the whole weekend"))
+    }
+    // Fewer heartbeats for a faster test.
+    let slow = Duration::from_mins(30);
+    let kit = TestKit::new().handler(fails);
+    let kit = kit.worker(|worker| worker.lease(slow).rescue_interval(slow));
+    let id = kit.enqueue(Note { text: "x".into() }).await;
+    let drained = kit.drain().await;
+    drained.assert_done();
+    kit.assert_state(id, task::State::Failed);
+    assert_eq!(kit.runs().len(), 100);
+    assert!(drained.elapsed > Duration::from_hours(44), "{drained}");
 }
 
 #[tokio::test]
@@ -160,7 +189,10 @@ async fn asserts_say_what_there_is() {
         *panic.downcast::<String>().unwrap()
     };
     let text = said(&|| kit.assert_state(id, task::State::Succeeded));
-    assert!(text.contains("failed") && text.contains("no such order"), "{text}");
+    assert!(
+        text.contains("failed") && text.contains("no such order"),
+        "{text}"
+    );
     let text = said(&|| kit.assert_enqueued::<Job>(|job| job.n == 8));
     assert!(text.contains(r#"{\"n\":7}"#), "{text}");
     let text = said(&|| kit.assert_not_enqueued::<Job>());
@@ -212,7 +244,11 @@ async fn the_same_seed_gives_the_same_run() {
             super::pause().await;
             world.did(format!("{}.{step}", task.n));
         }
-        if task.n == 3 { Err(io::Error::other("once more")) } else { Ok(()) }
+        if task.n == 3 {
+            Err(io::Error::other("once more"))
+        } else {
+            Ok(())
+        }
     }
     let mut traces = Vec::new();
     for seed in [1, 1, 2] {

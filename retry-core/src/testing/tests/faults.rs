@@ -38,7 +38,10 @@ async fn a_crash_drops_the_handler_where_it_is_and_the_task_comes_back() {
     assert_eq!(ends, [(2, RunEnd::Dropped), (2, RunEnd::Returned)]);
     let lost = &kit.tasks::<Job>()[0].failures[0];
     assert!(lost.error.as_str().contains("lease was lost"), "{}", lost.error);
-    assert!(kit.now().saturating_since(lost.started_at) >= Duration::from_secs(15), "a lease");
+    assert!(
+        kit.now().saturating_since(lost.started_at) >= Duration::from_secs(15),
+        "a lease"
+    );
 }
 
 #[tokio::test]
@@ -112,7 +115,9 @@ async fn a_crash_by_hand_loses_what_runs() {
         }
         Ok(())
     }
-    let kit = TestKit::new().handler(stuck_once).patience(Duration::from_millis(10));
+    let kit = TestKit::new()
+        .handler(stuck_once)
+        .patience(Duration::from_millis(10));
     let id = kit.enqueue(Job { n: 1 }).await;
     kit.advance(SECOND).await;
     kit.assert_state(id, task::State::Running);

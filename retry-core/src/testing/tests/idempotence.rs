@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex};
 
 use super::{Job, Note, pause};
 use crate::executor::{Ctx, HandlerError, State};
-use crate::testing::{Fault, NotIdempotent, TestKit, assert_idempotent, assert_idempotent_at, check_idempotent};
+use crate::testing::{
+    Fault, NotIdempotent, TestKit, assert_idempotent, assert_idempotent_at, check_idempotent,
+};
 
 /// A bank with and without idempotency keys, and one that refuses an older fencing version.
 #[derive(Debug, Clone, Default)]
@@ -91,7 +93,10 @@ async fn a_careless_handler_is_caught_at_the_first_point_behind_its_effect() {
         .unwrap_err();
     let text = error.to_string();
     assert!(text.contains("a crash at await point 2"), "{text}");
-    assert!(text.contains("assert_idempotent_at(Fault::CrashAtAwait(2)"), "{text}");
+    assert!(
+        text.contains("assert_idempotent_at(Fault::CrashAtAwait(2)"),
+        "{text}"
+    );
     assert!(text.contains("cut off after 2 await points"), "{text}");
     assert!(text.contains("charged"), "the check's own message: {text}");
     assert_eq!(struck(error), Fault::CrashAtAwait(2));
@@ -147,30 +152,56 @@ async fn follow_ups_are_part_of_the_run() {
         },
         Job { n: 5 },
         async |kit: &TestKit, bank: &Bank| {
-            assert_eq!(kit.enqueued::<Note>().len(), 1, "one follow-up, whatever was lost");
+            assert_eq!(
+                kit.enqueued::<Note>().len(),
+                1,
+                "one follow-up, whatever was lost"
+            );
             assert_eq!(bank.lock().keys.len(), 1);
         },
     )
     .await
     .unwrap()
     .tried;
-    assert!(tried.contains(&Fault::CrashAtAwait(2)), "in the follow-up: {tried:?}");
+    assert!(
+        tried.contains(&Fault::CrashAtAwait(2)),
+        "in the follow-up: {tried:?}"
+    );
     assert!(tried.contains(&Fault::LoseReply(2)), "{tried:?}");
 }
 
 #[tokio::test]
 async fn a_check_that_fails_anyway_is_told_so() {
     let wrong = async |_: &TestKit, _: &Bank| panic!("wrong from the start");
-    let error = check_idempotent(with!(by_key), Job { n: 5 }, wrong).await.unwrap_err();
+    let error = check_idempotent(with!(by_key), Job { n: 5 }, wrong)
+        .await
+        .unwrap_err();
     assert_eq!(error.fault, None);
-    assert!(error.to_string().contains("without any fault: wrong from the start"), "{error}");
+    assert!(
+        error
+            .to_string()
+            .contains("without any fault: wrong from the start"),
+        "{error}"
+    );
 }
 
 #[tokio::test]
 #[should_panic(expected = "a crash at await point 2")]
 async fn one_place_is_repeated_alone() {
-    assert_idempotent_at(Fault::CrashAtAwait(1), with!(careless), Job { n: 5 }, charged_once).await;
-    assert_idempotent_at(Fault::CrashAtAwait(2), with!(careless), Job { n: 5 }, charged_once).await;
+    assert_idempotent_at(
+        Fault::CrashAtAwait(1),
+        with!(careless),
+        Job { n: 5 },
+        charged_once,
+    )
+    .await;
+    assert_idempotent_at(
+        Fault::CrashAtAwait(2),
+        with!(careless),
+        Job { n: 5 },
+        charged_once,
+    )
+    .await;
 }
 
 #[tokio::test]

@@ -67,7 +67,12 @@ async fn a_handler_that_waits_for_nothing_meets_its_timeout_when_patience_ends()
         .patience(Duration::from_millis(10));
     let id = kit.enqueue(Job { n: 1 }).await;
     kit.drain().await.assert_done();
-    assert!(kit.task(id).failures[0].error.as_str().contains("no answer within 30s"));
+    assert!(
+        kit.task(id).failures[0]
+            .error
+            .as_str()
+            .contains("no answer within 30s")
+    );
 }
 
 #[tokio::test]
