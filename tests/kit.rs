@@ -37,8 +37,9 @@ impl Bank {
         let charges = Arc::clone(&bank.charges);
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                // A caller that died is no reason to close.
-                drop(serve(stream, &charges).await);
+                let charges = Arc::clone(&charges);
+                // One by one a caller that stands still would keep the others waiting. One that died is no reason to close.
+                tokio::spawn(async move { drop(serve(stream, &charges).await) });
             }
         });
         bank
