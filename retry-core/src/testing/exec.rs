@@ -88,7 +88,7 @@ impl Exec {
 
     /// Polls one ready future; false when none is.
     pub(super) fn turn(&self) -> bool {
-        let Some((id, process, mut future, waker)) = lock(&self.0).take() else {
+        let Some((id, mut future, waker)) = lock(&self.0).take() else {
             return false;
         };
         // Outside the lock: a future may spawn others, and what it owns may do anything when it is dropped.
@@ -109,8 +109,6 @@ impl Exec {
                 }
             }
         }
-        drop(inner);
-        tracing::trace!(process, "polled");
         true
     }
 
@@ -172,7 +170,7 @@ impl Exec {
     }
 }
 
-type Taken = (u64, Process, BoxFuture<'static, ()>, Waker);
+type Taken = (u64, BoxFuture<'static, ()>, Waker);
 
 impl Inner {
     fn runnable(&mut self) -> impl Iterator<Item = u64> {
@@ -191,7 +189,7 @@ impl Inner {
         self.ready.remove(&picked);
         let slot = self.live.get_mut(&picked)?;
         self.current = slot.process;
-        Some((picked, slot.process, slot.future.take()?, slot.waker.clone()))
+        Some((picked, slot.future.take()?, slot.waker.clone()))
     }
 }
 

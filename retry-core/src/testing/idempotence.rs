@@ -166,21 +166,37 @@ where
     S: AsyncFn(TestKit) -> (TestKit, W),
     C: AsyncFn(&TestKit, &W),
 {
-    run(None, &setup, task.clone(), &check).await?;
+    search(&setup, task, &check, MAX_PLACES).await
+}
+
+/// Tries place after place of each kind, until a fault does not strike any more.
+pub(super) async fn search<D, W, S, C>(
+    setup: &S,
+    task: D,
+    check: &C,
+    max_places: u32,
+) -> Result<Idempotent, NotIdempotent>
+where
+    D: Into<Draft> + Clone,
+    S: AsyncFn(TestKit) -> (TestKit, W),
+    C: AsyncFn(&TestKit, &W),
+{
+    run(None, setup, task.clone(), check).await?;
     let mut tried = Vec::new();
     for fault in FAULTS {
         for number in 1.. {
             let fault = fault(number);
-            if number > MAX_PLACES {
-                let message = format!("there are more than {MAX_PLACES} places; test its parts");
+            if !run(Some(fault), setup, task.clone(), check).await? {
+                break;
+            }
+            if number > max_places {
                 return Err(NotIdempotent {
                     fault: Some(fault),
-                    message,
+                    message: format!(
+                        "there are more than {max_places} such places; test the handler by its parts"
+                    ),
                     runs: Vec::new(),
                 });
-            }
-            if !run(Some(fault), &setup, task.clone(), &check).await? {
-                break;
             }
             tried.push(fault);
         }

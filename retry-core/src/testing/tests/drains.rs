@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::{Count, Job, Note, SECOND, World, nap};
 use crate::clock::Clock;
 use crate::draft::Draft;
+use crate::engine::{HandledTask, WorkerBuilder};
 use crate::executor::{Ctx, HandlerError, Outcome, State};
 use crate::name::Queue;
 use crate::payload::Payload;
@@ -174,6 +175,41 @@ async fn enqueued_tasks_are_looked_at_by_kind() {
     kit.drain().await.assert_done();
     kit.assert_enqueued::<Note>(|note| note.text == "after 2");
     assert_eq!(kit.tasks::<Note>().len(), 2);
+}
+
+impl HandledTask for Note {
+    fn register(builder: WorkerBuilder) -> WorkerBuilder {
+        builder.handler(tells_whether_dry)
+    }
+}
+
+async fn tells_whether_dry(_: Note, ctx: Ctx) -> Result<Outcome, HandlerError> {
+    Ok(Outcome::output(&ctx.is_dry_run())?)
+}
+
+#[tokio::test]
+async fn a_task_with_a_handler_of_its_own_and_a_dry_run() {
+    for dry in [false, true] {
+        let kit = TestKit::new().handled::<Note>();
+        let kit = if dry { kit.dry_run() } else { kit };
+        let id = kit.enqueue(Note { text: "x".into() }).await;
+        kit.drain().await.assert_done();
+        assert_eq!(kit.output::<bool>(id), dry);
+    }
+}
+
+#[tokio::test]
+async fn a_transaction_of_the_kits_store_is_respected() {
+    let kit = TestKit::new().handler(done);
+    for commits in [false, true] {
+        let mut tx = kit.store().begin();
+        kit.client().enqueue(Job { n: 1 }).in_tx(&mut tx).unwrap();
+        if commits {
+            tx.commit().unwrap();
+        }
+        kit.drain().await.assert_done();
+        assert_eq!(kit.runs().len(), usize::from(commits));
+    }
 }
 
 #[tokio::test]

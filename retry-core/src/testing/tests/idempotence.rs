@@ -171,6 +171,19 @@ async fn follow_ups_are_part_of_the_run() {
 }
 
 #[tokio::test]
+async fn too_many_places_are_refused() {
+    use crate::testing::idempotence::search;
+    let (setup, check) = (with!(by_key), charged_once);
+    assert_eq!(
+        search(&setup, Job { n: 5 }, &check, 2).await.unwrap().tried.len(),
+        7
+    );
+    let refused = search(&setup, Job { n: 5 }, &check, 1).await.unwrap_err();
+    assert_eq!(refused.fault, Some(Fault::CrashAtAwait(2)));
+    assert!(refused.message.contains("more than 1 such places"), "{refused}");
+}
+
+#[tokio::test]
 async fn a_check_that_fails_anyway_is_told_so() {
     let wrong = async |_: &TestKit, _: &Bank| panic!("wrong from the start");
     let error = check_idempotent(with!(by_key), Job { n: 5 }, wrong)

@@ -31,7 +31,8 @@ async fn the_clock_stands_while_a_handler_waits_for_the_world() {
     let asked = Count::default();
     let kit = TestKit::new()
         .handler_with(asks, |kind| kind.timeout(Duration::from_millis(1)))
-        .state(asked.clone());
+        .state(asked.clone())
+        .patience(Duration::from_mins(10)); // however busy the machine is
     let id = kit.enqueue(Job { n: 1 }).await;
     let drained = kit.drain().await;
     drained.assert_done();
