@@ -15,8 +15,8 @@ use crate::seams::{Random as _, SeededRandom, Spawn};
 /// A simulated process: one worker and all that it runs.
 pub(super) type Process = usize;
 
-/// The process that asks a worker to stop; it is never killed.
-pub(super) const OPERATOR: Process = 0;
+/// The process in which nothing runs: that of the test.
+const NONE: Process = 0;
 
 #[derive(Clone)]
 pub(super) struct Exec(Arc<Mutex<Inner>>);
@@ -81,7 +81,7 @@ impl Exec {
             ready: BTreeSet::new(),
             woken: Arc::default(),
             paused: BTreeSet::new(),
-            current: OPERATOR,
+            current: NONE,
             random: SeededRandom::new(seed),
         })))
     }
@@ -94,7 +94,7 @@ impl Exec {
         // Outside the lock: a future may spawn others, and what it owns may do anything when it is dropped.
         let polled = Pin::new(&mut future).poll(&mut Context::from_waker(&waker));
         let mut inner = lock(&self.0);
-        inner.current = OPERATOR;
+        inner.current = NONE;
         match polled {
             Poll::Ready(()) => {
                 inner.live.remove(&id);
@@ -152,6 +152,12 @@ impl Exec {
             let ids: Vec<u64> = inner.live.iter().filter_map(of_it).collect();
             ids.iter().filter_map(|id| inner.live.remove(id)).collect()
         };
+        drop(dead);
+    }
+
+    /// Drops everything.
+    pub(super) fn clear(&self) {
+        let dead = std::mem::take(&mut lock(&self.0).live);
         drop(dead);
     }
 

@@ -265,9 +265,12 @@ impl TestKit {
     /// As [`advance`](Self::advance).
     pub async fn shutdown(&self) {
         let ended = Arc::new(Mutex::new(0));
-        let count = self.world.begin_shutdown(Arc::clone(&ended));
-        let done = || *lock(&ended) == count;
-        let stopped = self.world.drive(self.built(), self.limits, None, done).await;
+        let (world, worker) = (&self.world, self.built());
+        let count = world.begin_shutdown(&ended);
+        // One that was made to stand still goes on when nothing else does.
+        let alone = || world.anyone_stands_still() && !look::anything_goes_on(&world.memory, worker);
+        let done = || *lock(&ended) == count || alone();
+        let stopped = world.drive(worker, self.limits, None, done).await;
         assert!(stopped == Stopped::Idle, "the kit stopped: {stopped:?}");
     }
 

@@ -8,7 +8,7 @@ use futures_util::future::{Either, select};
 
 use super::clock::KitClock;
 use super::desk::{Desk, Order};
-use super::exec::{Exec, OPERATOR, Process, lock};
+use super::exec::{Exec, Process, lock};
 use crate::clock::{Clock as _, Monotonic, SystemClock};
 use crate::engine::{Worker, WorkerHandle};
 use crate::seams::Spawn as _;
@@ -110,18 +110,24 @@ impl World {
         true
     }
 
-    /// Stops every process gracefully. The drive that follows sees it to the end.
-    pub(super) fn begin_shutdown(&self, ended: Arc<Mutex<usize>>) -> usize {
+    /// Whether a process stands still.
+    pub(super) fn anyone_stands_still(&self) -> bool {
+        !lock(&self.processes).stalled.is_empty()
+    }
+
+    /// Stops every process gracefully; answers how many. Each counts in `ended` when it has stopped, or died on the way.
+    /// The drive that follows sees it to the end.
+    pub(super) fn begin_shutdown(&self, ended: &Arc<Mutex<usize>>) -> usize {
         while self.resume_one() {}
         let handles = std::mem::take(&mut lock(&self.processes).handles);
         let count = handles.len();
-        for (_, handle) in handles {
-            let ended = Arc::clone(&ended);
+        for (process, handle) in handles {
+            let counts = Counts(Arc::clone(ended));
             let stop = async move {
                 handle.shutdown().await;
-                *lock(&ended) += 1;
+                drop(counts);
             };
-            self.exec.within(OPERATOR, || self.exec.spawn(Box::pin(stop)));
+            self.exec.within(process, || self.exec.spawn(Box::pin(stop)));
         }
         count
     }
@@ -211,10 +217,18 @@ impl World {
     }
 }
 
+/// Counts when it is dropped.
+struct Counts(Arc<Mutex<usize>>);
+
+impl Drop for Counts {
+    fn drop(&mut self) {
+        *lock(&self.0) += 1;
+    }
+}
+
 impl Drop for World {
     fn drop(&mut self) {
         // The futures hold the executor that holds them.
-        self.kill_all();
-        self.exec.kill(OPERATOR);
+        self.exec.clear();
     }
 }

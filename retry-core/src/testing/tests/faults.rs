@@ -127,6 +127,34 @@ async fn a_crash_by_hand_loses_what_runs() {
 }
 
 #[tokio::test]
+async fn faults_strike_in_a_shutdown_as_well() {
+    async fn winds_up(_: Job, ctx: Ctx) -> Result<(), Infallible> {
+        if ctx.attempt() == 1 {
+            ctx.cancelled().await;
+            pause().await;
+        }
+        Ok(())
+    }
+    for fault in [
+        Fault::CrashAtAwait(2),
+        Fault::OverlapAtAwait(2),
+        Fault::DeliverTwice(1),
+    ] {
+        let kit = TestKit::new()
+            .handler(winds_up)
+            .patience(Duration::from_millis(10));
+        kit.fault(fault);
+        let id = kit.enqueue(Job { n: 1 }).await;
+        kit.advance(SECOND).await;
+        kit.shutdown().await;
+        assert!(kit.outstanding().is_empty(), "{fault}");
+        kit.drain().await.assert_done();
+        kit.assert_state(id, task::State::Succeeded);
+        assert_eq!(kit.task(id).task.attempt, 2, "{fault}");
+    }
+}
+
+#[tokio::test]
 #[should_panic(expected = "counting begins at 1")]
 async fn the_first_is_number_one() {
     TestKit::new().fault(Fault::CrashAtAwait(0));
