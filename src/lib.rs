@@ -1,12 +1,13 @@
 #![doc = include_str!("../README.md")]
 
 mod connect;
+pub mod guide;
 
 pub use connect::{ConnectError, connect};
 pub use retry_core::client::{Cancelled, Changes, Client, Enqueue, Enqueued, Error, Result};
 pub use retry_core::draft::{Draft, InvalidTask, TaskOptions, TaskPayload};
 pub use retry_core::engine::{
-    BuildError, HandledTask, KindOptions, OnLeaseLost, Worker, WorkerBuilder, WorkerHandle,
+    BuildError, DryRun, HandledTask, KindOptions, OnLeaseLost, Worker, WorkerBuilder, WorkerHandle,
 };
 pub use retry_core::executor::{Ctx, Executor, Final, HandlerError, Outcome, State};
 pub use retry_core::id::TaskId;
@@ -35,6 +36,10 @@ pub use retry_sled as sled;
 /// The SQLite store.
 #[cfg(feature = "sqlite")]
 pub use retry_sqlite as sqlite;
+
+/// The test kit for your own handlers.
+#[cfg(feature = "testing")]
+pub use retry_core::testing;
 
 /// Makes a task of an async function.
 #[cfg(feature = "macros")]

@@ -24,3 +24,6 @@ pub mod executor;
 
 pub mod client;
 pub mod engine;
+
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;

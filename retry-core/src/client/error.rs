@@ -6,6 +6,7 @@ use std::fmt;
 use crate::draft::InvalidTask;
 use crate::id::TaskId;
 use crate::machine::Rejected;
+use crate::name::Kind;
 use crate::store::StoreError;
 use crate::task::TaskDetail;
 
@@ -29,6 +30,8 @@ pub enum Error {
     KeyTaken(TaskId),
     /// The wait was completed before.
     AlreadyDone,
+    /// The worker has no handler for tasks of this kind.
+    NoHandler(Kind),
     /// The store failed.
     Store(StoreError),
 }
@@ -41,6 +44,7 @@ impl fmt::Display for Error {
             Self::Rejected(why) => write!(f, "not possible now: {why}"),
             Self::Changed(detail) => write!(f, "the task changed meanwhile; it is {} now", detail.task.state),
             Self::KeyTaken(holder) => write!(f, "its unique key is held by task {holder}"),
+            Self::NoHandler(kind) => write!(f, "the worker has no handler for {kind}"),
             Self::AlreadyDone => f.write_str("the wait was completed before"),
             Self::Store(error) => write!(f, "{error}"),
         }
@@ -53,7 +57,11 @@ impl StdError for Error {
             Self::Invalid(error) => error.source(),
             Self::Rejected(why) => Some(why),
             Self::Store(error) => error.source(),
-            Self::NotFound(_) | Self::Changed(_) | Self::KeyTaken(_) | Self::AlreadyDone => None,
+            Self::NotFound(_)
+            | Self::Changed(_)
+            | Self::KeyTaken(_)
+            | Self::NoHandler(_)
+            | Self::AlreadyDone => None,
         }
     }
 }

@@ -3,6 +3,7 @@
 mod admin;
 mod coalescer;
 mod complete;
+mod dry_run;
 mod enqueue;
 mod error;
 mod resend;

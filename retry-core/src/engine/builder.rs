@@ -123,6 +123,7 @@ pub struct WorkerBuilder {
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
     spawn: Arc<dyn Spawn>,
+    dry_run: bool,
     invalid: Option<BuildError>,
 }
 
@@ -140,6 +141,7 @@ impl WorkerBuilder {
             clock: Arc::new(SystemClock::new()),
             random: Arc::new(SystemRandom::new()),
             spawn: Arc::new(TokioSpawn),
+            dry_run: false,
             invalid: None,
         }
     }
@@ -338,6 +340,21 @@ impl WorkerBuilder {
         self
     }
 
+    /// Handlers are told that the run is dry. Only for workers of a store whose tasks are nobody's.
+    pub(crate) fn dry_run(mut self) -> Self {
+        self.dry_run = true;
+        self
+    }
+
+    /// Puts `wrap(…)` in place of each executor registered so far, fallbacks included.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn wrap_executors(mut self, wrap: impl Fn(Arc<dyn Executor>) -> Arc<dyn Executor>) -> Self {
+        for entry in self.kinds.values_mut() {
+            *entry = Arc::new(entry.wrapped(&wrap));
+        }
+        self
+    }
+
     /// The worker.
     ///
     /// # Errors
@@ -373,6 +390,7 @@ impl WorkerBuilder {
             clock: self.clock,
             random: self.random,
             spawn: self.spawn,
+            dry_run: self.dry_run,
         }))
     }
 }

@@ -111,6 +111,20 @@ pub(super) struct KindEntry {
 }
 
 impl KindEntry {
+    #[cfg(any(test, feature = "testing"))]
+    pub(super) fn wrapped(&self, wrap: impl Fn(Arc<dyn Executor>) -> Arc<dyn Executor>) -> Self {
+        let mut options = self.options.clone();
+        if let Some(fallback) = &mut options.fallback {
+            fallback.executor = wrap(Arc::clone(&fallback.executor));
+        }
+        Self {
+            executor: wrap(Arc::clone(&self.executor)),
+            retry: self.retry.clone(),
+            options,
+            prefetch: self.prefetch,
+        }
+    }
+
     pub(super) fn requires(&self) -> Vec<Requirement> {
         let fallback = self
             .options

@@ -1,14 +1,14 @@
 //! The lease on one running task: its record as this attempt knows it, and its checkpoints.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use async_trait::async_trait;
 use tokio::sync::oneshot;
 
 use super::held::{Cancel, CancelReason};
 use super::outbox::Role;
-use super::part::Part;
+use super::part::{Part, lock};
 use crate::executor::{Attempt, LeaseLost};
 use crate::machine::Event;
 use crate::payload::Payload;
@@ -26,6 +26,8 @@ pub(super) struct Lease {
     /// Held from a checkpoint's sending to its answer, so that the settle is decided on the version after it. There is
     /// none before the first checkpoint.
     writing: OnceLock<Arc<tokio::sync::Mutex<()>>>,
+    /// A run on a copy: its checkpoints are kept here and sent nowhere.
+    copy: Option<Mutex<Vec<Payload>>>,
 }
 
 impl Lease {
@@ -36,7 +38,32 @@ impl Lease {
             claimed,
             cancel,
             writing: OnceLock::new(),
+            copy: None,
         })
+    }
+
+    /// A lease that nobody holds, on a copy of a task: for a run that reaches no store.
+    pub(super) fn on_copy(part: Arc<Part>, copy: Arc<Task>) -> Arc<Self> {
+        Arc::new(Self {
+            part,
+            version: AtomicU64::new(copy.version),
+            claimed: copy,
+            cancel: Cancel::default(),
+            writing: OnceLock::new(),
+            copy: Some(Mutex::default()),
+        })
+    }
+
+    pub(super) const fn cancel(&self) -> &Cancel {
+        &self.cancel
+    }
+
+    /// The checkpoints of a run on a copy.
+    pub(super) fn take_checkpoints(&self) -> Vec<Payload> {
+        self.copy
+            .as_ref()
+            .map(|kept| std::mem::take(&mut *lock(kept)))
+            .unwrap_or_default()
     }
 
     /// The record on which the attempt's outcome is to be decided. Waits for a checkpoint under way, also one whose
@@ -81,7 +108,16 @@ impl Attempt for Lease {
         self.version.load(Ordering::Acquire)
     }
 
+    fn is_dry_run(&self) -> bool {
+        self.copy.is_some() || self.part.engine.setup.dry_run
+    }
+
     async fn checkpoint(self: Arc<Self>, checkpoint: Payload) -> Result<(), LeaseLost> {
+        if let Some(kept) = &self.copy {
+            lock(kept).push(checkpoint);
+            self.version.fetch_add(1, Ordering::AcqRel);
+            return Ok(());
+        }
         let writing = Arc::clone(self.writing.get_or_init(Arc::default));
         let writing = writing.lock_owned().await;
         let edit = self

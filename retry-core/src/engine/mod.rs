@@ -28,6 +28,7 @@ mod buffer;
 mod builder;
 mod config;
 mod drive;
+mod dry_run;
 mod handle;
 mod health;
 mod heartbeat;
@@ -53,6 +54,7 @@ mod worker;
 pub(crate) mod tests;
 
 pub use builder::{BuildError, HandledTask, IntoStore, WorkerBuilder};
+pub use dry_run::DryRun;
 pub use handle::WorkerHandle;
 pub use kind::{KindOptions, OnLeaseLost};
 pub use worker::Worker;

@@ -66,6 +66,7 @@ async fn run_one(part: &Arc<Part>, mut claimed: Runnable) {
     let span =
         tracing::info_span!("attempt", task = %id, %kind, attempt = task.attempt, version = task.version);
     let cancel = Cancel::default();
+    let lease = Lease::new(Arc::clone(part), Arc::clone(&task), cancel.clone());
     if !part.held.start(hold, &cancel, entry.options.on_lease_lost) {
         tracing::debug!(task = %id, "not run: it was taken away while it waited for a permit");
         return part.held.remove(hold);
@@ -74,7 +75,7 @@ async fn run_one(part: &Arc<Part>, mut claimed: Runnable) {
         // It ended since the look above, and whoever cancels by lease may have passed already.
         cancel.cancel(CancelReason::LeaseLost);
     }
-    let handled = handle(part, &entry, claimed, cancel).instrument(span);
+    let handled = handle(part, &entry, claimed, lease).instrument(span);
     let settled = AssertUnwindSafe(handled).catch_unwind().await;
     part.held.end(hold);
     match settled {
@@ -114,12 +115,14 @@ fn unrun(part: &Part, claimed: &Runnable) -> Option<Edit> {
     part.edit(task, event).ok()
 }
 
-async fn handle(
+/// Runs the handler, and its fallback, and decides the edit that records the outcome.
+pub(super) async fn handle(
     part: &Arc<Part>,
     entry: &KindEntry,
     claimed: Runnable,
-    cancel: Cancel,
+    lease: Arc<Lease>,
 ) -> Option<(Arc<Task>, Edit)> {
+    let cancel = lease.cancel();
     let Runnable {
         task,
         payload,
@@ -127,7 +130,6 @@ async fn handle(
         ..
     } = claimed;
     let started_at = part.clock.now();
-    let lease = Lease::new(Arc::clone(part), Arc::clone(&task), cancel.clone());
     let states = part.engine.setup.states.clone();
     // A timeout cancels the first run's token only, where a second run may follow.
     let token = match entry.options.fallback {
@@ -137,7 +139,7 @@ async fn handle(
     let attempt = Arc::clone(&lease);
     let mut ctx = Ctx::new(Arc::clone(&task), carried, token, states, attempt);
     let run = |executor: Arc<dyn Executor>, ctx: Ctx| {
-        let (payload, cancel) = (payload.clone(), &cancel);
+        let payload = payload.clone();
         let limits = Limits {
             timeout: entry.options.timeout,
             cancel_grace: part.engine.setup.config.cancel_grace,

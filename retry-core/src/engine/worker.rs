@@ -11,11 +11,12 @@ use super::builder::{IntoStore, WorkerBuilder};
 use super::config::Config;
 use super::handle::WorkerHandle;
 use super::kind::KindEntry;
+use crate::client::Client;
 use crate::clock::Clock;
 use crate::executor::States;
 use crate::name::{Kind, Queue};
 use crate::seams::{Random, Spawn};
-use crate::store::{Result, TaskStore};
+use crate::store::{MemoryStore, Result, TaskStore};
 
 /// Everything a worker is made of, shared by its loops and attempts.
 #[derive(Debug)]
@@ -28,6 +29,8 @@ pub(super) struct Setup {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) random: Arc<dyn Random>,
     pub(super) spawn: Arc<dyn Spawn>,
+    /// Handlers are told to leave out their effects.
+    pub(super) dry_run: bool,
 }
 
 /// Claims due tasks, runs their handlers and records the outcomes.
@@ -71,10 +74,63 @@ impl Worker {
         WorkerBuilder::new(store.into_store())
     }
 
+    /// A worker whose handlers find [`Ctx::is_dry_run`](crate::executor::Ctx::is_dry_run) true, for a client of the store
+    /// in memory: everything happens, retries and follow-ups included, and nothing that a handler leaves out in a dry
+    /// run. Other stores are refused by the type: a dry worker ends the tasks that it runs, and there they are real.
+    /// To try a stored task, see [`Client::dry_run`].
+    ///
+    /// ```
+    /// # use retry_core as task_retry;
+    /// # use task_retry::draft::TaskPayload;
+    /// # use serde::{Deserialize, Serialize};
+    /// use task_retry::client::Client;
+    /// use task_retry::engine::Worker;
+    /// use task_retry::executor::Ctx;
+    /// use task_retry::store::MemoryStore;
+    /// use std::time::Duration;
+    ///
+    /// # #[derive(Serialize, Deserialize)]
+    /// # struct Welcome { email: String }
+    /// # impl TaskPayload for Welcome { const KIND: &'static str = "welcome"; }
+    /// async fn welcome(task: Welcome, ctx: Ctx) -> Result<(), std::io::Error> {
+    ///     if !ctx.is_dry_run() {
+    ///         unreachable!("would send a mail to {}", task.email);
+    ///     }
+    ///     Ok(())
+    /// }
+    ///
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let client = Client::new(MemoryStore::new());
+    /// client.enqueue(Welcome { email: "ada@example.com".into() }).await?;
+    /// Worker::dry_run(&client).handler(welcome).build()?.tick(Duration::from_secs(5)).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn dry_run(client: &Client<MemoryStore>) -> WorkerBuilder {
+        Self::builder(client).dry_run()
+    }
+
     pub(super) fn new(setup: Setup) -> Self {
         Self {
             setup: Arc::new(setup),
         }
+    }
+
+    pub(super) const fn setup(&self) -> &Arc<Setup> {
+        &self.setup
+    }
+
+    /// Whether it has a handler for the kind.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn has_handler(&self, kind: &Kind) -> bool {
+        self.setup.kinds.contains_key(kind)
+    }
+
+    /// Whether it claims from the queue.
+    #[cfg(any(test, feature = "testing"))]
+    pub(crate) fn claims_from(&self, queue: &Queue) -> bool {
+        self.setup.queues.contains(queue)
     }
 
     /// Starts the loops. The worker goes on until [`WorkerHandle::shutdown`]; a dropped handle stops it without grace,

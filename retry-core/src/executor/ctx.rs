@@ -62,6 +62,9 @@ pub(crate) trait Attempt: fmt::Debug + Send + Sync {
     /// The task's version as this attempt knows it.
     fn version(&self) -> u64;
 
+    /// Whether effects are to be left out.
+    fn is_dry_run(&self) -> bool;
+
     /// Stores progress; raises the version.
     async fn checkpoint(self: Arc<Self>, checkpoint: Payload) -> Result<(), LeaseLost>;
 }
@@ -247,10 +250,14 @@ impl Ctx {
         self.0.cancellation.clone()
     }
 
-    /// Whether effects are to be left out. Always false in a real store.
+    /// Whether effects outside are to be left out: in [`Client::dry_run`](crate::client::Client::dry_run) and in workers
+    /// made by [`Worker::dry_run`](crate::engine::Worker::dry_run). Always false when a task of a real store really runs.
+    ///
+    /// What a handler does through this context (checkpoints, follow-ups) reaches no real store in a dry run; what it
+    /// does otherwise is its own to leave out.
     #[must_use]
     pub fn is_dry_run(&self) -> bool {
-        false
+        self.0.attempt.is_dry_run()
     }
 
     /// Enqueues a task in the same write that records this attempt's success; not at all if it does not succeed.

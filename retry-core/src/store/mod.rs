@@ -55,7 +55,7 @@ mod waves;
 pub use enlist::Enlist;
 pub use error::{Certainty, Result, StoreError, StoreErrorKind};
 pub use ext::TaskStoreExt;
-pub use memory::MemoryStore;
+pub use memory::{MemoryStore, MemoryTransaction};
 pub use session::{Durability, QueueInfo, QueueSetting, Renewed, Session, SessionInfo};
 pub use types::{
     Applied, BadRecord, Cause, ClaimRequest, Claimed, Count, CountScope, Counts, Exchanged, Expired,

@@ -24,11 +24,16 @@ const LIMIT: Duration = Duration::from_secs(120);
 
 /// Every example of the workspace; the tidy check `examples` compares the table with the files.
 pub(crate) const EXAMPLES: &[Example] = &[
+    Example::new("async_completion", &[], None),
+    Example::new("checkpoint", &[], None),
+    Example::new("graceful_shutdown", &[], None),
     Example::new("orders", &["--db", "orders.db"], None),
     Example::new("orders", &["--store", "sled:orders.sled"], None),
     Example::new("orders", &["--store"], Some(Kind::Postgres)),
     Example::new("orders", &["--store"], Some(Kind::MySql)),
     Example::new("orders", &["--store"], Some(Kind::Redis)),
+    Example::new("quickstart", &[], None),
+    Example::new("testing_your_handlers", &[], None),
 ];
 
 impl Example {

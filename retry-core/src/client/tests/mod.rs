@@ -2,6 +2,7 @@
 
 mod admin;
 mod complete;
+mod dry_run;
 mod enqueue;
 
 use std::sync::Arc;

@@ -5,12 +5,16 @@ mod edit;
 mod read;
 mod rescue;
 mod rows;
+mod transaction;
+#[cfg(test)]
+mod transaction_test;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 
-use self::rows::Rows;
+use self::rows::{Row, Rows};
+pub use self::transaction::MemoryTransaction;
 use super::{
     ClaimRequest, CountScope, Counts, Durability, Exchanged, Expired, ExpiredRequest, Inserted, Listed, Page,
     QueueInfo, QueueSetting, Renewed, Result, Session, SessionInfo, TaskFilter, TaskStore, Waker, Wakeups,
@@ -45,6 +49,12 @@ impl MemoryStore {
             waker: Arc::default(),
             clock,
         }
+    }
+
+    /// Stores a record as it is, in place of the one with the same id.
+    pub(crate) fn put_copy(&self, detail: TaskDetail) {
+        let last_nonce = 0;
+        self.rows().put(Box::new(Row { detail, last_nonce }));
     }
 
     fn rows(&self) -> MutexGuard<'_, Rows> {

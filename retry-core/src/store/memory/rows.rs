@@ -23,7 +23,7 @@ pub(super) struct SessionRow {
     pub(super) dead: bool,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(super) struct Rows {
     /// Boxed, so that the tree moves pointers and not records.
     pub(super) rows: BTreeMap<TaskId, Box<Row>>,
