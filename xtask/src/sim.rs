@@ -36,10 +36,10 @@ pub(crate) fn simulate(root: &Path, words: &[String]) -> Result<(), String> {
 
 /// A defect of the engine, as text.
 #[derive(Debug, PartialEq, Eq)]
-struct Mutant<'a> {
-    name: &'a str,
-    file: &'a str,
-    find: &'a str,
+pub(crate) struct Mutant<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) file: &'a str,
+    pub(crate) find: &'a str,
     with: &'a str,
 }
 
@@ -69,7 +69,7 @@ pub(crate) fn mutants(root: &Path, only: &[String]) -> Result<(), String> {
 
 /// A mutant is `== name`, `file: …`, `find:` and `with:` with their lines below, and ends at the next. Lines before the
 /// first are comments.
-fn parse(text: &str) -> Result<Vec<Mutant<'_>>, String> {
+pub(crate) fn parse(text: &str) -> Result<Vec<Mutant<'_>>, String> {
     let blocks = text.split("\n== ").skip(1);
     blocks
         .map(|block| one(block).ok_or_else(|| format!("not a mutant:\n{block}")))

@@ -8,6 +8,7 @@ mod laws;
 mod layout;
 mod links;
 mod module_docs;
+mod mutants;
 mod pure;
 mod readme;
 mod sleep;
@@ -101,6 +102,11 @@ const CHECKS: &[Check] = &[
         name: "links",
         about: "each relative link has a target",
         find: links::check,
+    },
+    Check {
+        name: "mutants",
+        about: "each mutant of the engine finds its text",
+        find: mutants::check,
     },
     Check {
         name: "examples",

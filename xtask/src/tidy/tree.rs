@@ -5,7 +5,7 @@ use std::path::Path;
 use std::{fs, io};
 
 /// Endings of the files whose text is read.
-const TEXT: &[&str] = &["rs", "sql", "lua", "md", "toml", "tsv"];
+const TEXT: &[&str] = &["rs", "sql", "lua", "md", "toml", "tsv", "txt"];
 
 /// Hidden folders that belong to the project.
 const HIDDEN: &[&str] = &[".cargo", ".ci", ".github"];
