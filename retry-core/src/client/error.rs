@@ -29,6 +29,8 @@ pub enum Error {
     KeyTaken(TaskId),
     /// The wait was completed before.
     AlreadyDone,
+    /// The client is not attached to a running worker, which alone can run a task here.
+    NotAttached,
     /// The store failed.
     Store(StoreError),
 }
@@ -42,6 +44,9 @@ impl fmt::Display for Error {
             Self::Changed(detail) => write!(f, "the task changed meanwhile; it is {} now", detail.task.state),
             Self::KeyTaken(holder) => write!(f, "its unique key is held by task {holder}"),
             Self::AlreadyDone => f.write_str("the wait was completed before"),
+            Self::NotAttached => {
+                f.write_str("the client is not attached to a running worker: use `client.attach(&handle)`")
+            }
             Self::Store(error) => write!(f, "{error}"),
         }
     }
@@ -53,7 +58,7 @@ impl StdError for Error {
             Self::Invalid(error) => error.source(),
             Self::Rejected(why) => Some(why),
             Self::Store(error) => error.source(),
-            Self::NotFound(_) | Self::Changed(_) | Self::KeyTaken(_) | Self::AlreadyDone => None,
+            Self::NotFound(_) | Self::Changed(_) | Self::KeyTaken(_) | Self::AlreadyDone | Self::NotAttached => None,
         }
     }
 }
