@@ -2,26 +2,24 @@
 
 use std::cell::RefCell;
 use std::fmt;
-use std::marker::PhantomData;
 use std::ops::{Deref, DerefMut};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{Client, Enqueued, Error, Result, RunAfterCommit};
 use crate::draft::Draft;
-use crate::store::{StoreError, Transact, TransactBlocking};
+use crate::store::{Begin, StoreError, Transact, TransactBlocking};
 
 /// An open transaction of the user's own database, in which tasks are enqueued. It derefs to the driver's connection.
 ///
 /// Dropped, it rolls back, and what was enqueued in it never was.
 #[must_use = "a transaction that is dropped rolls back"]
-pub struct Transaction<'c, S: Transact<Db>, Db> {
+pub struct Transaction<'c, S, Tx> {
     client: &'c Client<S>,
-    tx: S::Tx,
+    tx: Tx,
     runs: Vec<RunAfterCommit>,
-    db: PhantomData<fn(Db)>,
 }
 
-impl<S: Transact<Db>, Db> fmt::Debug for Transaction<'_, S, Db> {
+impl<S, Tx> fmt::Debug for Transaction<'_, S, Tx> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Transaction")
             .field("runs", &self.runs.len())
@@ -29,21 +27,21 @@ impl<S: Transact<Db>, Db> fmt::Debug for Transaction<'_, S, Db> {
     }
 }
 
-impl<S: Transact<Db>, Db> Deref for Transaction<'_, S, Db> {
-    type Target = S::Connection;
+impl<S, Tx: Deref> Deref for Transaction<'_, S, Tx> {
+    type Target = Tx::Target;
 
     fn deref(&self) -> &Self::Target {
         &self.tx
     }
 }
 
-impl<S: Transact<Db>, Db> DerefMut for Transaction<'_, S, Db> {
+impl<S, Tx: DerefMut> DerefMut for Transaction<'_, S, Tx> {
     fn deref_mut(&mut self) -> &mut Self::Target {
         &mut self.tx
     }
 }
 
-impl<S: Transact<Db>, Db> Transaction<'_, S, Db> {
+impl<S: Transact<Tx>, Tx: Send> Transaction<'_, S, Tx> {
     /// Enqueues a task inside the transaction: a typed payload, or a [`Draft`] with options. It exists when the transaction
     /// commits. If the client is [attached](Client::attach) to a worker that can run it, it starts on this node right
     /// after the commit, without a claim.
@@ -81,20 +79,19 @@ impl<S: Transact<Db>, Db> Transaction<'_, S, Db> {
 }
 
 impl<S> Client<S> {
-    /// Begins a transaction on a pool or connection of the store's own driver, for those who would rather commit
+    /// Begins a transaction on a pool of the store's own driver, for those who would rather commit
     /// themselves than hand a closure to [`transaction`](Self::transaction).
     ///
     /// # Errors
     /// The driver could not begin.
-    pub async fn begin<Db>(&self, db: Db) -> Result<Transaction<'_, S, Db>>
+    pub async fn begin<Db>(&self, db: Db) -> Result<Transaction<'_, S, S::Tx>>
     where
-        S: Transact<Db>,
+        S: Begin<Db>,
     {
         Ok(Transaction {
             client: self,
             tx: self.store.begin(db).await?,
             runs: Vec::new(),
-            db: PhantomData,
         })
     }
 
@@ -102,16 +99,17 @@ impl<S> Client<S> {
     /// error nothing of it remains. What was enqueued starts right after the commit, if the client is
     /// [attached](Self::attach) to a worker that can run it.
     ///
-    /// `db` is a pool or a connection of the application's own, of the store's driver and database:
+    /// `db` is a pool of the application's own, of the store's driver and database:
     /// `client.transaction(&pool, async |tx| { … })`. Statements run on `&mut **tx`.
     ///
     /// # Errors
     /// What `work` answers, or the driver's failure to begin or to commit.
-    pub async fn transaction<Db, T, E, F>(&self, db: Db, work: F) -> Result<T, E>
+    pub async fn transaction<Db, Tx, T, E, F>(&self, db: Db, work: F) -> Result<T, E>
     where
-        S: Transact<Db>,
+        S: Begin<Db, Tx = Tx> + Transact<Tx>,
+        Tx: Send,
         E: From<Error>,
-        F: AsyncFnOnce(&mut Transaction<'_, S, Db>) -> Result<T, E>,
+        F: AsyncFnOnce(&mut Transaction<'_, S, Tx>) -> Result<T, E>,
     {
         let mut tx = self.begin(db).await?;
         let value = work(&mut tx).await?;

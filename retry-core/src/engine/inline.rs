@@ -14,7 +14,6 @@ use super::reserve::Reservation;
 use super::runnable::Runnable;
 use super::runner::{self, Ran};
 use super::teller::{Recorded, Teller};
-use crate::clock::Clock as _;
 use crate::draft::Draft;
 use crate::executor::{Attempt, LeaseLost, Outcome};
 use crate::payload::Payload;
@@ -120,7 +119,7 @@ pub(crate) async fn try_run(reservation: &mut Reservation, unborn: ClaimedTask) 
     let attempt = Arc::clone(&in_memory);
     let ran = runner::run_attempt(part, reservation.entry(), runnable, &cancel, attempt).await;
     part.held.end(reservation.hold());
-    let checkpoint = in_memory.checkpoint();
+    let checkpoint = in_memory.take();
     Tried { ran, checkpoint }
 }
 
@@ -158,7 +157,7 @@ struct InMemory {
 }
 
 impl InMemory {
-    fn checkpoint(&self) -> Option<Payload> {
+    fn take(&self) -> Option<Payload> {
         self.checkpoint
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

@@ -58,7 +58,7 @@ pub use error::{Certainty, Result, StoreError, StoreErrorKind};
 pub use ext::TaskStoreExt;
 pub use memory::MemoryStore;
 pub use session::{Durability, QueueInfo, QueueSetting, Renewed, Session, SessionInfo};
-pub use transact::{Transact, TransactBlocking};
+pub use transact::{Begin, Transact, TransactBlocking};
 pub use types::{
     Applied, BadRecord, Cause, ClaimRequest, Claimed, Count, CountScope, Counts, Exchanged, Expired,
     ExpiredCursor, ExpiredRequest, Inserted, Lane, Listed, Mark, Page, TaskFilter, Took,

@@ -6,31 +6,33 @@ use super::{Inserted, Result, StoreError, TaskStore};
 use crate::task::NewTask;
 use crate::time::Timestamp;
 
-/// A store whose asynchronous driver can begin a transaction on `Db`: a borrowed pool or connection of the user's own.
+/// A store whose asynchronous driver can begin a transaction on `Db`, a borrowed pool of the user's own.
 #[diagnostic::on_unimplemented(
     message = "the store `{Self}` cannot begin a transaction on `{Db}`",
-    note = "stores on sqlx take a pool or a connection of their own driver: `client.transaction(&pool, async |tx| …)`",
+    note = "stores on sqlx take a pool of their own driver: `client.transaction(&pool, async |tx| …)`",
     note = "with SQLite use `client.transaction_blocking(|tx| …)`; Redis and sled have no transactions to join"
 )]
-pub trait Transact<Db>: TaskStore {
+pub trait Begin<Db>: TaskStore {
     /// The open transaction. Dropped, it rolls back.
-    type Tx: DerefMut<Target = Self::Connection> + Send;
-    /// What statements run on.
-    type Connection;
+    // Without a lifetime of `Db` in it: only then is a future `Send` that awaits a closure over it.
+    type Tx: DerefMut + Send + 'static;
 
     /// Begins.
     fn begin(&self, db: Db) -> impl Future<Output = Result<Self::Tx>> + Send;
+}
 
+/// A store that inserts through a transaction of its driver and ends it.
+pub trait Transact<Tx>: TaskStore {
     /// Inserts tasks through the transaction, as [`Enlist`](super::Enlist) does.
     fn insert_in(
         &self,
-        tx: &mut Self::Tx,
+        tx: &mut Tx,
         tasks: Result<Vec<NewTask>>,
         now: Timestamp,
     ) -> impl Future<Output = Result<Vec<Inserted>>> + Send;
 
     /// Commits. When the answer is lost, so is the knowledge whether it did: [`Certainty::Unknown`](super::Certainty).
-    fn commit(&self, tx: Self::Tx) -> impl Future<Output = Result<()>> + Send;
+    fn commit(&self, tx: Tx) -> impl Future<Output = Result<()>> + Send;
 }
 
 /// A store with a blocking driver that runs a closure as a transaction on a connection of its own.

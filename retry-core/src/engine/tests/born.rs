@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use super::faulty::{Fault, Op};
 use super::harness::{Meter, SECOND, WithKind as _, World, done, job, quiet, script, stuck};
-use crate::client::{Client, RunAfterCommit};
+use crate::client::{Client, Error, RunAfterCommit};
 use crate::clock::Clock as _;
 use crate::draft::Draft;
 use crate::engine::WorkerHandle;
@@ -12,7 +12,7 @@ use crate::executor::{Executor, Outcome};
 use crate::id::TaskId;
 use crate::payload::Payload;
 use crate::store::{
-    Enlist, Inserted, MemoryStore, QueueSetting, Result, StoreErrorKind, TaskFilter, TaskStore as _,
+    Begin, Enlist, Inserted, MemoryStore, QueueSetting, Result, StoreErrorKind, TaskFilter, TaskStore as _, Transact,
 };
 use crate::task::{NewTask, State};
 use crate::time::Timestamp;
@@ -46,6 +46,53 @@ impl Tx {
             let inserted = world.memory.insert(&[task], now).await.unwrap();
             assert!(matches!(inserted[..], [Inserted::New { .. }]));
         }
+    }
+}
+
+/// What a transaction is begun on.
+struct Db(MemoryStore);
+
+/// A begun transaction: its statements are the tasks.
+struct Begun(Tx, MemoryStore);
+
+impl std::ops::Deref for Begun {
+    type Target = Tx;
+
+    fn deref(&self) -> &Tx {
+        &self.0
+    }
+}
+
+impl std::ops::DerefMut for Begun {
+    fn deref_mut(&mut self) -> &mut Tx {
+        &mut self.0
+    }
+}
+
+impl Begin<&Db> for MemoryStore {
+    type Tx = Begun;
+
+    async fn begin(&self, db: &Db) -> Result<Begun> {
+        Ok(Begun(Tx::default(), db.0.clone()))
+    }
+}
+
+impl Transact<Begun> for MemoryStore {
+    async fn insert_in(
+        &self,
+        tx: &mut Begun,
+        tasks: Result<Vec<NewTask>>,
+        now: Timestamp,
+    ) -> Result<Vec<Inserted>> {
+        self.enlist(&tx.0, tasks, now, |answer| answer)
+    }
+
+    async fn commit(&self, tx: Begun) -> Result<()> {
+        let Begun(Tx(tasks), store) = tx;
+        for (task, now) in tasks.into_inner().unwrap() {
+            store.insert(&[task], now).await?;
+        }
+        Ok(())
     }
 }
 
@@ -360,4 +407,43 @@ async fn an_attached_client_keeps_no_worker_alive() {
     quiet().await;
     let enqueued = client.enqueue(job("a")).run_here().await.unwrap();
     assert_eq!(enqueued.inserted, Inserted::New { leased: false });
+}
+
+#[tokio::test]
+async fn a_transaction_of_the_client_runs_what_it_commits_and_nothing_else() {
+    let here = here_with(done(), 4).await;
+    let (client, db) = (here.client.clone(), Db(here.world.memory.clone()));
+    // On another thread if need be: the whole call is `Send`.
+    let committed = tokio::spawn(async move {
+        let committed = client
+            .transaction(&db, async |tx| {
+                tx.enqueue(job("a")).await?;
+                tx.enqueue(job("a").delay(SECOND * 60)).await
+            })
+            .await;
+        let failed: std::result::Result<(), Error> = client
+            .transaction(&db, async |tx| {
+                tx.enqueue(job("a")).await?;
+                Err(Error::AlreadyDone)
+            })
+            .await;
+        assert!(matches!(failed, Err(Error::AlreadyDone)));
+        // A savepoint took the row along, and nobody saw it.
+        let taken = client.transaction(&db, async |tx| {
+            let enqueued = tx.enqueue(job("a")).await?;
+            tx.0.lock().unwrap().clear();
+            Ok::<_, Error>(enqueued.id)
+        });
+        taken.await.unwrap();
+        committed.unwrap()
+    });
+    let later = committed.await.unwrap();
+    assert_eq!(later.inserted, Inserted::New { leased: false });
+    quiet().await;
+    assert_eq!((here.runs.total(), here.handle.running()), (1, 0));
+    assert_eq!(here.world.list(TaskFilter::default()).await.len(), 2);
+    let db = Db(here.world.memory.clone());
+    let tx = here.client.begin(&db).await.unwrap();
+    tx.commit().await.unwrap();
+    here.world.shut_down(here.handle).await;
 }
