@@ -24,6 +24,9 @@ const LIMIT: Duration = Duration::from_secs(120);
 
 /// Every example of the workspace; the tidy check `examples` compares the table with the files.
 pub(crate) const EXAMPLES: &[Example] = &[
+    Example::new("fencing", &[], None),
+    Example::new("inline_and_scheduled", &[], None),
+    Example::new("outbox_postgres", &[], Some(Kind::Postgres)),
     Example::new("orders", &["--db", "orders.db"], None),
     Example::new("orders", &["--store", "sled:orders.sled"], None),
     Example::new("orders", &["--store"], Some(Kind::Postgres)),
