@@ -16,6 +16,13 @@
 //! Attempts run in futures of their own (`runner.rs`); they meet the loops only in `Part` (`part.rs`): what is held,
 //! what waits for a permit, what waits to be written.
 //!
+//! # Tasks born here
+//!
+//! An attached client keeps a place for a task before it is inserted (`reserve.rs`): a permit, and a hold that is *expected*.
+//! As long as it is, the heartbeat neither counts it nor gives it up nor hands it back, because the store may have it or
+//! not: its transaction is open. Then the task is born, and held like a claimed one; or the place is given back, and should the
+//! row be there after all, the heartbeat meets a task that it does not know, and hands it back.
+//!
 //! # Leases
 //!
 //! A session's lease is counted on the monotonic clock from when its renewal was *sent*. When it ends locally, handlers

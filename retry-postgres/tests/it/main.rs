@@ -6,6 +6,7 @@ mod dropped;
 mod faults;
 mod hints;
 mod in_tx;
+mod leased;
 mod locks;
 mod plans;
 mod shape;
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
         faults::TESTS,
         hints::TESTS,
         in_tx::TESTS,
+        leased::TESTS,
         locks::TESTS,
         plans::TESTS,
         shape::TESTS,

@@ -161,6 +161,40 @@ async fn it_runs_at_once_and_without_a_claim() {
 }
 
 #[tokio::test]
+async fn the_hook_writes_once_less_than_a_claim() {
+    let mut writes = Vec::new();
+    for hook in [true, false] {
+        let world = World::new();
+        let store = world.store();
+        let worker = world.worker_on(&store).kind("a", done());
+        let handle = worker.build().unwrap().start();
+        handle.ready().await;
+        quiet().await;
+        let (client, tx) = (world.client.attach(&handle), Tx::default());
+        let before = store.calls(Op::Exchange);
+        store.take_exchanges();
+        if hook {
+            let (_, run) = client.enqueue(job("a")).in_tx_leased(&tx).unwrap();
+            tx.commit(&world).await;
+            run.committed();
+        } else {
+            client.enqueue(job("a")).in_tx(&tx).unwrap();
+            tx.commit(&world).await;
+        }
+        quiet().await;
+        let task = &world.list(TaskFilter::default()).await[0];
+        assert_eq!((task.state, task.version), (State::Succeeded, 2));
+        // Exchanges that wrote: one for the claim, one for the outcome.
+        let exchanges = store.calls(Op::Exchange) - before;
+        let settles = store.take_exchanges().iter().filter(|(edits, _)| *edits > 0).count();
+        assert_eq!(settles, 1);
+        writes.push(exchanges);
+        world.shut_down(handle).await;
+    }
+    assert!(writes[0] < writes[1], "{writes:?}");
+}
+
+#[tokio::test]
 async fn what_cannot_start_here_is_pending() {
     let here = here(stuck()).await;
     let pending = Inserted::New { leased: false };
