@@ -83,7 +83,10 @@ async fn stalls(
     stall.began.send(())?;
     // Blocks the worker's only thread: no heartbeat leaves this process any more.
     stall.go_on.lock().expect("no other stalls").recv()?;
-    let cheaper = SetPrice { cents: price.cents / 2, ..price };
+    let cheaper = SetPrice {
+        cents: price.cents / 2,
+        ..price
+    };
     if shop.set_price(&cheaper, "the stalled worker", &ctx)? {
         return Err("the late write was not refused".into());
     }
@@ -103,8 +106,15 @@ async fn works(
 }
 
 /// A worker with a thread and a connection to the tasks of its own.
-fn stalled_worker(tasks: &Path, shop: Shop, stall: Stall, stop: tokio::sync::oneshot::Receiver<()>) -> Result<(), AnyError> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+fn stalled_worker(
+    tasks: &Path,
+    shop: Shop,
+    stall: Stall,
+    stop: tokio::sync::oneshot::Receiver<()>,
+) -> Result<(), AnyError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     runtime.block_on(async {
         let worker = Worker::builder(SqliteStore::open(tasks)?)
             .handler(stalls)
@@ -123,20 +133,29 @@ async fn main() -> Result<(), AnyError> {
     let tasks = dir.path().join("tasks.db");
     let shop = Shop::open(&dir.path().join("shop.db"))?;
     let client = Client::new(SqliteStore::open(&tasks)?);
-    let lamp = SetPrice { item: "lamp".into(), cents: 4_900 };
+    let lamp = SetPrice {
+        item: "lamp".into(),
+        cents: 4_900,
+    };
     let id = client.enqueue(Draft::of(&lamp)).await?.id;
 
     let (began, stalled) = mpsc::channel();
     let (go_on, wait) = mpsc::channel();
     let (stop, stopped) = tokio::sync::oneshot::channel();
-    let stall = Stall { began, go_on: Arc::new(Mutex::new(wait)) };
+    let stall = Stall {
+        began,
+        go_on: Arc::new(Mutex::new(wait)),
+    };
     let (path, theirs) = (tasks.clone(), shop.clone());
     let first = std::thread::spawn(move || stalled_worker(&path, theirs, stall, stopped));
     tokio::task::spawn_blocking(move || stalled.recv()).await??;
     println!("the first worker stands still in the middle of {id}");
 
     let (done, worked) = mpsc::channel();
-    let worker = Worker::builder(&client).handler(works).state(shop.clone()).state(done);
+    let worker = Worker::builder(&client)
+        .handler(works)
+        .state(shop.clone())
+        .state(done);
     let second = worker.lease(Duration::from_secs(1)).build()?.start();
     // When the lease has ended, and the rescuer has made sure that it is not its own view that is old.
     tokio::task::spawn_blocking(move || worked.recv()).await??;
@@ -146,7 +165,13 @@ async fn main() -> Result<(), AnyError> {
     drop(stop.send(()));
     first.join().map_err(|_| "the first worker panicked")??;
     let conn = shop.0.lock().expect("no writer panics");
-    let cents: i64 = conn.query_row("SELECT cents FROM price WHERE item = 'lamp'", [], |row| row.get(0))?;
+    let cents: i64 = conn.query_row("SELECT cents FROM price WHERE item = 'lamp'", [], |row| {
+        row.get(0)
+    })?;
     println!("the price is {cents}");
-    if cents == 4_900 { Ok(()) } else { Err("the late write won".into()) }
+    if cents == 4_900 {
+        Ok(())
+    } else {
+        Err("the late write won".into())
+    }
 }

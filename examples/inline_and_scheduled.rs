@@ -32,7 +32,11 @@ impl TaskPayload for Invoice {
 }
 
 /// Prints an invoice and answers its number.
-async fn print(invoice: Invoice, State(done): State<mpsc::Sender<u32>>, ctx: Ctx) -> Result<Outcome, AnyError> {
+async fn print(
+    invoice: Invoice,
+    State(done): State<mpsc::Sender<u32>>,
+    ctx: Ctx,
+) -> Result<Outcome, AnyError> {
     if invoice.jams && ctx.attempt() == 1 {
         return Err("the printer jams".into());
     }
@@ -46,7 +50,11 @@ async fn main() -> Result<(), AnyError> {
     let store = SqliteStore::open(dir.path().join("invoices.db"))?;
     let client = Client::new(store);
     let (done, mut prints) = mpsc::channel(16);
-    let handle = Worker::builder(&client).handler(print).state(done).build()?.start();
+    let handle = Worker::builder(&client)
+        .handler(print)
+        .state(done)
+        .build()?
+        .start();
     handle.ready().await;
     // Only a client that is attached to a running worker can have tasks run on the spot.
     let client = client.attach(&handle);

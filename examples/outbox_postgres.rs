@@ -49,21 +49,31 @@ async fn order(
                 .await?;
             let order: i64 = row.try_get(0)?;
             tx.enqueue(Confirm { order }).await?;
-            if in_stock { Ok(order) } else { Err(format!("there is no {item} in stock").into()) }
+            if in_stock {
+                Ok(order)
+            } else {
+                Err(format!("there is no {item} in stock").into())
+            }
         })
         .await
 }
 
 #[tokio::main]
 async fn main() -> Result<(), AnyError> {
-    let url = std::env::args().nth(1).ok_or("give the URL of a PostgreSQL database")?;
+    let url = std::env::args()
+        .nth(1)
+        .ok_or("give the URL of a PostgreSQL database")?;
     let pool = PgPool::connect(&url).await?;
     sqlx::raw_sql("CREATE TABLE IF NOT EXISTS outbox_orders (id BIGSERIAL PRIMARY KEY, item TEXT NOT NULL)")
         .execute(&pool)
         .await?;
     let (mails, mut sent) = mpsc::channel(16);
     let client = Client::new(PostgresStore::connect(&url).await?);
-    let handle = Worker::builder(&client).handler(confirm).state(mails).build()?.start();
+    let handle = Worker::builder(&client)
+        .handler(confirm)
+        .state(mails)
+        .build()?
+        .start();
     handle.ready().await;
     let client = client.attach(&handle);
 
@@ -72,9 +82,14 @@ async fn main() -> Result<(), AnyError> {
     let confirmed = sent.recv().await.ok_or("no mail was sent")?;
     println!("order {confirmed} is confirmed");
 
-    let refused = order(&client, &pool, "sofa", false).await.err().ok_or("a sofa was sold")?;
+    let refused = order(&client, &pool, "sofa", false)
+        .await
+        .err()
+        .ok_or("a sofa was sold")?;
     println!("no order: {refused}");
-    let sofas = sqlx::query("SELECT count(*) FROM outbox_orders WHERE item = 'sofa'").fetch_one(&pool).await?;
+    let sofas = sqlx::query("SELECT count(*) FROM outbox_orders WHERE item = 'sofa'")
+        .fetch_one(&pool)
+        .await?;
     let sofas: i64 = sofas.try_get(0)?;
     handle.shutdown().await;
     if sofas > 0 || sent.try_recv().is_ok() || confirmed != ordered {

@@ -12,7 +12,9 @@ impl Begin<&MySqlPool> for MySqlStore {
     type Tx = Transaction<'static, MySql>;
 
     async fn begin(&self, db: &MySqlPool) -> Result<Self::Tx> {
-        db.begin().await.map_err(|error| self.worded(error, During::Connect))
+        db.begin()
+            .await
+            .map_err(|error| self.worded(error, During::Connect))
     }
 }
 

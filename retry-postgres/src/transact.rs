@@ -12,7 +12,9 @@ impl Begin<&PgPool> for PostgresStore {
     type Tx = Transaction<'static, Postgres>;
 
     async fn begin(&self, db: &PgPool) -> Result<Self::Tx> {
-        db.begin().await.map_err(|error| self.worded(error, During::Before))
+        db.begin()
+            .await
+            .map_err(|error| self.worded(error, During::Before))
     }
 }
 

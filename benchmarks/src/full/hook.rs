@@ -71,7 +71,12 @@ pub(super) async fn run(run: &Run, n: usize) -> Result<Vec<Sample>> {
     }
     worker.shutdown().await;
     let of = |name: &str, millis: &[f64], percent| {
-        Sample::new(format!("H.{name}.p{percent}"), n, percentile(millis, percent), Unit::Millis)
+        Sample::new(
+            format!("H.{name}.p{percent}"),
+            n,
+            percentile(millis, percent),
+            Unit::Millis,
+        )
     };
     Ok(vec![
         of("commit", &commits, 50),

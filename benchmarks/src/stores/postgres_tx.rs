@@ -27,7 +27,10 @@ pub(super) struct PostgresTransactions {
 
 impl PostgresTransactions {
     pub(super) async fn new(store: PostgresStore, schema: Schema) -> Result<Self> {
-        let pool = PgPoolOptions::new().max_connections(2).connect(schema.url()).await?;
+        let pool = PgPoolOptions::new()
+            .max_connections(2)
+            .connect(schema.url())
+            .await?;
         let table = format!("{}.business", schema.name());
         let create = format!("CREATE TABLE {table} (id BIGSERIAL PRIMARY KEY, item TEXT)");
         sqlx::raw_sql(AssertSqlSafe(create)).execute(&pool).await?;

@@ -291,7 +291,13 @@ fn tasks(
 
 fn here_how(rng: &mut Rng) -> Here {
     let millis = rng.pick(&[0, 3, 500, 12_000]);
-    let ends = rng.pick(&[Ends::Commits, Ends::Commits, Ends::CommitsWithout, Ends::RollsBack, Ends::Forgets]);
+    let ends = rng.pick(&[
+        Ends::Commits,
+        Ends::Commits,
+        Ends::CommitsWithout,
+        Ends::RollsBack,
+        Ends::Forgets,
+    ]);
     let transaction = Here::Transaction { millis, ends };
     rng.pick(&[Here::Start, Here::Inline, transaction, transaction])
 }

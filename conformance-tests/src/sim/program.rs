@@ -172,7 +172,9 @@ impl Program {
             Ends::Commits | Ends::Forgets => {}
         }
         let kept = tx.0.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let Some((task, now)) = kept.into_iter().next() else { return };
+        let Some((task, now)) = kept.into_iter().next() else {
+            return;
+        };
         match self.client.store().insert(&[task], now).await.as_deref() {
             Ok([inserted @ Inserted::New { .. }]) => {
                 // Some time passes before the program goes on.

@@ -58,7 +58,11 @@ impl StdError for Error {
             Self::Invalid(error) => error.source(),
             Self::Rejected(why) => Some(why),
             Self::Store(error) => error.source(),
-            Self::NotFound(_) | Self::Changed(_) | Self::KeyTaken(_) | Self::AlreadyDone | Self::NotAttached => None,
+            Self::NotFound(_)
+            | Self::Changed(_)
+            | Self::KeyTaken(_)
+            | Self::AlreadyDone
+            | Self::NotAttached => None,
         }
     }
 }

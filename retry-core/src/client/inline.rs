@@ -258,9 +258,9 @@ impl Drop for Trying {
         let tried = Tried::abandoned(&place, shared.clock.now());
         // Without a runtime there is no background, and a panic in a drop would take the process along.
         let kept = catch_unwind(AssertUnwindSafe(|| {
-            place
-                .spawner()
-                .spawn(Box::pin(async move { drop(persist(&shared, task, place, tried).await) }));
+            place.spawner().spawn(Box::pin(async move {
+                drop(persist(&shared, task, place, tried).await)
+            }));
         }));
         if kept.is_err() {
             tracing::error!(task = %id, "a task whose try was dropped could not be stored: nothing runs in the background");
@@ -288,7 +288,10 @@ async fn persist(shared: &Shared, mut task: NewTask, mut place: Reservation, tri
     let Some((place, record)) = birth.born else {
         return Ok(Inline::Enqueued(birth.enqueued));
     };
-    Ok(Inline::of(token, engine::settle_tried(place, record, tried).await))
+    Ok(Inline::of(
+        token,
+        engine::settle_tried(place, record, tried).await,
+    ))
 }
 
 /// Enqueues what a tried task wants to follow its success.

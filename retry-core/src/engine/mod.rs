@@ -65,8 +65,8 @@ pub(crate) mod tests;
 
 pub use builder::{BuildError, HandledTask, IntoStore, WorkerBuilder};
 pub use handle::WorkerHandle;
-pub use kind::{KindOptions, OnLeaseLost};
 pub(crate) use inline::{Tried, run_inline, settle_tried, try_run};
+pub use kind::{KindOptions, OnLeaseLost};
 pub(crate) use reserve::{Attachment, Reservation, as_claimed, born};
 pub(crate) use teller::Recorded;
 pub use worker::Worker;

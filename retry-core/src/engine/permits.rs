@@ -161,7 +161,10 @@ mod tests {
         first.begin();
         assert_eq!((permits.taken_in_all(), permits.running()), (2, 1));
         drop((first, second));
-        assert_eq!((permits.taken_in_all(), permits.running(), permits.free()), (0, 0, 2));
+        assert_eq!(
+            (permits.taken_in_all(), permits.running(), permits.free()),
+            (0, 0, 2)
+        );
     }
 
     #[test]

@@ -54,7 +54,11 @@ impl Progress {
             return false;
         }
         self.done += 1;
-        tracing::info!(quick_retry = self.done, ?pause, "the run failed; it is repeated inside the attempt");
+        tracing::info!(
+            quick_retry = self.done,
+            ?pause,
+            "the run failed; it is repeated inside the attempt"
+        );
         tracing::debug!(error = %failure.text, "its error");
         let pause = clock.sleep_until(next);
         drop(select(pause, Box::pin(cancel.token().cancelled())).await);

@@ -219,7 +219,12 @@ pub(super) async fn run_attempt(
         tracing::info!("the attempt failed; its fallback runs");
         tracing::debug!(error = %failure.text, "the failure before the fallback");
         ctx = ctx.anew(cancel.token().child_token());
-        let second = run(Arc::clone(&fallback.executor), ctx.clone(), part.clock.monotonic()).await;
+        let second = run(
+            Arc::clone(&fallback.executor),
+            ctx.clone(),
+            part.clock.monotonic(),
+        )
+        .await;
         if let Some(failure) = second.failure() {
             tracing::debug!(error = %failure.text, "the fallback failed as well");
         } else {

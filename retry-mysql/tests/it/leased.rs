@@ -46,16 +46,24 @@ pub(crate) async fn a_transaction_of_the_client_runs_what_it_commits(server: Arc
     let pool = pool(&place).await;
     let (shipped, mut ships) = mpsc::channel(16);
     let client = Client::new(store.clone());
-    let worker = Worker::builder(&client).handler(ship).state(shipped).concurrency(2);
+    let worker = Worker::builder(&client)
+        .handler(ship)
+        .state(shipped)
+        .concurrency(2);
     let handle = worker.build().unwrap().start();
     handle.ready().await;
     let client = client.attach(&handle);
     let ordered = client
         .transaction(&pool, async |tx| {
-            sqlx::query("INSERT INTO orders VALUES (1)").execute(&mut **tx).await?;
+            sqlx::query("INSERT INTO orders VALUES (1)")
+                .execute(&mut **tx)
+                .await?;
             // A savepoint of the user's takes its task along, and no second look is needed for the other one.
             let mut savepoint = tx.begin().await?;
-            let lost = client.enqueue(Ship { order: 2 }).in_tx_leased(&mut savepoint).await?;
+            let lost = client
+                .enqueue(Ship { order: 2 })
+                .in_tx_leased(&mut savepoint)
+                .await?;
             savepoint.rollback().await?;
             tx.after_commit(lost.1);
             Ok::<_, AnyError>(tx.enqueue(Ship { order: 1 }).await?)
@@ -66,7 +74,9 @@ pub(crate) async fn a_transaction_of_the_client_runs_what_it_commits(server: Arc
     assert_eq!(ships.recv().await, Some(1));
     let failed: Result<(), AnyError> = client
         .transaction(&pool, async |tx| {
-            sqlx::query("INSERT INTO orders VALUES (3)").execute(&mut **tx).await?;
+            sqlx::query("INSERT INTO orders VALUES (3)")
+                .execute(&mut **tx)
+                .await?;
             tx.enqueue(Ship { order: 3 }).await?;
             Err("no stock".into())
         })
@@ -76,15 +86,26 @@ pub(crate) async fn a_transaction_of_the_client_runs_what_it_commits(server: Arc
         .transaction(&pool, async |tx| tx.enqueue(Ship { order: 4 }).await)
         .await;
     let refused: Result<_, Error> = refused;
-    assert_eq!(refused.unwrap().inserted, Inserted::New { leased: true }, "the permits are free");
+    assert_eq!(
+        refused.unwrap().inserted,
+        Inserted::New { leased: true },
+        "the permits are free"
+    );
     assert_eq!(ships.recv().await, Some(4), "nothing of 2 and 3");
     handle.shutdown().await;
     let mut conn = place.connect().await;
     assert_eq!(number(&mut conn, "SELECT COUNT(*) FROM orders").await, 1);
-    let scope = CountScope { queue: None, exact: true };
+    let scope = CountScope {
+        queue: None,
+        exact: true,
+    };
     let counts = store.count(&scope).await.unwrap();
     assert_eq!(counts.of(TaskState::Succeeded), 2);
-    assert_eq!(counts.counts.values().map(|count| count.get()).sum::<u64>(), 2, "1 and 4");
+    assert_eq!(
+        counts.counts.values().map(|count| count.get()).sum::<u64>(),
+        2,
+        "1 and 4"
+    );
 }
 
 pub(crate) async fn an_open_transaction_keeps_nobody_from_its_session(server: Arc<Server>) {
@@ -100,7 +121,10 @@ pub(crate) async fn an_open_transaction_keeps_nobody_from_its_session(server: Ar
     assert_eq!(inserted.unwrap(), [Inserted::New { leased: true }]);
     // Each of these would wait for the transaction if the insert had locked the session.
     let renewed = store.renew(session, FAR, NOW).await.unwrap();
-    assert!(matches!(renewed, Renewed::Live { held: 0, .. }), "not committed: {renewed:?}");
+    assert!(
+        matches!(renewed, Renewed::Live { held: 0, .. }),
+        "not committed: {renewed:?}"
+    );
     store.close_session(session).await.unwrap();
     tx.commit().await.unwrap();
     let request = ExpiredRequest {
@@ -109,6 +133,14 @@ pub(crate) async fn an_open_transaction_keeps_nobody_from_its_session(server: Ar
         limit: 10,
     };
     let expired = store.expired(&request, NOW).await.unwrap();
-    let reported: Vec<_> = expired.items.iter().map(|(task, cause)| (task.id, *cause)).collect();
-    assert_eq!(reported, [(task_id(1), Cause::SessionLost)], "born under a session that is gone");
+    let reported: Vec<_> = expired
+        .items
+        .iter()
+        .map(|(task, cause)| (task.id, *cause))
+        .collect();
+    assert_eq!(
+        reported,
+        [(task_id(1), Cause::SessionLost)],
+        "born under a session that is gone"
+    );
 }

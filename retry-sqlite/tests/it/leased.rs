@@ -44,7 +44,10 @@ async fn shop() -> Shop {
         .unwrap();
     let (shipped, ships) = mpsc::channel(16);
     let client = Client::new(store.clone());
-    let worker = Worker::builder(&client).handler(ship).state(shipped).concurrency(2);
+    let worker = Worker::builder(&client)
+        .handler(ship)
+        .state(shipped)
+        .concurrency(2);
     let handle = worker.build().unwrap().start();
     handle.ready().await;
     let client = client.attach(&handle);
@@ -96,7 +99,11 @@ async fn a_transaction_of_the_client_runs_what_it_commits() {
         .await;
     assert_eq!(failed.unwrap_err().to_string(), "no stock");
     let next = shop.client.enqueue(Ship { order: 4 }).run_here().await.unwrap();
-    assert_eq!(next.inserted, Inserted::New { leased: true }, "the permits are free");
+    assert_eq!(
+        next.inserted,
+        Inserted::New { leased: true },
+        "the permits are free"
+    );
     assert_eq!(shop.ships.recv().await, Some(4), "nothing of 2 and 3");
     shop.handle.shutdown().await;
     assert_eq!(count(&beside(&shop.store), "mine"), 1);

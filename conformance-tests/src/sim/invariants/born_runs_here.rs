@@ -26,5 +26,9 @@ pub(super) fn check(fact: &Fact<'_>, facts: &Facts) -> Result<(), String> {
     if runs || lost || !undisturbed || facts.steps > 0 || facts.cut_at.is_some() {
         return Ok(());
     }
-    Err(format!("host {} gave {} back, which it was told to run", who.host, name(was.id)))
+    Err(format!(
+        "host {} gave {} back, which it was told to run",
+        who.host,
+        name(was.id)
+    ))
 }

@@ -12,7 +12,8 @@ use crate::executor::{Executor, Outcome};
 use crate::id::TaskId;
 use crate::payload::Payload;
 use crate::store::{
-    Begin, Enlist, Inserted, MemoryStore, QueueSetting, Result, StoreErrorKind, TaskFilter, TaskStore as _, Transact,
+    Begin, Enlist, Inserted, MemoryStore, QueueSetting, Result, StoreErrorKind, TaskFilter, TaskStore as _,
+    Transact,
 };
 use crate::task::{NewTask, State};
 use crate::time::Timestamp;
@@ -34,7 +35,9 @@ impl Enlist<&Tx> for MemoryStore {
                 leased: task.leased_by.is_some(),
             };
             let answers = tasks.iter().map(answer).collect();
-            tx.0.lock().unwrap().extend(tasks.into_iter().map(|task| (task, now)));
+            tx.0.lock()
+                .unwrap()
+                .extend(tasks.into_iter().map(|task| (task, now)));
             answers
         }))
     }
@@ -156,7 +159,11 @@ async fn it_runs_at_once_and_without_a_claim() {
     assert_eq!((born.state, born.version, born.attempt), (State::Running, 1, 1));
     quiet().await;
     let ended = here.world.detail(enqueued.id).await.task;
-    assert_eq!((ended.state, ended.version), (State::Succeeded, 2), "birth and success");
+    assert_eq!(
+        (ended.state, ended.version),
+        (State::Succeeded, 2),
+        "birth and success"
+    );
     here.world.shut_down(here.handle).await;
 }
 
@@ -186,7 +193,11 @@ async fn the_hook_writes_once_less_than_a_claim() {
         assert_eq!((task.state, task.version), (State::Succeeded, 2));
         // Exchanges that wrote: one for the claim, one for the outcome.
         let exchanges = store.calls(Op::Exchange) - before;
-        let settles = store.take_exchanges().iter().filter(|(edits, _)| *edits > 0).count();
+        let settles = store
+            .take_exchanges()
+            .iter()
+            .filter(|(edits, _)| *edits > 0)
+            .count();
         assert_eq!(settles, 1);
         writes.push(exchanges);
         world.shut_down(handle).await;
@@ -204,11 +215,23 @@ async fn what_cannot_start_here_is_pending() {
         enqueued.inserted
     };
     let client = &here.client;
-    assert_eq!(answer(&here.world.client, job("a")).await, pending, "not attached");
+    assert_eq!(
+        answer(&here.world.client, job("a")).await,
+        pending,
+        "not attached"
+    );
     here.world.memory.purge(Timestamp::MAX, 1_000).await.unwrap();
     assert_eq!(answer(client, job("a").delay(SECOND)).await, pending, "not due");
-    assert_eq!(answer(client, job("b")).await, pending, "a kind without a handler");
-    assert_eq!(answer(client, job("a").queue("other")).await, pending, "not its queue");
+    assert_eq!(
+        answer(client, job("b")).await,
+        pending,
+        "a kind without a handler"
+    );
+    assert_eq!(
+        answer(client, job("a").queue("other")).await,
+        pending,
+        "not its queue"
+    );
     let default = crate::name::Queue::default();
     here.world
         .memory
@@ -237,7 +260,12 @@ async fn a_failed_insert_or_a_duplicate_gives_the_permit_back() {
     let here = here(done()).await;
     let held = job("a").unique("k").delay(SECOND * 1_000);
     here.world.enqueue(held).await;
-    let duplicate = here.client.enqueue(job("a").unique("k")).run_here().await.unwrap();
+    let duplicate = here
+        .client
+        .enqueue(job("a").unique("k"))
+        .run_here()
+        .await
+        .unwrap();
     assert!(matches!(duplicate.inserted, Inserted::Duplicate { .. }));
     let store = here.world.store();
     store.always(Op::Insert, Some(Fault::Rejected(StoreErrorKind::Full)));
@@ -246,7 +274,11 @@ async fn a_failed_insert_or_a_duplicate_gives_the_permit_back() {
         .build()
         .attach(&here.handle);
     faulty.enqueue(job("a")).run_here().await.unwrap_err();
-    faulty.enqueue(Draft::raw("not a kind", Payload::null())).run_here().await.unwrap_err();
+    faulty
+        .enqueue(Draft::raw("not a kind", Payload::null()))
+        .run_here()
+        .await
+        .unwrap_err();
     let id = here.world.enqueue(job("a")).await;
     here.world.until_final(id).await;
     assert_eq!(here.runs.total(), 1);
@@ -428,7 +460,13 @@ async fn a_shutdown_gives_transactions_its_grace_and_no_more() {
         } else {
             assert!(took >= SECOND * 10 && took < SECOND * 11, "{took:?}");
         }
-        assert!(world.list(TaskFilter::default()).await.iter().all(|task| task.state == State::Pending));
+        assert!(
+            world
+                .list(TaskFilter::default())
+                .await
+                .iter()
+                .all(|task| task.state == State::Pending)
+        );
     }
 }
 

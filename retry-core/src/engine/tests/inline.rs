@@ -65,7 +65,11 @@ async fn inline_answers_what_is_recorded() {
     });
     let run = here.client.enqueue(forgotten).run_inline();
     let inline = here.world.finish("the run", run).await.unwrap();
-    assert_eq!(inline.output::<u32>().unwrap(), Some(7), "also when nothing is kept");
+    assert_eq!(
+        inline.output::<u32>().unwrap(),
+        Some(7),
+        "also when nothing is kept"
+    );
     assert_eq!(here.world.list(TaskFilter::default()).await.len(), 1);
     here.world.shut_down(here.handle).await;
 }
@@ -78,7 +82,10 @@ async fn an_inline_failure_is_retried_by_the_workers() {
     let Inline::Retrying { id, at, error } = inline else {
         panic!("{inline:?}");
     };
-    assert_eq!((error.as_str(), at), ("once", here.world.now().saturating_add(SECOND)));
+    assert_eq!(
+        (error.as_str(), at),
+        ("once", here.world.now().saturating_add(SECOND))
+    );
     let ended = here.world.until_final(id).await;
     assert_eq!((ended.task.state, ended.task.attempt), (State::Succeeded, 2));
     here.world.shut_down(here.handle).await;
@@ -106,20 +113,32 @@ async fn every_outcome_has_its_answer() {
         [inline, tried]
     };
     for inline in run("stop").await {
-        assert!(matches!(&inline, Inline::Failed { error, .. } if error.as_str() == "enough"), "{inline:?}");
+        assert!(
+            matches!(&inline, Inline::Failed { error, .. } if error.as_str() == "enough"),
+            "{inline:?}"
+        );
     }
     for inline in run("final").await {
-        assert!(matches!(&inline, Inline::Failed { error, .. } if error.as_str() == "for good"), "{inline:?}");
+        assert!(
+            matches!(&inline, Inline::Failed { error, .. } if error.as_str() == "for good"),
+            "{inline:?}"
+        );
     }
     for inline in run("snooze").await {
         let at = here.world.now().saturating_add(SECOND * 1_000);
-        assert!(matches!(inline, Inline::Later { at: due, .. } if due == at), "{inline:?}");
+        assert!(
+            matches!(inline, Inline::Later { at: due, .. } if due == at),
+            "{inline:?}"
+        );
     }
     for inline in run("split").await {
         assert!(matches!(inline, Inline::Split { .. }), "{inline:?}");
     }
     for inline in run("panic").await {
-        assert!(matches!(&inline, Inline::Retrying { error, .. } if error.as_str().contains("boom")), "{inline:?}");
+        assert!(
+            matches!(&inline, Inline::Retrying { error, .. } if error.as_str().contains("boom")),
+            "{inline:?}"
+        );
     }
     for inline in run("wait").await {
         let Inline::Waiting { id, token } = inline else {
@@ -149,7 +168,11 @@ async fn what_cannot_run_here_is_enqueued_in_every_mode() {
     assert!(matches!(refused, Err(Error::NotAttached)));
     let refused = alone.enqueue(job("a")).try_first().await;
     assert!(matches!(refused, Err(Error::NotAttached)));
-    assert_eq!(here.world.list(TaskFilter::default()).await.len(), 2, "nothing was written");
+    assert_eq!(
+        here.world.list(TaskFilter::default()).await.len(),
+        2,
+        "nothing was written"
+    );
     here.world.shut_down(here.handle).await;
 }
 
@@ -181,11 +204,14 @@ async fn a_dropped_inline_run_is_handed_back() {
     drop(run);
     let stored = world.list(TaskFilter::default()).await;
     let ended = world.until_final(stored[0].id).await;
-    assert_eq!((ended.task.state, ended.task.attempt), (State::Succeeded, 1), "not counted");
+    assert_eq!(
+        (ended.task.state, ended.task.attempt),
+        (State::Succeeded, 1),
+        "not counted"
+    );
     assert_eq!((runs.total(), runs.most(), handle.running()), (2, 1, 0));
     world.shut_down(handle).await;
 }
-
 
 #[tokio::test]
 async fn an_inline_run_ends_with_its_worker() {
@@ -238,7 +264,10 @@ async fn what_follows_a_tried_success_is_enqueued() {
     }))
     .await;
     let run = here.client.enqueue(job("a")).try_first();
-    assert_eq!(here.world.finish("the try", run).await.unwrap(), Inline::Succeeded(None));
+    assert_eq!(
+        here.world.finish("the try", run).await.unwrap(),
+        Inline::Succeeded(None)
+    );
     let stored = here.world.list(TaskFilter::default()).await;
     assert_eq!(stored.len(), 1);
     assert_eq!(stored[0].kind.as_str(), "b");
@@ -264,7 +293,10 @@ async fn a_try_that_fails_is_stored_as_an_attempt_that_failed() {
     };
     assert_eq!(error.as_str(), "once");
     let stored = here.world.detail(id).await;
-    assert_eq!((stored.task.state, stored.task.attempt, stored.failures.len()), (State::Pending, 1, 1));
+    assert_eq!(
+        (stored.task.state, stored.task.attempt, stored.failures.len()),
+        (State::Pending, 1, 1)
+    );
     let ended = here.world.until_final(id).await;
     assert_eq!((ended.task.state, ended.task.attempt), (State::Succeeded, 2));
     here.world.shut_down(here.handle).await;
@@ -313,15 +345,25 @@ async fn a_try_whose_lease_ends_meanwhile_is_stored_as_new() {
         Err("no".into())
     }))
     .await;
-    let session = crate::store::TaskStore::sessions(&here.world.memory).await.unwrap()[0].info.id;
-    crate::store::TaskStore::close_session(&here.world.memory, session).await.unwrap();
+    let session = crate::store::TaskStore::sessions(&here.world.memory)
+        .await
+        .unwrap()[0]
+        .info
+        .id;
+    crate::store::TaskStore::close_session(&here.world.memory, session)
+        .await
+        .unwrap();
     let run = here.client.enqueue(job("a")).try_first();
     let inline = here.world.finish("the try", run).await.unwrap();
     let Inline::Enqueued(enqueued) = inline else {
         panic!("{inline:?}");
     };
     let stored = here.world.detail(enqueued.id).await;
-    assert_eq!((stored.task.attempt, stored.failures.len()), (0, 0), "not counted");
+    assert_eq!(
+        (stored.task.attempt, stored.failures.len()),
+        (0, 0),
+        "not counted"
+    );
     here.world.shut_down(here.handle).await;
 }
 

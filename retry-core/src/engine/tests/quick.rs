@@ -40,7 +40,11 @@ async fn they_repeat_inside_the_attempt() {
     let options = KindOptions::new().quick_retries(3, MS * 10, SECOND);
     let ended = ended(&world, fails(&runs, 2), options).await;
     assert_eq!((ended.task.state, ended.task.attempt), (State::Succeeded, 1));
-    assert_eq!((ended.task.version, runs.total()), (2, 3), "claim and success only");
+    assert_eq!(
+        (ended.task.version, runs.total()),
+        (2, 3),
+        "claim and success only"
+    );
     assert_eq!(world.elapsed(), MS * 30, "10 ms, then 20");
     let follow_ups = world.list(crate::store::TaskFilter::default()).await.len() - 1;
     assert_eq!(follow_ups, 1, "those of failed runs are void");
@@ -85,7 +89,10 @@ async fn the_timeout_counts_for_all_runs() {
     let ended = ended(&world, executor, options).await;
     // The third began at 802 ms, was told to stop at the second, and ended within its grace.
     assert_eq!((runs.total(), world.elapsed()), (3, MS * 1_203));
-    assert_eq!(ended.failures[0].error.as_str(), "after 2 quick retries: no answer within 1s");
+    assert_eq!(
+        ended.failures[0].error.as_str(),
+        "after 2 quick retries: no answer within 1s"
+    );
 }
 
 #[tokio::test]
@@ -133,14 +140,22 @@ async fn a_shutdown_ends_the_pause() {
     assert!(world.elapsed() < before + SECOND);
     assert_eq!(runs.total(), 1);
     let task = world.detail(id).await.task;
-    assert_eq!((task.state, task.attempt), (State::Pending, 1), "a failed attempt");
+    assert_eq!(
+        (task.state, task.attempt),
+        (State::Pending, 1),
+        "a failed attempt"
+    );
 }
 
 #[tokio::test]
 async fn nonsense_is_refused() {
     let refused = |times, within| {
         let options = KindOptions::new().quick_retries(times, MS, within);
-        World::new().worker().kind_with("a", done(), options).build().unwrap_err()
+        World::new()
+            .worker()
+            .kind_with("a", done(), options)
+            .build()
+            .unwrap_err()
     };
     for error in [refused(0, SECOND), refused(1, Duration::ZERO)] {
         assert!(matches!(error, BuildError::Zero(_)), "{error}");
