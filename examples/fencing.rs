@@ -122,7 +122,7 @@ fn stalled_worker(
             .state(stall)
             .lease(Duration::from_secs(1))
             .build()?;
-        worker.run_until(async { drop(stop.await) }).await;
+        worker.run_until(async { _ = stop.await }).await;
         Ok(())
     })
 }
@@ -151,7 +151,7 @@ async fn main() -> Result<(), AnyError> {
     tokio::task::spawn_blocking(move || stalled.recv()).await??;
     println!("the first worker stands still in the middle of {id}");
 
-    let (done, worked) = mpsc::channel();
+    let (done, worked) = mpsc::channel::<()>();
     let worker = Worker::builder(&client)
         .handler(works)
         .state(shop.clone())
@@ -162,7 +162,8 @@ async fn main() -> Result<(), AnyError> {
     second.shutdown().await;
 
     go_on.send(())?;
-    drop(stop.send(()));
+    // The worker is gone already if it failed.
+    let _ = stop.send(());
     first.join().map_err(|_| "the first worker panicked")??;
     let conn = shop.0.lock().expect("no writer panics");
     let cents: i64 = conn.query_row("SELECT cents FROM price WHERE item = 'lamp'", [], |row| {

@@ -49,7 +49,7 @@ async fn main() -> Result<(), AnyError> {
     let dir = tempfile::tempdir()?;
     let store = SqliteStore::open(dir.path().join("invoices.db"))?;
     let client = Client::new(store);
-    let (done, mut prints) = mpsc::channel(16);
+    let (done, mut prints) = mpsc::channel::<u32>(16);
     let handle = Worker::builder(&client)
         .handler(print)
         .state(done)

@@ -67,7 +67,7 @@ async fn main() -> Result<(), AnyError> {
     sqlx::raw_sql("CREATE TABLE IF NOT EXISTS outbox_orders (id BIGSERIAL PRIMARY KEY, item TEXT NOT NULL)")
         .execute(&pool)
         .await?;
-    let (mails, mut sent) = mpsc::channel(16);
+    let (mails, mut sent) = mpsc::channel::<i64>(16);
     let client = Client::new(PostgresStore::connect(&url).await?);
     let handle = Worker::builder(&client)
         .handler(confirm)

@@ -2,6 +2,7 @@
 
 use super::enqueue::only;
 use super::{Client, Enqueued, Shared, resend};
+use crate::clock::Clock as _;
 use crate::engine::{Attachment, Reservation, WorkerHandle, as_claimed, born};
 use crate::store::{self, Inserted, TaskStore};
 use crate::task::{ClaimedTask, NewTask};
@@ -53,6 +54,12 @@ impl<S: TaskStore + ?Sized> Client<S> {
     #[must_use]
     pub fn is_attached(&self) -> bool {
         self.attached.is_some()
+    }
+
+    /// The store's time without a round trip: the worker's last reading of it, or the client's own, or the local clock.
+    pub(super) fn local_now(&self) -> Timestamp {
+        let told = self.attached.as_ref().and_then(Attachment::now);
+        told.unwrap_or_else(|| self.shared.clock.now())
     }
 
     /// Keeps a place for a task on the worker that the client is attached to, and has the task born there.

@@ -2,7 +2,6 @@
 
 use super::enqueue::only;
 use super::{Enqueue, Enqueued, Error, Result};
-use crate::clock::Clock as _;
 use crate::engine::Reservation;
 use crate::id::TaskId;
 use crate::store::{Enlist, Inserted, StoreError, TaskStore};
@@ -85,8 +84,8 @@ impl Enlisting {
 impl<S: TaskStore + ?Sized> Enqueue<'_, S> {
     /// Builds the task; with `leased` it may be born running here.
     pub(super) fn enlisting(self, leased: bool) -> Enlisting {
-        // No round trip here: inside a transaction the last synchronised reading, or the local clock, is enough.
-        let now = self.client.shared.clock.now();
+        // No round trip here: others wait for what the transaction has locked.
+        let now = self.client.local_now();
         let mut built = self.client.shared.build(self.draft, now);
         let place = match &mut built {
             Ok(task) if leased => self.client.reserve(task, now),

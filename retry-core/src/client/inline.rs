@@ -221,7 +221,7 @@ impl<S: TaskStore + ?Sized> Enqueue<'_, S> {
         }
         let shared = Arc::clone(&self.client.shared);
         // No round trip: a reading that failed must not keep the handler from running.
-        let now = shared.clock.now();
+        let now = self.client.local_now();
         let mut task = shared.build(self.draft, now)?;
         let Some(place) = self.client.reserve(&mut task, now) else {
             let birth = insert(&shared, task, None, now).await?;

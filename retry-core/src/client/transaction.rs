@@ -88,6 +88,8 @@ impl<S> Client<S> {
     where
         S: Begin<Db>,
     {
+        // Its tasks are due by this reading; a store that does not tell the time will fail by itself.
+        let _ = self.shared.now().await;
         Ok(Transaction {
             client: self,
             tx: self.store.begin(db).await?,
@@ -130,6 +132,8 @@ impl<S> Client<S> {
         E: From<StoreError> + Send + 'static,
         F: FnOnce(&BlockingTransaction<'_, '_, S>) -> Result<T, E> + Send + 'static,
     {
+        // As in `begin`.
+        let _ = self.shared.now().await;
         let client = self.clone();
         let kept = Arc::new(Mutex::new(Vec::new()));
         let runs = Arc::clone(&kept);

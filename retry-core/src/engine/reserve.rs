@@ -9,6 +9,7 @@ use super::part::Part;
 use super::permits::Permit;
 use super::runnable::Runnable;
 use super::runner;
+use crate::clock::Clock as _;
 use crate::id::{SessionId, TaskId};
 use crate::machine;
 use crate::seams::Spawn;
@@ -23,6 +24,12 @@ pub(crate) struct Attachment(Arc<[Weak<Part>]>);
 impl Attachment {
     pub(super) fn new(parts: &[Arc<Part>]) -> Self {
         Self(parts.iter().map(Arc::downgrade).collect())
+    }
+
+    /// The store's time by the worker's last reading of it.
+    pub(crate) fn now(&self) -> Option<Timestamp> {
+        let part = self.0.first()?.upgrade()?;
+        part.clock.is_synced().then(|| part.clock.now())
     }
 
     /// Keeps a place for a task that is due, if the worker runs its kind and claims from its queue, has a permit to
