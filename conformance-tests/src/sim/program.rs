@@ -150,7 +150,23 @@ impl Program {
         }
     }
 
+    /// Waits until the worker has read the store's clock.
+    async fn knows_the_time(&self) -> bool {
+        for _ in 0..20 {
+            let read = |facts: &mut super::facts::Facts| facts.hosts[self.who.host].parts[0].clock_read;
+            if self.shared.facts(read).is_some() {
+                return true;
+            }
+            self.wait(200).await;
+        }
+        false
+    }
+
     async fn transact(&self, script: usize, draft: Draft, millis: u64, ends: Ends) {
+        if !self.knows_the_time().await {
+            // Inside a transaction the client would go by its host's clock, which may be a day ahead.
+            return self.start(script, draft).await;
+        }
         let tx = Tx::default();
         let Ok((enqueued, run)) = self.client.enqueue(draft).in_tx_leased(&tx) else {
             return;

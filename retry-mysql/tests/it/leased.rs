@@ -44,7 +44,7 @@ async fn pool(place: &Place) -> MySqlPool {
 pub(crate) async fn a_transaction_of_the_client_runs_what_it_commits(server: Arc<Server>) {
     let (place, store) = fresh(&server).await;
     let pool = pool(&place).await;
-    let (shipped, mut ships) = mpsc::channel(16);
+    let (shipped, mut ships) = mpsc::channel::<u64>(16);
     let client = Client::new(store.clone());
     let worker = Worker::builder(&client)
         .handler(ship)

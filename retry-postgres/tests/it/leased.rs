@@ -54,7 +54,7 @@ fn a_transaction_of_the_client_runs_what_it_commits(env: Arc<Env>) {
     block_on(async move {
         let (store, schema) = env.fresh().await;
         let pool = pool(&env, &schema).await;
-        let (shipped, mut ships) = mpsc::channel(16);
+        let (shipped, mut ships) = mpsc::channel::<u64>(16);
         let client = Client::new(store.clone());
         let worker = Worker::builder(&client)
             .handler(ship)

@@ -30,7 +30,7 @@ fn main() -> ExitCode {
     let is_required = std::env::var("RETRY_REQUIRE").is_ok_and(|required| required == "all");
     let server = (!missing && !arguments.list).then(|| start(Kind::Postgres).expect("a server starts"));
     let env = server.as_ref().map(|server| Arc::new(Env::new(server.url())));
-    let groups: [&[(&str, Test)]; 9] = [
+    let groups: [&[(&str, Test)]; 10] = [
         config::TESTS,
         dropped::TESTS,
         faults::TESTS,
