@@ -13,3 +13,6 @@ pub mod stores {}
 #[cfg_attr(feature = "testing", doc = include_str!("../docs/guide/testing.md"))]
 #[cfg_attr(not(feature = "testing"), doc = "This page needs the feature `testing`.")]
 pub mod testing {}
+
+#[doc = include_str!("../docs/guide/transactions.md")]
+pub mod transactions {}

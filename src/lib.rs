@@ -4,7 +4,9 @@ mod connect;
 pub mod guide;
 
 pub use connect::{ConnectError, connect};
-pub use retry_core::client::{Cancelled, Changes, Client, Enqueue, Enqueued, Error, Result};
+pub use retry_core::client::{
+    Cancelled, Changes, Client, Enqueue, Enqueued, Error, Inline, Result, RunAfterCommit, Transaction,
+};
 pub use retry_core::draft::{Draft, InvalidTask, TaskOptions, TaskPayload};
 pub use retry_core::engine::{
     BuildError, DryRun, HandledTask, KindOptions, OnLeaseLost, Worker, WorkerBuilder, WorkerHandle,

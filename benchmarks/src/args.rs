@@ -79,6 +79,8 @@ pub(crate) enum Workload {
     MB,
     /// From before the enqueue call to the handler's start, the worker idle; median and 99th percentile.
     L,
+    /// From the commit of a transaction to the start of the task that was enqueued in it, on the same node.
+    H,
     /// 10,000 drained of 200 k and 1 M waiting, and beside 1 M finished ones ÷ 10,000 alone. Slow.
     S,
     /// A claim with 1 M tasks of the future in all priorities ÷ one without. Slow.
@@ -99,7 +101,7 @@ impl Workload {
             Self::E1 => 3_000,
             Self::E32 | Self::M => 40_000,
             Self::EB | Self::D | Self::MB => 100_000,
-            Self::L => 300,
+            Self::L | Self::H => 300,
             Self::S | Self::F => 1_000_000,
             Self::U => 100_000,
             Self::B => 200_000,

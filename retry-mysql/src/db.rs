@@ -46,6 +46,11 @@ impl<'c> Db<'c> {
         }
     }
 
+    /// Whether the user commits.
+    pub(crate) fn is_users(&self) -> bool {
+        self.how == How::Text
+    }
+
     /// Runs a statement and gives the number of rows it wrote or found to be right already.
     pub(crate) async fn run(&mut self, sql: &Sql, args: Args) -> Outcome<u64> {
         let done = match self.how {

@@ -13,7 +13,8 @@ use crate::record;
 /// Whether a queue that a live session asks for is open. Lost sessions are not in it.
 pub(crate) type Leases = HashMap<(SessionId, Queue), bool>;
 
-/// Asks for all pairs at one moment; the shared locks keep the sessions from being marked lost meanwhile.
+/// Asks for all pairs at one moment; the shared locks keep the sessions from being marked lost meanwhile. In a transaction of the
+/// user's own there are none.
 pub(crate) async fn read<'a>(
     db: &mut Db<'_>,
     asked: impl Iterator<Item = (SessionId, &'a Queue)>,
@@ -31,7 +32,12 @@ pub(crate) async fn read<'a>(
         .map(|(session, queue)| format!("[\"{}\",\"{}\"]", hex(session), hex(queue.as_str().as_bytes())))
         .collect();
     let list = format!("[{}]", pairs.join(","));
-    let rows = db.rows(&db.q.session_claims, Args::new().with(list)).await?;
+    let statement = if db.is_users() {
+        &db.q.session_seen
+    } else {
+        &db.q.session_claims
+    };
+    let rows = db.rows(statement, Args::new().with(list)).await?;
     let found = rows.iter().filter_map(|row| {
         // The statement numbers the pairs from one.
         let number = usize::try_from(record::int(row, 0).ok()? - 1).ok()?;

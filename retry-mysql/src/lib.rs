@@ -32,6 +32,7 @@ mod server;
 mod sessions;
 mod settings;
 mod store;
+mod transact;
 mod watcher;
 mod write;
 

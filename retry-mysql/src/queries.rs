@@ -197,6 +197,7 @@ queries! {
     session_mark = include_str!("../sql/session_mark.sql");
     session_open = include_str!("../sql/session_open.sql");
     session_renew = include_str!("../sql/session_renew.sql");
+    session_seen = include_str!("../sql/session_seen.sql");
     session_states = include_str!("../sql/session_states.sql");
     session_sweep = include_str!("../sql/session_sweep.sql");
     settings_of_server = include_str!("../sql/settings_of_server.sql");

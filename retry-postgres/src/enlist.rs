@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use retry_core::name::Queue;
-use retry_core::store::{Enlist, Inserted, Result, StoreError, StoreErrorKind, check};
+use retry_core::store::{Enlist, Inserted, Result, check};
 use retry_core::task::NewTask;
 use retry_core::time::Timestamp;
 use sqlx::pool::PoolConnection;
@@ -85,18 +85,13 @@ async fn insert_through(
     if tasks.is_empty() {
         return Ok(Vec::new());
     }
-    let mut tx = Tx::new(conn, Arc::clone(&inner.calls.queries), !inner.config.pooler);
+    let mut tx = Tx::foreign(conn, Arc::clone(&inner.calls.queries), !inner.config.pooler);
     insert(inner, &mut tx, tasks, now)
         .await
         .map_err(|fault| store_error(fault, During::Foreign, &inner.calls.place))
 }
 
 async fn insert(inner: &Inner, tx: &mut Tx<'_>, tasks: &[NewTask], now: Timestamp) -> Outcome<Vec<Inserted>> {
-    // Born leased, a task would be held by a session whose worker does not know of it until the commit, if ever.
-    if tasks.iter().any(|task| task.leased_by.is_some()) {
-        let message = "a task cannot be born leased inside a transaction of your own";
-        return Err(StoreError::rejected(StoreErrorKind::Invalid, message).into());
-    }
     tx.require_transaction().await?;
     let newcomers: Vec<Newcomer<'_>> = tasks.iter().map(|new| Newcomer { new, edited: None }).collect();
     let inserted = insert::insert(tx, &newcomers, now).await?.answers;

@@ -127,7 +127,12 @@ async fn lease_check(tx: &mut Tx<'_>, tasks: &[Newcomer<'_>]) -> Outcome<MayLeas
     }
     let queues: BTreeSet<&str> = tasks.iter().map(|task| task.new.queue.as_str()).collect();
     let queues: Vec<&str> = queues.into_iter().collect();
-    let statement = tx.query(&tx.sql.lease_check).bind(ids(asked)).bind(queues);
+    let statement = if tx.foreign {
+        &tx.sql.lease_look
+    } else {
+        &tx.sql.lease_check
+    };
+    let statement = tx.query(statement).bind(ids(asked)).bind(queues);
     for row in tx.rows(statement).await? {
         if let Ok(Some(session)) = record::opt_session(&row, 0) {
             may_lease.live.insert(session);

@@ -34,6 +34,7 @@ mod schema_name;
 mod sessions;
 mod settings;
 mod store;
+mod transact;
 mod tx;
 mod types;
 mod wait;

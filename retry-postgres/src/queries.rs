@@ -81,6 +81,7 @@ statements! {
     key_holder = include_str!("../sql/key_holder.sql"),
     lane_list = include_str!("../sql/lane_list.sql"),
     lease_check = include_str!("../sql/lease_check.sql"),
+    lease_look = include_str!("../sql/lease_look.sql"),
     list_newest = include_str!("../sql/list_newest.sql"),
     list_parent = include_str!("../sql/list_parent.sql"),
     list_record = include_str!("../sql/list_record.sql"),

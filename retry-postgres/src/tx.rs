@@ -16,6 +16,8 @@ pub(crate) struct Tx<'c> {
     pub(crate) sql: Arc<Queries>,
     /// Whether statements are prepared once for a connection.
     named: bool,
+    /// Whether the user commits.
+    pub(crate) foreign: bool,
     pub(crate) effects: Effects,
 }
 
@@ -28,7 +30,16 @@ impl<'c> Tx<'c> {
             conn,
             sql,
             named,
+            foreign: false,
             effects: Effects::default(),
+        }
+    }
+
+    /// A connection of the user's own.
+    pub(crate) fn foreign(conn: &'c mut PgConnection, sql: Arc<Queries>, named: bool) -> Self {
+        Self {
+            foreign: true,
+            ..Self::new(conn, sql, named)
         }
     }
 

@@ -1,6 +1,6 @@
 //! Inserting through a connection of the user's own, inside the user's transaction.
 
-use retry_core::store::{Enlist, Inserted, Result, StoreError, StoreErrorKind, check};
+use retry_core::store::{Enlist, Inserted, Result, StoreError, StoreErrorKind, TransactBlocking, check};
 use retry_core::task::NewTask;
 use retry_core::time::Timestamp;
 use rusqlite::{Connection, Savepoint, Transaction};
@@ -44,6 +44,28 @@ impl Enlist<&Savepoint<'_>> for SqliteStore {
         F: FnOnce(Result<Vec<Inserted>>) -> T + Send + 'static,
     {
         finish(tasks.and_then(|tasks| self.insert_through(tx, &tasks, now)))
+    }
+}
+
+impl TransactBlocking for SqliteStore {
+    type Tx<'t> = Savepoint<'t>;
+
+    async fn transact<T, E, F>(&self, work: F) -> std::result::Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<StoreError> + Send + 'static,
+        F: FnOnce(&Savepoint<'_>) -> std::result::Result<T, E> + Send + 'static,
+    {
+        self.transaction(work).await
+    }
+
+    fn insert_blocking(
+        &self,
+        tx: &Savepoint<'_>,
+        tasks: Result<Vec<NewTask>>,
+        now: Timestamp,
+    ) -> Result<Vec<Inserted>> {
+        self.insert_through(tx, &tasks?, now)
     }
 }
 

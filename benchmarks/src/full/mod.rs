@@ -4,6 +4,7 @@ mod bytes;
 mod claims;
 mod drain;
 mod enqueue;
+mod hook;
 mod latency;
 mod mixed;
 
@@ -18,6 +19,7 @@ use retry_core::task::State;
 
 pub(crate) use bytes::child as bytes_child;
 pub(crate) use drain::drain;
+pub(crate) use hook::Transactions;
 pub(crate) use latency::samples as latency_samples;
 
 use crate::args::{Run, Workload};
@@ -40,6 +42,7 @@ pub(crate) async fn run(workload: Workload, run: &Run) -> Result<Vec<Sample>> {
         Workload::M => mixed::one_by_one(run, n).await,
         Workload::MB => mixed::batches(run, n).await,
         Workload::L => latency::run(run, n).await,
+        Workload::H => hook::run(run, n).await,
         Workload::S => drain::sizes(run, n).await,
         Workload::F => claims::future(run, n).await,
         Workload::U => claims::unknown(run, n).await,

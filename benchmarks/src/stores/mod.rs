@@ -5,12 +5,14 @@ mod mysql;
 mod mysql_toy;
 mod postgres;
 mod postgres_toy;
+mod postgres_tx;
 mod redis;
 mod redis_toy;
 mod sled;
 mod sled_toy;
 mod sqlite;
 mod sqlite_toy;
+mod sqlite_tx;
 
 use std::fmt;
 use std::sync::Arc;
@@ -21,6 +23,7 @@ use async_trait::async_trait;
 use crate::aims::Aim;
 use crate::args::Run;
 use crate::bare::Toy;
+use crate::full::Transactions;
 use crate::job::After;
 use crate::place::Place;
 
@@ -41,6 +44,11 @@ pub(crate) trait Subject: fmt::Debug + Send + Sync {
     /// A fresh toy queue on the store's driver, of which several are open at once; none if there is no driver below the
     /// store.
     async fn toy(&self, run: &Run, after: After) -> Result<Option<Box<dyn Toy>>>;
+
+    /// A fresh store whose transactions can be joined, for the workload H; none where there are none to join.
+    async fn transactions(&self, _run: &Run) -> Result<Option<Box<dyn Transactions>>> {
+        Ok(None)
+    }
 
     /// Whether its commits wait for the disk of this machine.
     fn is_on_disk(&self) -> bool;

@@ -8,9 +8,11 @@ use test_servers::Kind;
 
 use super::Subject;
 use super::postgres_toy::Toy;
+use super::postgres_tx::PostgresTransactions;
 use crate::aims::Aim;
 use crate::args::Run;
 use crate::bare;
+use crate::full::Transactions;
 use crate::job::After;
 use crate::place::{Ground, Place};
 use crate::server::{Address, fresh_name, removed};
@@ -52,6 +54,13 @@ impl Subject for Postgres {
         Ok(Some(Box::new(Toy::fresh(schema, after).await?)))
     }
 
+    async fn transactions(&self, _: &Run) -> Result<Option<Box<dyn Transactions>>> {
+        let schema = Schema::new(self.0.url()?);
+        let store = PostgresStore::builder(&schema.url).schema(&schema.name);
+        let transactions = PostgresTransactions::new(store.connect().await?, schema).await?;
+        Ok(Some(Box::new(transactions)))
+    }
+
     fn is_on_disk(&self) -> bool {
         !self.0.is_given()
     }
@@ -88,6 +97,14 @@ impl Schema {
             url: url.to_owned(),
             name: fresh_name(),
         }
+    }
+
+    pub(super) fn url(&self) -> &str {
+        &self.url
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
     }
 
     /// A connection that makes the schema and stays in it.

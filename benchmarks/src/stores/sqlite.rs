@@ -9,9 +9,11 @@ use tempfile::TempDir;
 
 use super::Subject;
 use super::sqlite_toy::Toy;
+use super::sqlite_tx::SqliteTransactions;
 use crate::aims::Aim;
 use crate::args::{Run, Synchronous};
 use crate::bare;
+use crate::full::Transactions;
 use crate::job::After;
 use crate::place::{Place, folder};
 
@@ -33,6 +35,13 @@ impl Subject for Sqlite {
 
     async fn toy(&self, run: &Run, after: After) -> Result<Option<Box<dyn bare::Toy>>> {
         Ok(Some(Box::new(Toy::fresh(run, after)?)))
+    }
+
+    async fn transactions(&self, run: &Run) -> Result<Option<Box<dyn Transactions>>> {
+        let folder = folder(run)?;
+        let builder = SqliteStore::builder(database(&folder)).synchronous(synchronous(run.synchronous));
+        let transactions = SqliteTransactions::new(builder.build()?, folder).await?;
+        Ok(Some(Box::new(transactions)))
     }
 
     fn is_on_disk(&self) -> bool {

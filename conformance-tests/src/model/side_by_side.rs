@@ -248,6 +248,10 @@ impl TaskStore for Several {
         self.members[0].1.durability()
     }
 
+    fn part_of(&self, _: &NewTask) -> Option<usize> {
+        None
+    }
+
     fn parts(&self) -> Vec<Arc<dyn TaskStore>> {
         Vec::new()
     }

@@ -181,6 +181,10 @@ impl<F: Fault> TaskStore for Broken<F> {
         self.store.durability()
     }
 
+    fn part_of(&self, task: &NewTask) -> Option<usize> {
+        self.store.part_of(task)
+    }
+
     fn parts(&self) -> Vec<std::sync::Arc<dyn TaskStore>> {
         self.store.parts()
     }

@@ -97,6 +97,30 @@ pub(super) struct Enqueue {
     pub(super) client: usize,
     /// As running under the session of this worker, at the store itself.
     pub(super) born_on: Option<usize>,
+    /// By the program of this worker, to be run there.
+    pub(super) here: Option<(usize, Here)>,
+}
+
+/// How a worker's program enqueues what is to run there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Here {
+    /// Started in the background.
+    Start,
+    /// Run in the program's own future.
+    Inline,
+    /// In a transaction that takes a while; some are rolled back.
+    Transaction { millis: u64, ends: Ends },
+}
+
+/// How a transaction ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Ends {
+    Commits,
+    /// With the hook called all the same: a savepoint took the task along.
+    CommitsWithout,
+    RollsBack,
+    /// The hook is dropped, and the commit was done.
+    Forgets,
 }
 
 /// How often calls go wrong, per mille of calls.
@@ -240,6 +264,10 @@ fn tasks(
         let (many, client) = (rng.chance(200), rng.index(fleet.clients));
         let mut born = rng.split(1);
         let born = born.chance(200).then(|| born.index(fleet.workers));
+        let mut here = rng.split(2);
+        let here = here
+            .chance(500)
+            .then(|| (here.index(fleet.workers), here_how(&mut here)));
         let mut author = Author {
             features,
             scripts: &mut scripts,
@@ -254,10 +282,24 @@ fn tasks(
                 many,
                 client,
                 born_on: born.filter(|_| features.has(Feature::Born)),
+                here: here.filter(|_| features.has(Feature::Here)),
             },
         });
     }
     (scripts, tasks)
+}
+
+fn here_how(rng: &mut Rng) -> Here {
+    let millis = rng.pick(&[0, 3, 500, 12_000]);
+    let ends = rng.pick(&[
+        Ends::Commits,
+        Ends::Commits,
+        Ends::CommitsWithout,
+        Ends::RollsBack,
+        Ends::Forgets,
+    ]);
+    let transaction = Here::Transaction { millis, ends };
+    rng.pick(&[Here::Start, Here::Inline, transaction, transaction])
 }
 
 fn events(root: &Rng, features: Features, fleet: &Fleet, chaos_ms: u64) -> Vec<Planned<Happening>> {

@@ -15,6 +15,8 @@ pub(super) fn note(fact: &Fact<'_>, facts: &mut Facts) {
         Fact::Started { run } => {
             if run.fallback {
                 facts.cover.hit(S::FallbackRan);
+            } else if run.version == 1 && facts.births.contains(&run.id) {
+                facts.cover.hit(S::RanHere);
             }
             if facts.active_runs().any(|other| other.id == run.id) {
                 facts.cover.hit(S::Overlap);

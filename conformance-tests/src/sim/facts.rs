@@ -36,6 +36,8 @@ pub(super) struct HostFact {
     pub(super) calls: Window,
     pub(super) work: Window,
     pub(super) futures: usize,
+    /// Enqueues of its program that are under way.
+    pub(super) programs: usize,
     /// When it last claimed, started or ended something.
     pub(super) busy_at: Monotonic,
 }
@@ -119,6 +121,9 @@ pub(super) struct Facts {
     pub(super) enqueued: BTreeMap<usize, TaskId>,
     pub(super) completed: BTreeSet<(TaskId, u32, u32)>,
     pub(super) unknown_nonces: BTreeSet<u64>,
+    /// Tasks that were inserted as running, and those of them that a worker's program told it to run.
+    pub(super) births: BTreeSet<TaskId>,
+    pub(super) told_to_run: BTreeSet<TaskId>,
     /// How often the store gave each version of a task to a worker.
     pub(super) claims: BTreeMap<(TaskId, u64), usize>,
     /// Tasks whose versions may come twice: a power cut undid what was acknowledged about them, or they were deleted at
@@ -157,6 +162,8 @@ impl Facts {
             enqueued: BTreeMap::new(),
             completed: BTreeSet::new(),
             unknown_nonces: BTreeSet::new(),
+            births: BTreeSet::new(),
+            told_to_run: BTreeSet::new(),
             claims: BTreeMap::new(),
             unfenced: BTreeSet::new(),
             steps: 0,
@@ -191,6 +198,11 @@ impl Facts {
     /// Whether a version of the task is given once.
     pub(super) fn is_fenced(&self, id: TaskId) -> bool {
         !self.unfenced.contains(&id)
+    }
+
+    /// How often a version could be run: by its claims, and by its birth.
+    pub(super) fn grants_of(&self, id: TaskId, version: u64) -> usize {
+        self.claims_of(id, version) + usize::from(version == 1 && self.births.contains(&id))
     }
 
     /// How often this version was given to a worker.
@@ -323,6 +335,9 @@ impl Facts {
                 let replaced = row.task.version > 0 && row.task.state == State::Pending;
                 if let (By::Insert, None, Some(script), false) = (by, before, row.script, replaced) {
                     self.enqueued.entry(script).or_insert(row.task.id);
+                }
+                if before.is_none() && row.is(State::Running) {
+                    self.births.insert(row.task.id);
                 }
                 if matches!(by, By::Claim) {
                     *self.claims.entry((row.task.id, row.task.version)).or_default() += 1;

@@ -3,12 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use retry_core::client::Client;
 use retry_core::clock::{Clock as _, ManualClock};
-use retry_core::draft::TaskOptions;
+use retry_core::draft::{Draft, TaskOptions};
 use retry_core::engine::{KindOptions, OnLeaseLost, Worker, WorkerHandle};
 use retry_core::seams::SeededRandom;
 
 use super::actors::Party;
+use super::config::Here;
 use super::cover::Sometimes;
 use super::exec::{HostId, HostSpawn};
 use super::fact::Who;
@@ -16,6 +18,7 @@ use super::facts::HostFact;
 use super::features::Feature;
 use super::handler::Scripted;
 use super::link::Link;
+use super::program::Program;
 use super::rng::Rng;
 use super::script::{FALLBACK_ABOVE, KindOf, QUEUES, Script, policy};
 use super::sharded::Sharded;
@@ -34,7 +37,7 @@ pub(super) struct Machine {
 
 #[derive(Debug)]
 pub(super) enum Power {
-    Up(WorkerHandle),
+    Up(WorkerHandle, Program),
     /// Shutting down, until the host has no futures left.
     Stopping,
     Down,
@@ -87,7 +90,11 @@ impl Machine {
         });
         let worker = self.build(parts, who);
         self.state = match worker {
-            Ok(worker) => Power::Up(worker.start()),
+            Ok(worker) => {
+                let handle = worker.start();
+                let program = self.program(parts, who, &handle);
+                Power::Up(handle, program)
+            }
             Err(error) => {
                 shared.accuse("the world", format!("the worker was not built: {error}"));
                 Power::Down
@@ -155,6 +162,41 @@ impl Machine {
         builder.build()
     }
 
+    /// The program in which the worker runs.
+    fn program(&self, parts: &Parts, who: Who, handle: &WorkerHandle) -> Program {
+        let rng = self.rng.split(u64::from(self.life)).split(3);
+        let link = |part: usize| {
+            let (shared, weather) = (Arc::clone(&parts.shared), Arc::clone(&parts.weather));
+            let rng = rng.split(1 + 1_000 * part as u64);
+            Link::new(part, shared, weather, who, parts.network, rng).beside()
+        };
+        let client = Client::builder(Sharded::new((0..parts.shared.servers.len()).map(link).collect()))
+            .clock(Arc::new(self.clock.clone()))
+            .random(Arc::new(SeededRandom::new(rng.split(2).next())))
+            .spawn(Arc::new(HostSpawn {
+                exec: parts.shared.exec.clone(),
+                host: who.host,
+            }))
+            .build()
+            .attach(handle);
+        Program {
+            shared: Arc::clone(&parts.shared),
+            client,
+            who,
+        }
+    }
+
+    /// Has its program enqueue a task that is to run there; false while it is down.
+    pub(super) fn enqueue(&self, script: usize, draft: Draft, how: Here) -> bool {
+        match &self.state {
+            Power::Up(_, program) => {
+                program.enqueue(script, draft, how);
+                true
+            }
+            Power::Stopping | Power::Down => false,
+        }
+    }
+
     /// Ends its life at once: what was in memory is gone, its session stays in the store.
     pub(super) fn crash(&mut self, shared: &Shared) {
         shared.remark(self.host as u64, || format!("host {} crashes", self.host));
@@ -169,7 +211,7 @@ impl Machine {
     /// Begins a graceful shutdown.
     pub(super) fn shut_down(&mut self, shared: &Arc<Shared>) {
         match std::mem::replace(&mut self.state, Power::Stopping) {
-            Power::Up(handle) => {
+            Power::Up(handle, _) => {
                 let (shared, host) = (Arc::clone(shared), self.host);
                 let exec = shared.exec.clone();
                 exec.spawn(
@@ -214,7 +256,7 @@ impl Machine {
     /// Attempts that run, by the worker's own count.
     pub(super) fn running(&self) -> usize {
         match &self.state {
-            Power::Up(handle) => handle.running(),
+            Power::Up(handle, _) => handle.running(),
             Power::Stopping | Power::Down => 0,
         }
     }

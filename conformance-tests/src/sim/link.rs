@@ -30,6 +30,8 @@ pub(super) struct Link {
     pub(super) who: Who,
     pub(super) network: HostId,
     pub(super) rng: Arc<Mutex<Rng>>,
+    /// Of the program beside the worker, whose calls say nothing about the worker's own.
+    pub(super) beside: bool,
 }
 
 impl Link {
@@ -49,6 +51,18 @@ impl Link {
             who,
             network,
             rng,
+            beside: false,
+        }
+    }
+
+    /// The way of the program in which the worker runs.
+    pub(super) fn beside(self) -> Self {
+        Self { beside: true, ..self }
+    }
+
+    fn tell(&self, fact: Fact<'_>) {
+        if !self.beside {
+            self.shared.tell(fact);
         }
     }
 
@@ -79,7 +93,7 @@ impl Link {
         F: FnOnce(&Shared) -> Result<T> + Send + 'static,
     {
         let (who, part) = (self.who, self.part);
-        self.shared.tell(Fact::Sent {
+        self.tell(Fact::Sent {
             who,
             part,
             op,
@@ -105,10 +119,13 @@ impl Link {
             Err(error) if error.certainty() == Certainty::Rejected => Answer::Rejected,
             Err(_) => Answer::Unknown,
         };
+        if self.beside && answer.failed() {
+            self.shared.facts(|facts| facts.given_up(who));
+        }
         // Answers that say more are told by the method itself.
         if answer.failed() || !matches!(op, Op::Renew | Op::Exchange) {
             let nonces: Vec<u64> = edits.iter().map(|edit| edit.nonce.get()).collect();
-            self.shared.tell(Fact::Answered {
+            self.tell(Fact::Answered {
                 who,
                 part,
                 op,

@@ -22,6 +22,7 @@ mod invariants;
 mod link;
 mod phases;
 mod power;
+mod program;
 mod report;
 mod rng;
 mod script;

@@ -227,6 +227,10 @@ impl TaskStore for Sharded {
         self.parts[0].durability()
     }
 
+    fn part_of(&self, task: &NewTask) -> Option<usize> {
+        Some(self.home(task))
+    }
+
     fn parts(&self) -> Vec<Arc<dyn TaskStore>> {
         if self.parts.len() == 1 {
             return Vec::new();

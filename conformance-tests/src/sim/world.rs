@@ -240,10 +240,14 @@ impl World {
         match act {
             Act::Enqueue(enqueue) => {
                 let (script, party) = (enqueue.script, &self.parties[enqueue.client]);
-                let draft = self.parts.scripts[script].draft();
+                let draft = || self.parts.scripts[script].draft();
+                let here = enqueue
+                    .here
+                    .is_some_and(|(host, how)| self.machines[host].enqueue(script, draft(), how));
                 match enqueue.born_on {
-                    Some(host) => party.bear(script, draft, host, self.next_act as u64),
-                    None => party.enqueue(script, draft, enqueue.many),
+                    _ if here => {}
+                    Some(host) => party.bear(script, draft(), host, self.next_act as u64),
+                    None => party.enqueue(script, draft(), enqueue.many),
                 }
                 self.next_act += 1;
             }
@@ -252,7 +256,7 @@ impl World {
             // Its shutdown is not over yet.
             Act::Start(host) => {
                 if self.phase == Phase::Chaos
-                    && !matches!(self.machines[host].state, super::fleet::Power::Up(_))
+                    && !matches!(self.machines[host].state, super::fleet::Power::Up(..))
                 {
                     self.plan(self.now_ms() + 500, Act::Start(host));
                 }

@@ -5,8 +5,7 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 
-use super::{Client, Error, Result, insert};
-use crate::clock::Clock as _;
+use super::{Client, Result, insert};
 use crate::draft::{Draft, option_setters};
 use crate::id::TaskId;
 use crate::limits::{MAX_BATCH, MAX_CALL_BYTES};
@@ -19,8 +18,8 @@ use crate::task::NewTask;
 #[derive(Debug)]
 #[must_use = "a task is enqueued when this is awaited"]
 pub struct Enqueue<'c, S: TaskStore + ?Sized> {
-    client: &'c Client<S>,
-    draft: Draft,
+    pub(super) client: &'c Client<S>,
+    pub(super) draft: Draft,
 }
 
 /// An enqueued task.
@@ -40,7 +39,7 @@ impl Enqueued {
         matches!(self.inserted, Inserted::New { .. } | Inserted::Repeated)
     }
 
-    fn of(id: TaskId, inserted: Inserted) -> Self {
+    pub(super) fn of(id: TaskId, inserted: Inserted) -> Self {
         let id = match inserted {
             Inserted::Duplicate { holder, .. } | Inserted::Replaced { holder } => holder,
             Inserted::New { .. } | Inserted::Repeated | Inserted::NotTried => id,
@@ -129,21 +128,11 @@ impl<'c, S: TaskStore + ?Sized> Enqueue<'c, S> {
     where
         S: Enlist<Tx, Reply<Result<Enqueued>> = Reply>,
     {
-        // No round trip here: inside a transaction the last synchronised reading, or the local clock, is enough.
-        let now = self.client.shared.clock.now();
-        let built = self.client.shared.build(self.draft, now);
-        let id = built.as_ref().map_or(TaskId::MIN, |task| task.id);
-        let invalid = built.as_ref().err().cloned();
-        let tasks = built
-            .map(|task| vec![task])
-            .map_err(|error| StoreError::invalid(error.to_string()));
-        self.client
-            .store
-            .enlist(tx, tasks, now, move |answer| match (answer, invalid) {
-                (Ok(inserted), _) => Ok(Enqueued::of(id, only(inserted)?)),
-                (Err(_), Some(invalid)) => Err(Error::Invalid(invalid)),
-                (Err(error), None) => Err(Error::Store(error)),
-            })
+        let client = self.client;
+        let (tasks, now, finish) = self.enlisting(false).split();
+        client.store.enlist(tx, tasks, now, move |answer| {
+            finish.answer(answer).map(|(enqueued, _)| enqueued)
+        })
     }
 }
 

@@ -32,6 +32,8 @@ pub enum Error {
     AlreadyDone,
     /// The worker has no handler for tasks of this kind.
     NoHandler(Kind),
+    /// The client is not attached to a running worker, which alone can run a task here.
+    NotAttached,
     /// The store failed.
     Store(StoreError),
 }
@@ -46,6 +48,9 @@ impl fmt::Display for Error {
             Self::KeyTaken(holder) => write!(f, "its unique key is held by task {holder}"),
             Self::NoHandler(kind) => write!(f, "the worker has no handler for {kind}"),
             Self::AlreadyDone => f.write_str("the wait was completed before"),
+            Self::NotAttached => {
+                f.write_str("the client is not attached to a running worker: use `client.attach(&handle)`")
+            }
             Self::Store(error) => write!(f, "{error}"),
         }
     }
@@ -61,7 +66,8 @@ impl StdError for Error {
             | Self::Changed(_)
             | Self::KeyTaken(_)
             | Self::NoHandler(_)
-            | Self::AlreadyDone => None,
+            | Self::AlreadyDone
+            | Self::NotAttached => None,
         }
     }
 }

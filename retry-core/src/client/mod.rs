@@ -1,14 +1,18 @@
 //! The client: enqueues tasks and administers them. Holds no task state of its own.
 
 mod admin;
+mod attach;
 mod coalescer;
 mod complete;
 mod dry_run;
 mod enqueue;
 mod error;
+mod hook;
+mod inline;
 mod resend;
 #[cfg(test)]
 mod tests;
+mod transaction;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,10 +21,14 @@ use std::time::Duration;
 pub use admin::{Cancelled, Changes};
 pub use enqueue::{Enqueue, Enqueued};
 pub use error::{Error, Result};
+pub use hook::RunAfterCommit;
+pub use inline::Inline;
+pub use transaction::{BlockingTransaction, Transaction};
 
 use self::coalescer::Coalescer;
 use crate::clock::{Clock, SyncedClock, SystemClock};
 use crate::draft::{Draft, InvalidTask};
+use crate::engine::Attachment;
 use crate::id::{Nonce, Shard, TaskId, TaskIds};
 use crate::seams::{Random, Spawn, SystemRandom, TokioSpawn};
 use self::resend::{insert, not_tried, resend};
@@ -53,6 +61,7 @@ use crate::time::Timestamp;
 pub struct Client<S: ?Sized = dyn TaskStore> {
     store: Arc<S>,
     shared: Arc<Shared>,
+    attached: Option<Attachment>,
 }
 
 impl<S: ?Sized> Clone for Client<S> {
@@ -60,6 +69,7 @@ impl<S: ?Sized> Clone for Client<S> {
         Self {
             store: Arc::clone(&self.store),
             shared: Arc::clone(&self.shared),
+            attached: self.attached.clone(),
         }
     }
 }
@@ -68,6 +78,7 @@ impl<S: ?Sized> fmt::Debug for Client<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client")
             .field("store", &self.shared.store)
+            .field("attached", &self.attached.is_some())
             .finish_non_exhaustive()
     }
 }
@@ -115,6 +126,7 @@ impl<S: TaskStore> Client<S> {
         Client {
             store: self.store,
             shared: self.shared,
+            attached: self.attached,
         }
     }
 }
@@ -148,6 +160,7 @@ impl<S: TaskStore> ClientBuilder<S> {
         Client {
             store: self.store,
             shared: Shared::new(store, self.clock, self.random, self.spawn),
+            attached: None,
         }
     }
 }
@@ -163,7 +176,11 @@ impl Client {
             Arc::new(random),
             Arc::new(spawn),
         );
-        Self { store, shared }
+        Self {
+            store,
+            shared,
+            attached: None,
+        }
     }
 }
 

@@ -11,7 +11,12 @@ pub(super) fn applied(part: &Part, edit: &Edit, role: Role, applied: &Applied) {
     let id = edit.id;
     match role {
         Role::Progress(on_applied) => on_applied(applied),
-        Role::Settle { hold, .. } => part.held.remove(hold),
+        Role::Settle { hold, teller, .. } => {
+            part.held.remove(hold);
+            if let Some(teller) = teller {
+                teller.tell(edit, applied);
+            }
+        }
     }
     match applied {
         Applied::Done {

@@ -10,7 +10,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, Either, select};
 
 use super::held::{Cancel, CancelReason};
-use crate::clock::Clock;
+use crate::clock::{Clock, Monotonic};
 use crate::executor::{Ctx, Executor, HandlerError, Outcome};
 use crate::payload::Payload;
 use crate::task::ErrorText;
@@ -61,7 +61,8 @@ impl Ended {
 }
 
 pub(super) struct Limits {
-    pub(super) timeout: Option<Duration>,
+    /// When it has taken too long, and how long that is.
+    pub(super) deadline: Option<(Monotonic, Duration)>,
     pub(super) cancel_grace: Duration,
 }
 
@@ -78,8 +79,8 @@ pub(super) async fn run(
 ) -> Ended {
     let told = ctx.cancellation();
     let mut handler = caught(Arc::clone(executor), payload, ctx);
-    let deadline: BoxFuture<'_, ()> = match limits.timeout {
-        Some(timeout) => clock.sleep_until(clock.monotonic() + timeout),
+    let deadline: BoxFuture<'_, ()> = match limits.deadline {
+        Some((deadline, _)) => clock.sleep_until(deadline),
         None => Box::pin(std::future::pending()),
     };
     let timed_out = std::pin::pin!(async {
@@ -108,7 +109,7 @@ pub(super) async fn run(
         Some(Ok(outcome)) => Ended::Returned(outcome),
         Some(Err(failure)) if failure.is_final => Ended::Failed(failure),
         _ if timed_out => {
-            let limit = limits.timeout.unwrap_or_default();
+            let limit = limits.deadline.map_or(Duration::ZERO, |(_, timeout)| timeout);
             Ended::Failed(Failure::retryable(format!("no answer within {limit:?}")))
         }
         // An error of a cancelled handler is most likely the cancel itself.

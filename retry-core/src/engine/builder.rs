@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::config::Config;
 use super::kind::{KindEntry, KindOptions};
+use super::quick::QuickRetries;
 use super::worker::{Setup, Worker};
 use crate::client::Client;
 use crate::clock::{Clock, SystemClock};
@@ -211,6 +212,10 @@ impl WorkerBuilder {
         };
         if options.concurrency == Some(0) || options.timeout.is_some_and(|timeout| timeout.is_zero()) {
             return self.refuse(BuildError::Zero("a kind's concurrency or timeout"));
+        }
+        let never = |quick: QuickRetries| quick.times == 0 || quick.within.is_zero();
+        if options.quick.is_some_and(never) {
+            return self.refuse(BuildError::Zero("a kind's quick retries and their time"));
         }
         let retry = options.retry.clone().unwrap_or_else(|| defaults.retry.clone());
         let prefetch = defaults.retry.max_attempts() != Some(1);

@@ -8,7 +8,7 @@ use futures_util::FutureExt as _;
 use super::lease::Lease;
 use super::part::{Engine, Part};
 use super::runnable::Runnable;
-use super::runner;
+use super::runner::{self, Settled};
 use super::worker::Worker;
 use crate::client::{Error, Result};
 use crate::clock::Clock as _;
@@ -66,7 +66,7 @@ impl Worker {
         let runnable = Runnable::new(as_claimed(&copy, &claimed), setup);
         let lease = Lease::on_copy(Arc::clone(&part), Arc::clone(&claimed));
         let handled = runner::handle(&part, &entry, runnable, Arc::clone(&lease));
-        let Ok(Some((task, edit))) = AssertUnwindSafe(handled).catch_unwind().await else {
+        let Ok(Some(Settled { task, edit, .. })) = AssertUnwindSafe(handled).catch_unwind().await else {
             return Err(unfit().into());
         };
         let checkpoints = lease.take_checkpoints();

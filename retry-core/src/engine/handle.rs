@@ -17,6 +17,7 @@ use super::maintainer::Maintainer;
 use super::part::{Engine, Part};
 use super::pump::Pump;
 use super::rescuer::Rescuer;
+use super::reserve::Attachment;
 use super::watchdog::Watchdog;
 use super::worker::Setup;
 use crate::store::TaskStore;
@@ -83,7 +84,17 @@ impl WorkerHandle {
     /// Attempts that run now.
     #[must_use]
     pub fn running(&self) -> usize {
-        self.engine.permits.taken_in_all()
+        self.engine.permits.running()
+    }
+
+    /// Ends when every part of the store has opened this worker's session: from then on it claims, and an attached client
+    /// can run tasks here. It waits as long as the store does not answer. Cancel-safe.
+    pub async fn ready(&self) {
+        self.until(Part::lease_is_current).await;
+    }
+
+    pub(crate) fn attachment(&self) -> Attachment {
+        Attachment::new(&self.parts)
     }
 
     /// Waits until every part is as asked.
@@ -106,8 +117,11 @@ impl WorkerHandle {
         self.parts.iter().for_each(|part| part.hand_back_buffer());
         let config = &self.engine.setup.config;
         let engine = &self.engine;
-        let ended = || engine.permits.taken_in_all() == 0;
-        self.at_most(config.shutdown_grace, engine.until(ended)).await;
+        // Transactions under way have the grace as well: what is born meanwhile is handed back. They are not waited for
+        // longer; what is born later falls to a rescuer.
+        let quiet = || engine.permits.taken_in_all() == 0;
+        self.at_most(config.shutdown_grace, engine.until(quiet)).await;
+        let ended = || engine.permits.running() == 0;
         self.parts
             .iter()
             .for_each(|part| part.held.cancel_all(CancelReason::Shutdown));

@@ -86,6 +86,7 @@ impl Heartbeat {
             lease_end: sent + setup.config.lease,
         });
         tracing::info!(session = %id, name = %setup.config.name, "session opened");
+        part.engine.progress.notify_waiters();
         part.pump.notify_one();
         Ok(())
     }

@@ -63,6 +63,11 @@ impl Hold {
             version: claimed.version,
         }
     }
+
+    /// The hold of a task that is born leased.
+    pub(super) const fn at_birth(id: TaskId) -> Self {
+        Self { id, version: 1 }
+    }
 }
 
 #[derive(Debug)]
@@ -72,6 +77,8 @@ struct Entry {
     ours: bool,
     /// One more lost lease would fail it.
     last_life: bool,
+    /// Its insert, or the transaction around it, is under way: the store may have the task or not.
+    expected: bool,
     /// Present while its handler runs.
     running: Option<(Cancel, OnLeaseLost)>,
 }
@@ -166,9 +173,29 @@ impl Held {
             hold,
             ours,
             last_life,
+            expected: false,
             running: None,
         });
         true
+    }
+
+    /// Notes a task that is about to be stored as running here. Until it is born, or the hold removed, no comparison with
+    /// the store's word says anything about it.
+    pub(super) fn expect(&self, hold: Hold) {
+        lock(&self.0).put(Entry {
+            hold,
+            ours: true,
+            last_life: false,
+            expected: true,
+            running: None,
+        });
+    }
+
+    /// Notes that the expected task is stored, under the present session.
+    pub(super) fn born(&self, hold: Hold) {
+        if let Some(entry) = lock(&self.0).get_mut(hold) {
+            (entry.ours, entry.expected) = (true, false);
+        }
     }
 
     /// Whether a handler of this task runs, under whatever claim.
@@ -203,7 +230,7 @@ impl Held {
         lock(&self.0).remove(hold);
     }
 
-    /// Whether a task is held under the present session.
+    /// Whether a task is held under the present session, or expected.
     pub(super) fn is_ours(&self, id: TaskId) -> bool {
         lock(&self.0).of_task(id).any(|entry| entry.ours)
     }
@@ -215,7 +242,8 @@ impl Held {
 
     /// How many are held under the present session: what the store should count as well.
     pub(super) fn count(&self) -> u64 {
-        lock(&self.0).table.iter().filter(|entry| entry.ours).count() as u64
+        let counted = |entry: &&Entry| entry.ours && !entry.expected;
+        lock(&self.0).table.iter().filter(counted).count() as u64
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -225,7 +253,10 @@ impl Held {
     /// Those held under the present session, in the order of their tasks.
     pub(super) fn ours(&self) -> Vec<Hold> {
         let holds = lock(&self.0);
-        let ours = holds.in_order().into_iter().filter(|entry| entry.ours);
+        let ours = holds
+            .in_order()
+            .into_iter()
+            .filter(|entry| entry.ours && !entry.expected);
         ours.map(|entry| entry.hold).collect()
     }
 
@@ -305,5 +336,20 @@ mod tests {
         assert!(held.runs(hold(2).id));
         held.end(hold(3));
         assert!(!held.runs(hold(2).id));
+    }
+
+    #[test]
+    fn what_is_expected_is_neither_counted_nor_given_up_nor_unknown() {
+        let held = Held::default();
+        let expected = Hold::at_birth(hold(1).id);
+        held.expect(expected);
+        assert_eq!((held.count(), held.ours()), (0, vec![]));
+        assert!(held.is_ours(expected.id), "it is not handed back");
+        held.give_up_others(&held.ours(), &BTreeSet::new());
+        held.born(expected);
+        assert_eq!((held.count(), held.ours()), (1, vec![expected]));
+        assert!(held.start(expected, &Cancel::default(), OnLeaseLost::Cancel));
+        held.remove(expected);
+        assert!(held.is_empty());
     }
 }

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::quick::QuickRetries;
 use crate::draft::TaskPayload;
 use crate::executor::{Executor, Handler, Requirement, typed};
 use crate::policy::RetryPolicy;
@@ -27,6 +28,7 @@ pub struct KindOptions {
     pub(super) timeout: Option<Duration>,
     pub(super) concurrency: Option<usize>,
     pub(super) fallback: Option<Fallback>,
+    pub(super) quick: Option<QuickRetries>,
     pub(super) on_lease_lost: OnLeaseLost,
 }
 
@@ -46,6 +48,20 @@ impl KindOptions {
     /// are the task's, fixed when it was enqueued.)
     pub fn retry(mut self, policy: RetryPolicy) -> Self {
         self.retry = Some(policy);
+        self
+    }
+
+    /// Repeats a failed run inside the same attempt: up to `times` more runs, the first after `pause`, which doubles with
+    /// each; none begins later than `within` after the attempt began. For failures that are over in a moment, which are not
+    /// worth the way through the store.
+    ///
+    /// The attempt's number does not change, nothing is written between the runs, and the lease is kept as for one long run.
+    /// The lease's end, a shutdown, a cancel and the kind's [`timeout`](Self::timeout), which counts for all runs
+    /// together, end them; a [`Final`](crate::executor::Final) error is not repeated. Only when they have failed does the
+    /// [fallback](Self::fallback) run. What the attempt records is the last error with the number of quick retries;
+    /// each of them is also an event of `tracing`.
+    pub fn quick_retries(mut self, times: u32, pause: Duration, within: Duration) -> Self {
+        self.quick = Some(QuickRetries { times, pause, within });
         self
     }
 
@@ -96,6 +112,7 @@ impl fmt::Debug for KindOptions {
                 "fallback_threshold",
                 &self.fallback.as_ref().map(|fallback| fallback.threshold),
             )
+            .field("quick_retries", &self.quick)
             .field("on_lease_lost", &self.on_lease_lost)
             .finish_non_exhaustive()
     }

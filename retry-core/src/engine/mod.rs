@@ -16,6 +16,13 @@
 //! Attempts run in futures of their own (`runner.rs`); they meet the loops only in `Part` (`part.rs`): what is held,
 //! what waits for a permit, what waits to be written.
 //!
+//! # Tasks born here
+//!
+//! An attached client keeps a place for a task before it is inserted (`reserve.rs`): a permit, and a hold that is *expected*.
+//! As long as it is, the heartbeat neither counts it nor gives it up nor hands it back, because the store may have it or
+//! not: its transaction is open. Then the task is born, and held like a claimed one; or the place is given back, and should the
+//! row be there after all, the heartbeat meets a task that it does not know, and hands it back.
+//!
 //! # Leases
 //!
 //! A session's lease is counted on the monotonic clock from when its renewal was *sent*. When it ends locally, handlers
@@ -33,6 +40,7 @@ mod handle;
 mod health;
 mod heartbeat;
 mod held;
+mod inline;
 mod kind;
 mod lease;
 mod maintainer;
@@ -40,13 +48,16 @@ mod outbox;
 mod part;
 mod permits;
 mod pump;
+mod quick;
 mod rescuer;
+mod reserve;
 mod room;
 mod runnable;
 mod runner;
 mod session;
 mod settle;
 mod sources;
+mod teller;
 mod watchdog;
 mod worker;
 
@@ -56,5 +67,8 @@ pub(crate) mod tests;
 pub use builder::{BuildError, HandledTask, IntoStore, WorkerBuilder};
 pub use dry_run::DryRun;
 pub use handle::WorkerHandle;
+pub(crate) use inline::{Tried, run_inline, settle_tried, try_run};
 pub use kind::{KindOptions, OnLeaseLost};
+pub(crate) use reserve::{Attachment, Reservation, as_claimed, born};
+pub(crate) use teller::Recorded;
 pub use worker::Worker;

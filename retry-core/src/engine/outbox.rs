@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use super::held::Hold;
 use super::part::lock;
+use super::teller::Teller;
 use crate::limits::{MAX_BATCH, MAX_CALL_BYTES};
 use crate::store::Applied;
 use crate::task::{Edit, Task};
@@ -22,6 +23,8 @@ pub(super) enum Role {
         task: Arc<Task>,
         /// It stands in for an outcome that the store refused.
         replaced: bool,
+        /// Who waits for the store's answer.
+        teller: Option<Teller>,
     },
     /// It stores progress of an attempt that goes on.
     Progress(OnApplied),

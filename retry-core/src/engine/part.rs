@@ -15,9 +15,10 @@ use super::held::{Held, Hold};
 use super::outbox::{Outbox, Role};
 use super::permits::Permits;
 use super::session::SessionState;
+use super::teller::Teller;
 use super::worker::Setup;
 use crate::clock::{Clock, SyncedClock};
-use crate::id::{Nonce, Shard, TaskId, TaskIds};
+use crate::id::{Nonce, SessionId, Shard, TaskId, TaskIds};
 use crate::machine::{Event, Rejected, transition};
 use crate::store::{Result, StoreError, StoreErrorKind, TaskStore};
 use crate::task::{Edit, Task};
@@ -192,12 +193,13 @@ impl Part {
         })
     }
 
-    /// Puts the edit that settles `task` on its way; it is sent with the next exchange.
-    pub(super) fn settle(&self, hold: Hold, task: Arc<Task>, edit: Edit) {
+    /// Puts the edit that settles `task` on its way; it is sent with the next exchange, and `teller` hears how it ended.
+    pub(super) fn settle(&self, hold: Hold, task: Arc<Task>, edit: Edit, teller: Option<Teller>) {
         let role = Role::Settle {
             hold,
             task,
             replaced: false,
+            teller,
         };
         self.send(edit, role);
     }
@@ -209,9 +211,14 @@ impl Part {
 
     /// Gives a task back that was claimed and not run: due at once, the attempt not counted.
     pub(super) fn hand_back(&self, claimed: &Arc<Task>) {
+        self.hand_back_telling(claimed, None);
+    }
+
+    /// The same for somebody who waits.
+    pub(super) fn hand_back_telling(&self, claimed: &Arc<Task>, teller: Option<Teller>) {
         let hold = Hold::of(claimed);
         match self.edit(claimed, Event::HandBack) {
-            Ok(edit) => self.settle(hold, Arc::clone(claimed), edit),
+            Ok(edit) => self.settle(hold, Arc::clone(claimed), edit, teller),
             Err(why) => {
                 tracing::warn!(task = %claimed.id, %why, "a task could not be handed back");
                 self.held.remove(hold);
@@ -235,6 +242,14 @@ impl Part {
     pub(super) fn set_session(&self, state: SessionState) {
         *lock(&self.session) = state;
         self.lease_changed.notify_one();
+    }
+
+    /// The session while its lease holds.
+    pub(super) fn current_session(&self) -> Option<SessionId> {
+        let session = self.session();
+        session
+            .id()
+            .filter(|_| session.is_current(self.clock.monotonic()))
     }
 
     pub(super) fn lease_is_current(&self) -> bool {

@@ -16,6 +16,8 @@ pub(super) struct Permits {
 #[derive(Debug, Default)]
 struct Taken {
     all: usize,
+    /// Of these, kept for tasks that are not known to be stored yet.
+    reserved: usize,
     queues: HashMap<Queue, usize>,
     kinds: HashMap<Kind, usize>,
 }
@@ -26,6 +28,7 @@ pub(super) struct Permit {
     permits: Arc<Permits>,
     queue: Queue,
     kind: Kind,
+    reserved: bool,
 }
 
 impl Permits {
@@ -64,7 +67,16 @@ impl Permits {
             permits: Arc::clone(self),
             queue: queue.clone(),
             kind: kind.clone(),
+            reserved: false,
         })
+    }
+
+    /// Takes a permit for a task that is about to be stored.
+    pub(super) fn reserve(self: &Arc<Self>, queue: &Queue, kind: &Kind) -> Option<Permit> {
+        let mut permit = self.take(queue, kind)?;
+        permit.reserved = true;
+        self.taken().reserved += 1;
+        Some(permit)
     }
 
     /// Permits that are free in all.
@@ -75,6 +87,13 @@ impl Permits {
     /// Permits that are taken in all.
     pub(super) fn taken_in_all(&self) -> usize {
         self.taken().all
+    }
+
+    /// Permits under which an attempt runs, or is about to.
+    pub(super) fn running(&self) -> usize {
+        let taken = self.taken();
+        // Between the two steps of a reservation it counts as running.
+        taken.all.saturating_sub(taken.reserved)
     }
 
     /// Permits that are free for a queue; `usize::MAX` without a limit of its own.
@@ -104,10 +123,20 @@ fn room<N: std::hash::Hash + Eq>(limits: &HashMap<N, usize>, taken: &HashMap<N, 
     })
 }
 
+impl Permit {
+    /// The task for which it was reserved begins to run.
+    pub(super) fn begin(&mut self) {
+        if std::mem::take(&mut self.reserved) {
+            self.permits.taken().reserved -= 1;
+        }
+    }
+}
+
 impl Drop for Permit {
     fn drop(&mut self) {
         let mut taken = self.permits.taken();
         taken.all -= 1;
+        taken.reserved -= usize::from(self.reserved);
         if let Some(n) = taken.queues.get_mut(&self.queue) {
             *n -= 1;
         }
@@ -120,6 +149,23 @@ impl Drop for Permit {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_reserved_permit_is_taken_and_does_not_run_until_it_begins() {
+        let (queue, kind) = (Queue::new("q").unwrap(), Kind::new("k").unwrap());
+        let permits = Permits::new(2, HashMap::new(), HashMap::new());
+        let mut first = permits.reserve(&queue, &kind).unwrap();
+        let second = permits.reserve(&queue, &kind).unwrap();
+        assert!(permits.reserve(&queue, &kind).is_none(), "the worker's limit");
+        assert_eq!((permits.taken_in_all(), permits.running()), (2, 0));
+        first.begin();
+        assert_eq!((permits.taken_in_all(), permits.running()), (2, 1));
+        drop((first, second));
+        assert_eq!(
+            (permits.taken_in_all(), permits.running(), permits.free()),
+            (0, 0, 2)
+        );
+    }
 
     #[test]
     fn every_limit_holds_and_a_dropped_permit_is_free_again() {

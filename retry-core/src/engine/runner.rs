@@ -12,12 +12,17 @@ use super::kind::{KindEntry, OnLeaseLost};
 use super::lease::Lease;
 use super::part::{Engine, Part};
 use super::permits::Permit;
+use super::quick;
 use super::runnable::Runnable;
 use super::settle::Report;
-use crate::clock::Clock as _;
-use crate::executor::{Ctx, Executor};
+use super::teller::Teller;
+use crate::clock::{Clock as _, Monotonic};
+use crate::draft::Draft;
+use crate::executor::{Attempt, Ctx, Executor, Outcome};
 use crate::machine::Event;
+use crate::payload::Payload;
 use crate::task::{CompletionOutcome, Edit, Task};
+use crate::time::Timestamp;
 
 /// A task that may run.
 type Startable = (Arc<Part>, Runnable, Permit);
@@ -36,32 +41,39 @@ pub(super) fn start_all(engine: &Engine) {
     }
 }
 
+/// Starts a task that has its permit.
+pub(super) fn start(startable: Startable) {
+    let part = Arc::clone(&startable.0);
+    part.engine.setup.spawn.spawn(Box::pin(run_on(startable)));
+}
+
 /// Runs a task, then the next that can be started, in the same future: a spawn each would cost more than a small
 /// handler.
-async fn run_on(first: Startable) {
+pub(super) async fn run_on(first: Startable) {
     let mut next = Some(first);
     while let Some((part, claimed, permit)) = next {
-        run_one(&part, claimed).await;
+        run_one(&part, claimed, None).await;
         drop(permit);
         next = next_startable(&part.engine);
         part.engine.permit_freed();
     }
 }
 
-async fn run_one(part: &Arc<Part>, mut claimed: Runnable) {
+/// Runs a task and puts its outcome on its way; `teller` hears what became of it.
+pub(super) async fn run_one(part: &Arc<Part>, mut claimed: Runnable, teller: Option<Teller>) {
     let task = Arc::clone(&claimed.task);
     let (id, hold, kind) = (task.id, Hold::of(&task), &task.kind);
     if part.engine.is_stopping() || !part.lease_is_current() {
         // The shutdown, or the lease's end, came between the start and this first poll.
-        return part.hand_back(&task);
+        return part.hand_back_telling(&task, teller);
     }
     let Some(entry) = claimed.entry.take() else {
         // The store gave what was not asked for.
         tracing::error!(task = %id, %kind, "claimed a task of a kind that has no handler; it is handed back");
-        return part.hand_back(&task);
+        return part.hand_back_telling(&task, teller);
     };
     if let Some(edit) = unrun(part, &claimed) {
-        return part.settle(hold, task, edit);
+        return part.settle(hold, task, edit, teller);
     }
     let span =
         tracing::info_span!("attempt", task = %id, %kind, attempt = task.attempt, version = task.version);
@@ -79,7 +91,10 @@ async fn run_one(part: &Arc<Part>, mut claimed: Runnable) {
     let settled = AssertUnwindSafe(handled).catch_unwind().await;
     part.held.end(hold);
     match settled {
-        Ok(Some((task, edit))) => part.settle(hold, task, edit),
+        Ok(Some(Settled { task, edit, output })) => {
+            let teller = teller.map(|teller| teller.with_output(output));
+            part.settle(hold, task, edit, teller);
+        }
         Ok(None) => part.held.remove(hold),
         Err(_) => {
             tracing::error!(task = %id, "the attempt's end panicked; the heartbeat hands the task back");
@@ -115,47 +130,108 @@ fn unrun(part: &Part, claimed: &Runnable) -> Option<Edit> {
     part.edit(task, event).ok()
 }
 
-/// Runs the handler, and its fallback, and decides the edit that records the outcome.
+/// An attempt's end, decided.
+pub(super) struct Settled {
+    pub(super) task: Arc<Task>,
+    pub(super) edit: Edit,
+    output: Option<Payload>,
+}
+
+/// Runs the handler, and what follows it, and decides the edit that records the outcome.
 pub(super) async fn handle(
     part: &Arc<Part>,
     entry: &KindEntry,
     claimed: Runnable,
     lease: Arc<Lease>,
-) -> Option<(Arc<Task>, Edit)> {
-    let cancel = lease.cancel();
+) -> Option<Settled> {
+    let cancel = lease.cancel().clone();
+    let attempt = Arc::clone(&lease);
+    let ran = run_attempt(part, entry, claimed, &cancel, attempt).await;
+    let task = lease.settled_task().await;
+    let output = match &ran.ended {
+        Ended::Returned(Outcome::Output(output)) => Some(output.clone()),
+        _ => None,
+    };
+    let edit = ran.report(&task, entry).edit(part)?;
+    Some(Settled { task, edit, output })
+}
+
+/// What an attempt's runs came to.
+#[derive(Debug)]
+pub(super) struct Ran {
+    pub(super) ended: Ended,
+    pub(super) via_fallback: bool,
+    pub(super) follow_ups: Vec<Draft>,
+    pub(super) started_at: Timestamp,
+}
+
+impl Ran {
+    /// The report on which the machine decides.
+    pub(super) fn report<'a>(self, task: &'a Task, entry: &'a KindEntry) -> Report<'a> {
+        Report {
+            task,
+            entry,
+            started_at: self.started_at,
+            via_fallback: self.via_fallback,
+            follow_ups: self.follow_ups,
+            ended: self.ended,
+        }
+    }
+}
+
+/// Runs the handler, its quick retries and its fallback, all in one attempt.
+pub(super) async fn run_attempt(
+    part: &Part,
+    entry: &KindEntry,
+    claimed: Runnable,
+    cancel: &Cancel,
+    attempt: Arc<dyn Attempt>,
+) -> Ran {
     let Runnable {
         task,
         payload,
         carried,
         ..
     } = claimed;
-    let started_at = part.clock.now();
+    let (started_at, began) = (part.clock.now(), part.clock.monotonic());
     let states = part.engine.setup.states.clone();
-    // A timeout cancels the first run's token only, where a second run may follow.
-    let token = match entry.options.fallback {
-        Some(_) => cancel.token().child_token(),
-        None => cancel.token().clone(),
+    let options = &entry.options;
+    // A timeout cancels the first run's token only, where another run may follow.
+    let token = || match (&options.fallback, &options.quick) {
+        (None, None) => cancel.token().clone(),
+        _ => cancel.token().child_token(),
     };
-    let attempt = Arc::clone(&lease);
-    let mut ctx = Ctx::new(Arc::clone(&task), carried, token, states, attempt);
-    let run = |executor: Arc<dyn Executor>, ctx: Ctx| {
+    let mut ctx = Ctx::new(Arc::clone(&task), carried, token(), states, attempt);
+    let run = |executor: Arc<dyn Executor>, ctx: Ctx, began: Monotonic| {
         let payload = payload.clone();
         let limits = Limits {
-            timeout: entry.options.timeout,
+            deadline: options.timeout.map(|timeout| (began + timeout, timeout)),
             cancel_grace: part.engine.setup.config.cancel_grace,
         };
         async move { attempt::run(&executor, payload, ctx, cancel, part.clock.as_ref(), &limits).await }
     };
-    let mut ended = run(Arc::clone(&entry.executor), ctx.clone()).await;
+    let deadline = options.timeout.map(|timeout| began + timeout);
+    let mut quick = quick::Progress::new(options.quick, began, deadline);
+    let mut ended = run(Arc::clone(&entry.executor), ctx.clone(), began).await;
+    while quick.again(&ended, cancel, part.clock.as_ref()).await {
+        ctx = ctx.anew(token());
+        ended = run(Arc::clone(&entry.executor), ctx.clone(), began).await;
+    }
+    ended = quick.record(ended);
     let mut via_fallback = false;
-    if let (Some(failure), Some(fallback)) = (ended.failure(), &entry.options.fallback)
+    if let (Some(failure), Some(fallback)) = (ended.failure(), &options.fallback)
         && task.attempt > fallback.threshold
         && cancel.reason().is_none()
     {
         tracing::info!("the attempt failed; its fallback runs");
         tracing::debug!(error = %failure.text, "the failure before the fallback");
         ctx = ctx.anew(cancel.token().child_token());
-        let second = run(Arc::clone(&fallback.executor), ctx.clone()).await;
+        let second = run(
+            Arc::clone(&fallback.executor),
+            ctx.clone(),
+            part.clock.monotonic(),
+        )
+        .await;
         if let Some(failure) = second.failure() {
             tracing::debug!(error = %failure.text, "the fallback failed as well");
         } else {
@@ -164,17 +240,13 @@ pub(super) async fn handle(
         }
     }
     trace_ended(&ended, via_fallback);
-    let task = lease.settled_task().await;
     let follow_ups = ctx.take_follow_ups();
-    let report = Report {
-        task: &task,
-        entry,
-        started_at,
+    Ran {
+        ended,
         via_fallback,
         follow_ups,
-    };
-    let edit = report.edit(part, ended)?;
-    Some((task, edit))
+        started_at,
+    }
 }
 
 fn trace_ended(ended: &Ended, via_fallback: bool) {

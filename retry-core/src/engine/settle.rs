@@ -20,12 +20,14 @@ pub(super) struct Report<'a> {
     pub(super) started_at: Timestamp,
     pub(super) via_fallback: bool,
     pub(super) follow_ups: Vec<Draft>,
+    pub(super) ended: Ended,
 }
 
 impl Report<'_> {
-    /// The edit that records `ended`. What cannot be recorded as asked, such as children beyond the bounds, is
+    /// The edit that records the end. What cannot be recorded as asked, such as children beyond the bounds, is
     /// recorded as the task's failure.
-    pub(super) fn edit(mut self, part: &Part, ended: Ended) -> Option<Edit> {
+    pub(super) fn edit(mut self, part: &Part) -> Option<Edit> {
+        let ended = std::mem::replace(&mut self.ended, Ended::Returned(Outcome::Done));
         let made = match ended {
             Ended::Returned(outcome) => self.outcome(part, outcome),
             Ended::Cancelled(reason) => Ok((self.cancelled(reason), Vec::new())),

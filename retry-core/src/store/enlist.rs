@@ -10,7 +10,9 @@ use crate::time::Timestamp;
 /// at once ([`Reply`](Self::Reply) is the plain value), one with an asynchronous driver answers a future.
 ///
 /// What was inserted is visible to workers when the transaction commits, and never when it rolls back, also to a
-/// savepoint taken before. The bounds of [`check::insert`](super::check::insert) hold.
+/// savepoint taken before. A task with `leased_by` is born running as in [`insert`](TaskStore::insert), decided when it is
+/// inserted; the session is not locked until the commit, so a task may turn up under a session that is lost by then, and is
+/// reported like any other of a lost session (law 9). The bounds of [`check::insert`](super::check::insert) hold.
 #[diagnostic::on_unimplemented(
     message = "the store `{Self}` cannot insert inside a transaction `{Tx}`",
     label = "this store does not join that transaction",

@@ -48,6 +48,7 @@ mod ext;
 mod filter;
 mod memory;
 mod session;
+mod transact;
 mod types;
 mod watch;
 mod waves;
@@ -57,6 +58,7 @@ pub use error::{Certainty, Result, StoreError, StoreErrorKind};
 pub use ext::TaskStoreExt;
 pub use memory::{MemoryStore, MemoryTransaction};
 pub use session::{Durability, QueueInfo, QueueSetting, Renewed, Session, SessionInfo};
+pub use transact::{Begin, Transact, TransactBlocking};
 pub use types::{
     Applied, BadRecord, Cause, ClaimRequest, Claimed, Count, CountScope, Counts, Exchanged, Expired,
     ExpiredCursor, ExpiredRequest, Inserted, Lane, Listed, Mark, Page, TaskFilter, Took,
@@ -145,6 +147,13 @@ pub trait TaskStore: fmt::Debug + Send + Sync + 'static {
 
     /// What law 1 means here.
     fn durability(&self) -> Durability;
+
+    /// Which of [`parts`](Self::parts) a new task would go to; none where that cannot be said, and then no task is born
+    /// leased. It is not asked of a store that is one part.
+    fn part_of(&self, task: &NewTask) -> Option<usize> {
+        let _ = task;
+        None
+    }
 
     /// The members of a sharded store; empty for a store that is one part.
     fn parts(&self) -> Vec<Arc<dyn TaskStore>> {

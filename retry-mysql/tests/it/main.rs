@@ -7,6 +7,7 @@ mod faults;
 mod gate;
 mod in_tx;
 mod large;
+mod leased;
 mod locks;
 mod plans;
 mod refusals;
@@ -106,6 +107,8 @@ fn main() -> ExitCode {
             in_tx::another_character_set_changes_nothing,
             large::a_claim_gives_no_more_bytes_than_a_call_may_carry,
             large::a_transaction_of_the_users_takes_a_whole_call,
+            leased::a_transaction_of_the_client_runs_what_it_commits,
+            leased::an_open_transaction_keeps_nobody_from_its_session,
             locks::a_claim_locks_what_it_takes,
             locks::a_call_locks_the_rows_it_names,
             locks::a_claim_leaves_the_neighbours_of_its_lane_alone,

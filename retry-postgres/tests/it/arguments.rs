@@ -72,7 +72,7 @@ fn inserts(name: &str, n: u64) -> Option<Vec<String>> {
         "key_holder" => vec![many("work"), array(n, |n| format!("key {}", n * 5))],
         "replace_task" => vec![one(), now(), "NULL".to_owned(), "NULL".to_owned()],
         "body_write" => vec![one(), quoted("1"), "true".to_owned(), "NULL".to_owned()],
-        "lease_check" => vec![ids(n), many("default")],
+        "lease_check" | "lease_look" => vec![ids(n), many("default")],
         _ => return None,
     })
 }

@@ -6,6 +6,7 @@ mod dropped;
 mod faults;
 mod hints;
 mod in_tx;
+mod leased;
 mod locks;
 mod plans;
 mod shape;
@@ -29,12 +30,13 @@ fn main() -> ExitCode {
     let is_required = std::env::var("RETRY_REQUIRE").is_ok_and(|required| required == "all");
     let server = (!missing && !arguments.list).then(|| start(Kind::Postgres).expect("a server starts"));
     let env = server.as_ref().map(|server| Arc::new(Env::new(server.url())));
-    let groups: [&[(&str, Test)]; 9] = [
+    let groups: [&[(&str, Test)]; 10] = [
         config::TESTS,
         dropped::TESTS,
         faults::TESTS,
         hints::TESTS,
         in_tx::TESTS,
+        leased::TESTS,
         locks::TESTS,
         plans::TESTS,
         shape::TESTS,

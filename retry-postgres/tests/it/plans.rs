@@ -48,8 +48,9 @@ const NOT_PLANNED: [&str; 7] = [
 ];
 
 /// Those that run on a connection of the user's own, which has other settings.
-const FOREIGN: [&str; 5] = [
+const FOREIGN: [&str; 6] = [
     "insert_task",
+    "lease_look",
     "task_exists",
     "key_holder",
     "replace_task",

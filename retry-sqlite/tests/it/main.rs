@@ -7,6 +7,7 @@ mod errors;
 mod group;
 mod in_tx;
 mod laws;
+mod leased;
 mod numbers;
 mod options;
 mod processes;

@@ -1,7 +1,7 @@
 //! A worker has a bounded number of futures: its loops and one per permit.
 
 use crate::sim::fact::Fact;
-use crate::sim::facts::Facts;
+use crate::sim::facts::{Facts, HostFact};
 
 /// The shutdown of this life and of the one before.
 const FIXED: usize = 1;
@@ -12,7 +12,8 @@ pub(super) fn check(fact: &Fact<'_>, facts: &Facts) -> Result<(), String> {
     let Fact::Quiet = fact else { return Ok(()) };
     let most = FIXED + LOOPS * facts.config.parts + facts.config.fleet.concurrency;
     let hosts = facts.hosts.iter().take(facts.config.fleet.workers);
-    match hosts.enumerate().find(|(_, host)| host.futures > most) {
+    let over = |(_, host): &(usize, &HostFact)| host.futures > most + host.programs;
+    match hosts.enumerate().find(over) {
         Some((host, fact)) => Err(format!(
             "host {host} has {} futures of at most {most}",
             fact.futures

@@ -5,6 +5,7 @@ use super::facts::Facts;
 use super::shared::Violation;
 
 mod attempts_exact;
+mod born_runs_here;
 mod brought_along;
 mod cancel_delivered;
 mod cancel_in_time;
@@ -120,6 +121,11 @@ const TABLE: &[(&str, &str, Check)] = &[
         "claims_under_lease",
         "a worker claims under a current lease only",
         claims_under_lease::check,
+    ),
+    (
+        "born_runs_here",
+        "what a worker was told to run once it was born, it runs and does not give back first",
+        born_runs_here::check,
     ),
     (
         "claims_bounded",

@@ -10,7 +10,7 @@ pub(super) fn check(fact: &Fact<'_>, facts: &Facts) -> Result<(), String> {
     };
     let same = |other: &&crate::sim::fact::Run| other.fallback == run.fallback;
     let runs = 1 + facts.runs_under(run.id, run.version).filter(same).count();
-    let claims = facts.claims_of(run.id, run.version);
+    let claims = facts.grants_of(run.id, run.version);
     if runs > claims {
         return Err(format!(
             "{} version {} was claimed {claims} times and is started for the {runs}th time, on host {}",

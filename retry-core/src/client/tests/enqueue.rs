@@ -12,7 +12,7 @@ use crate::draft::Draft;
 use crate::engine::tests::faulty::{Fault, FaultyStore, Op};
 use crate::engine::tests::harness::{SECOND, World, job, quiet};
 use crate::payload::Payload;
-use crate::store::{Certainty, CountScope, Inserted, StoreError, StoreErrorKind};
+use crate::store::{Certainty, CountScope, Inserted, StoreErrorKind};
 use crate::task::{KeyScope, OnDuplicate, State};
 
 /// Enqueues a task whose insert is under way, and the rest meanwhile; the next inserts go wrong like `next`.

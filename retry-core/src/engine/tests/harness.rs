@@ -273,6 +273,13 @@ impl Meter {
 /// Leaves when dropped.
 pub(crate) struct Inside(Meter);
 
+impl Inside {
+    /// How many have entered so far.
+    pub(crate) fn total(&self) -> usize {
+        self.0.total()
+    }
+}
+
 impl Drop for Inside {
     fn drop(&mut self) {
         self.0.0[0].fetch_sub(1, Ordering::SeqCst);

@@ -3,18 +3,21 @@
 pub(crate) mod faulty;
 pub(crate) mod harness;
 
+mod born;
 mod build;
 mod cancels;
 mod chaos;
 mod checkpoints;
 mod fallbacks;
 mod idle;
+mod inline;
 mod leases;
 mod limits;
 mod outages;
 mod outcomes;
 mod parts;
 mod privacy;
+mod quick;
 mod repeats;
 mod rescue;
 mod retries;

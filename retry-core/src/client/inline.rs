@@ -1,0 +1,307 @@
+//! Running what is enqueued here and now: in the background, in the caller, or before anything is stored.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use serde::de::DeserializeOwned;
+use tokio::sync::oneshot;
+
+use super::attach::{Birth, insert};
+use super::{Enqueue, Enqueued, Error, Result, Shared};
+use crate::clock::Clock as _;
+use crate::draft::Draft;
+use crate::engine::{self, Recorded, Reservation, Tried, born};
+use crate::id::TaskId;
+use crate::payload::Payload;
+use crate::store::{Applied, Inserted, TaskStore, Took};
+use crate::task::{Action, Change, ErrorText, NewTask, State, Target, WaitToken};
+use crate::time::Timestamp;
+
+/// What became of a task that was run where it was enqueued, as the store has recorded it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Inline {
+    /// It succeeded, with this output.
+    Succeeded(Option<Payload>),
+    /// The attempt failed; the workers retry it.
+    Retrying {
+        /// The task.
+        id: TaskId,
+        /// When.
+        at: Timestamp,
+        /// What went wrong.
+        error: ErrorText,
+    },
+    /// It failed for good.
+    Failed {
+        /// The task.
+        id: TaskId,
+        /// What went wrong.
+        error: ErrorText,
+    },
+    /// It waits for a completion.
+    Waiting {
+        /// The task.
+        id: TaskId,
+        /// What completes it.
+        token: WaitToken,
+    },
+    /// It waits for the children that it was split into.
+    Split {
+        /// The task.
+        id: TaskId,
+    },
+    /// It is not done and has not failed: snoozed, to be continued, or given back because the worker stops.
+    Later {
+        /// The task.
+        id: TaskId,
+        /// When it is due.
+        at: Timestamp,
+    },
+    /// It was cancelled, or its start deadline had passed.
+    Cancelled {
+        /// The task.
+        id: TaskId,
+    },
+    /// It was not run here: it is not due yet, another task holds its unique key, the worker does not serve its kind or
+    /// queue, has no permit or lease, or the queue is paused. It waits for the workers as usual.
+    Enqueued(Enqueued),
+    /// It is stored, and this worker does not know what was recorded: the lease ended, the task was taken away, or the worker
+    /// stopped meanwhile. Whoever has it now settles or repeats it.
+    Lost {
+        /// The task.
+        id: TaskId,
+    },
+}
+
+impl Inline {
+    /// The output of a success; none without one.
+    ///
+    /// # Errors
+    /// It does not describe a `T`.
+    pub fn output<T: DeserializeOwned>(&self) -> Result<Option<T>, serde_json::Error> {
+        match self {
+            Self::Succeeded(Some(output)) => output.decode().map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    fn of(token: WaitToken, recorded: Option<Recorded>) -> Self {
+        let id = token.task;
+        let Some(Recorded {
+            action,
+            applied,
+            output,
+        }) = recorded
+        else {
+            return Self::Lost { id };
+        };
+        match (action, applied) {
+            (Action::Delete { .. }, Applied::Done { .. } | Applied::Repeated | Applied::Missing) => {
+                Self::Succeeded(output)
+            }
+            (Action::Set(change), Applied::Done { took, .. }) => {
+                Self::of_target(token, written(change, took), output)
+            }
+            (Action::Set(change), Applied::Repeated) => Self::of_target(token, change.to, output),
+            _ => Self::Lost { id },
+        }
+    }
+
+    fn of_target(token: WaitToken, target: Target, output: Option<Payload>) -> Self {
+        let (id, at) = (token.task, target.run_at);
+        let error = target.failure.map(|failure| failure.error);
+        match (target.state, error) {
+            (State::Succeeded, _) => Self::Succeeded(output),
+            (State::Failed, error) => Self::Failed {
+                id,
+                error: error.unwrap_or_else(|| ErrorText::new("")),
+            },
+            (State::Cancelled, _) => Self::Cancelled { id },
+            (State::Waiting, _) => Self::Waiting { id, token },
+            (State::Joining, _) => Self::Split { id },
+            (State::Pending, Some(error)) => Self::Retrying { id, at, error },
+            (State::Pending, None) => Self::Later { id, at },
+            (State::Running, _) => Self::Lost { id },
+        }
+    }
+}
+
+/// The target that the store has written.
+fn written(change: Change, took: Took) -> Target {
+    let alternative = match took {
+        Took::Primary => None,
+        Took::Cancelled => change.if_cancelled,
+        Took::Completed => change.if_completed,
+        Took::NoneOpen => change.if_none_open,
+    };
+    alternative.map_or(change.to, |target| *target)
+}
+
+/// The token of the first step.
+const fn token(task: &NewTask) -> WaitToken {
+    WaitToken {
+        task: task.id,
+        step: 0,
+        secret: task.wait_secret,
+    }
+}
+
+impl<S: TaskStore + ?Sized> Enqueue<'_, S> {
+    /// Enqueues the task and starts it at once in the background of the worker that the client is
+    /// [attached](super::Client::attach) to, without a claim. Durable on return, as ever.
+    ///
+    /// A task that cannot start here (see [`Inline::Enqueued`]) waits for the workers; the answer's
+    /// [`Inserted::New`] says which. On a client that is not attached this is a plain enqueue.
+    ///
+    /// # Errors
+    /// As a plain enqueue.
+    pub async fn run_here(self) -> Result<Enqueued> {
+        let birth = self.birth().await?.1;
+        if let Some((place, record)) = birth.born {
+            place.start(record);
+        }
+        Ok(birth.enqueued)
+    }
+
+    /// Enqueues the task and runs it in this very future, as an attempt of the worker that the client is
+    /// [attached](super::Client::attach) to: under its limits, its lease, the kind's timeout, retries and fallback.
+    ///
+    /// The task is durable before the handler starts, and its outcome before this returns: if the process dies in between,
+    /// another worker runs it again. A failed attempt is retried later by the workers as usual. A task that is
+    /// not due, or cannot start here, is enqueued: [`Inline::Enqueued`].
+    ///
+    /// A dropped future drops the handler and hands the task back to the workers.
+    ///
+    /// # Errors
+    /// [`Error::NotAttached`], or as a plain enqueue: nothing ran.
+    pub async fn run_inline(self) -> Result<Inline> {
+        if !self.client.is_attached() {
+            return Err(Error::NotAttached);
+        }
+        let (token, birth) = self.birth().await?;
+        let Some((place, record)) = birth.born else {
+            return Ok(Inline::Enqueued(birth.enqueued));
+        };
+        Ok(Inline::of(token, engine::run_inline(place, record).await))
+    }
+
+    async fn birth(self) -> Result<(WaitToken, Birth)> {
+        let shared = Arc::clone(&self.client.shared);
+        let now = shared.now().await?;
+        let mut task = shared.build(self.draft, now)?;
+        let place = self.client.reserve(&mut task, now);
+        Ok((token(&task), insert(&shared, task, place, now).await?))
+    }
+
+    /// Runs the handler in this very future and stores the task only if it does not succeed: then with the attempt that has
+    /// failed, to be retried by the workers as usual. For work that nearly always succeeds, where a write before it costs
+    /// more than it is worth.
+    ///
+    /// **This is weaker than every other mode.** Until the handler has ended the task exists nowhere but in this process: a
+    /// crash in the middle loses it, with whatever the handler had done. Also:
+    /// - a success leaves no record, so it cannot be looked up, its output comes back here only, and its unique key keeps
+    ///   nobody out; whether the key is held is not asked before the run;
+    /// - a pause of the queue is not asked about either;
+    /// - progress saved by a checkpoint is kept in memory until the attempt has failed, and stored with it;
+    /// - [`Ctx::version`](crate::executor::Ctx::version) fences no other worker: there is none yet;
+    /// - what the handler enqueues on success is inserted after it, not with it.
+    ///
+    /// An error, a panic, a timeout, and every outcome that needs a record (snooze, continue, wait, split, stop) store the
+    /// task. So does a dropped future, in the background, as an attempt that has failed. Where the task
+    /// cannot be stored as running here, because the lease is gone or the queue is paused, it is stored as new and the
+    /// failed attempt is not counted: [`Inline::Enqueued`]. A task that is not due, or cannot start here, is only enqueued.
+    ///
+    /// # Errors
+    /// [`Error::NotAttached`] or an invalid task, before anything ran. [`Error::Store`]: the handler ran, and what had
+    /// to be stored was not, or may not have been.
+    pub async fn try_first(self) -> Result<Inline> {
+        if !self.client.is_attached() {
+            return Err(Error::NotAttached);
+        }
+        let shared = Arc::clone(&self.client.shared);
+        // No round trip: a reading that failed must not keep the handler from running.
+        let now = self.client.local_now();
+        let mut task = shared.build(self.draft, now)?;
+        let Some(place) = self.client.reserve(&mut task, now) else {
+            let birth = insert(&shared, task, None, now).await?;
+            return Ok(Inline::Enqueued(birth.enqueued));
+        };
+        let unborn = born(&task, place.session(), now);
+        let mut trying = Trying(Some((shared, task, place)));
+        let tried = match &mut trying.0 {
+            Some((_, _, place)) => engine::try_run(place, unborn).await,
+            None => return Err(Error::NotAttached),
+        };
+        let Some((shared, task, place)) = trying.0.take() else {
+            return Err(Error::NotAttached);
+        };
+        match tried.success() {
+            Ok((output, follow_ups)) => {
+                follow_up(&shared, follow_ups).await?;
+                Ok(Inline::Succeeded(output))
+            }
+            Err(tried) => keep(shared, task, place, tried).await,
+        }
+    }
+}
+
+/// A task that is being tried; dropped meanwhile, it is stored.
+struct Trying(Option<(Arc<Shared>, NewTask, Reservation)>);
+
+impl Drop for Trying {
+    fn drop(&mut self) {
+        let Some((shared, task, place)) = self.0.take() else {
+            return;
+        };
+        let id = task.id;
+        let tried = Tried::abandoned(&place, shared.clock.now());
+        // Without a runtime there is no background, and a panic in a drop would take the process along.
+        let kept = catch_unwind(AssertUnwindSafe(|| {
+            place.spawner().spawn(Box::pin(async move {
+                drop(persist(&shared, task, place, tried).await)
+            }));
+        }));
+        if kept.is_err() {
+            tracing::error!(task = %id, "a task whose try was dropped could not be stored: nothing runs in the background");
+        }
+    }
+}
+
+/// Stores a task that was tried, in the background, so that a caller who goes away does not lose it.
+async fn keep(shared: Arc<Shared>, task: NewTask, place: Reservation, tried: Tried) -> Result<Inline> {
+    let (reply, answer) = oneshot::channel();
+    let id = task.id;
+    place.spawner().spawn(Box::pin(async move {
+        // Nobody may be waiting.
+        let _ = reply.send(persist(&shared, task, place, tried).await);
+    }));
+    answer.await.unwrap_or(Ok(Inline::Lost { id }))
+}
+
+/// Stores a task that was tried, as running here, and then the end of its try as that of its first attempt.
+async fn persist(shared: &Shared, mut task: NewTask, mut place: Reservation, tried: Tried) -> Result<Inline> {
+    let now = shared.clock.now();
+    task.leased_by = place.renew_session();
+    let token = token(&task);
+    let birth = insert(shared, task, Some(place), now).await?;
+    let Some((place, record)) = birth.born else {
+        return Ok(Inline::Enqueued(birth.enqueued));
+    };
+    Ok(Inline::of(
+        token,
+        engine::settle_tried(place, record, tried).await,
+    ))
+}
+
+/// Enqueues what a tried task wants to follow its success.
+async fn follow_up(shared: &Shared, drafts: Vec<Draft>) -> Result<()> {
+    let now = shared.clock.now();
+    for draft in drafts {
+        let task = shared.build(draft, now)?;
+        if shared.coalescer.insert(task).await? == Inserted::NotTried {
+            return Err(super::not_tried().into());
+        }
+    }
+    Ok(())
+}
