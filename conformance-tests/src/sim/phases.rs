@@ -96,6 +96,13 @@ impl World {
             && self
                 .shared
                 .facts(|facts| facts.rows.values().all(|row| row.task.state.is_final()))
+            && !self.enqueuing()
+    }
+
+    /// Whether a worker's program is still in the middle of an enqueue, its transaction open perhaps.
+    fn enqueuing(&self) -> bool {
+        self.shared
+            .facts(|facts| facts.hosts.iter().any(|host| host.programs > 0))
     }
 
     fn open_tasks(&self) -> String {
