@@ -71,6 +71,46 @@ pub(crate) async fn a_lock_held_for_ever_stops_nobody_else(server: Arc<Server>) 
     );
 }
 
+/// The rescuer is the victim of a deadlock. It waits for the lock again: only one that is kept for too long is passed over.
+pub(crate) async fn a_deadlock_passes_over_no_session(server: Arc<Server>) {
+    let (place, store) = fresh(&server).await;
+    let (first, second) = (session(&store, 1).await, session(&store, 2).await);
+    let over = FAR.saturating_add(Duration::from_secs(1));
+    let mut conn = place.connect().await;
+    let mut watch = place.connect().await;
+    let mut tx = conn.begin().await.unwrap();
+    // The server gives up the transaction that has written less.
+    for n in 0..50 {
+        run(&mut tx, &format!("INSERT INTO retry_queue (queue) VALUES ('q{n}')")).await;
+    }
+    let lock = |id| format!("SELECT id FROM retry_session WHERE id = UNHEX(REPLACE('{id}', '-', '')) FOR UPDATE");
+    run(&mut tx, &lock(second)).await;
+    let round = tokio::spawn({
+        let store = store.clone();
+        async move {
+            let request = ExpiredRequest {
+                mark: true,
+                limit: 10,
+                ..ExpiredRequest::default()
+            };
+            store.expired(&request, over).await
+        }
+    });
+    let waits = format!(
+        "SELECT COUNT(*) FROM information_schema.innodb_trx x \
+         JOIN information_schema.processlist p ON p.id = x.trx_mysql_thread_id \
+         WHERE p.db = '{}' AND x.trx_state = 'LOCK WAIT'",
+        place.name
+    );
+    while number(&mut watch, &waits).await == 0 {}
+    run(&mut tx, &lock(first)).await;
+    while number(&mut watch, &waits).await == 0 && !round.is_finished() {}
+    tx.commit().await.unwrap();
+    round.await.unwrap().unwrap();
+    let lost: Vec<bool> = store.sessions().await.unwrap().iter().map(|of| of.lost).collect();
+    assert_eq!(lost, [true, true]);
+}
+
 pub(crate) async fn a_storm_of_deadlocks_settles_everything(server: Arc<Server>) {
     const WORKERS: u64 = 6;
     let (place, store) = fresh(&server).await;
