@@ -120,7 +120,8 @@ pub trait TaskStore: fmt::Debug + Send + Sync + 'static {
 
     /// Forgets up to `limit` ended tasks whose `purge_at` is due, with their history, and lost sessions that hold
     /// nothing; answers how many tasks. A child of a parent that has not ended is put off by
-    /// [`PURGE_CHILD_DELAY`](crate::limits::PURGE_CHILD_DELAY).
+    /// [`PURGE_CHILD_DELAY`](crate::limits::PURGE_CHILD_DELAY). Fewer than `limit` do not mean that no more is due: what was put
+    /// off counts against the limit, and what another call has locked may be passed over.
     async fn purge(&self, now: Timestamp, limit: usize) -> Result<u64>;
 
     /// Pauses or resumes a queue, which need not have tasks (law 15).

@@ -81,7 +81,7 @@ pub(crate) async fn a_deadlock_passes_over_no_session(server: Arc<Server>) {
     let mut tx = conn.begin().await.unwrap();
     // The server gives up the transaction that has written less.
     for n in 0..50 {
-        run(&mut tx, &format!("INSERT INTO retry_queue (queue) VALUES ('q{n}')")).await;
+        run(&mut tx, &format!("INSERT INTO retry_paused (queue) VALUES ('q{n}')")).await;
     }
     let lock = |id| format!("SELECT id FROM retry_session WHERE id = UNHEX(REPLACE('{id}', '-', '')) FOR UPDATE");
     run(&mut tx, &lock(second)).await;

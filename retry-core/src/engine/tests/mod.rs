@@ -15,6 +15,7 @@ mod outages;
 mod outcomes;
 mod parts;
 mod privacy;
+mod purges;
 mod repeats;
 mod rescue;
 mod retries;
