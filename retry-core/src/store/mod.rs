@@ -115,7 +115,8 @@ pub trait TaskStore: fmt::Debug + Send + Sync + 'static {
     async fn list(&self, filter: &TaskFilter, page: &Page) -> Result<Listed>;
 
     /// Counts tasks by queue and state, examining at most [`MAX_EXAMINED`](crate::limits::MAX_EXAMINED) records per
-    /// state unless asked for exact counts.
+    /// state unless asked for exact counts. Exact counts are of one moment. The others need not be: a task that changes its
+    /// state while they are made may be counted in both or in neither.
     async fn count(&self, scope: &CountScope) -> Result<Counts>;
 
     /// Forgets up to `limit` ended tasks whose `purge_at` is due, with their history, and lost sessions that hold
