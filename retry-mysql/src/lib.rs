@@ -35,5 +35,5 @@ mod store;
 mod watcher;
 mod write;
 
-pub use config::{ConfigError, ConnectError, MySqlBuilder, Tls};
+pub use config::{ConfigError, OpenError, MySqlBuilder, Tls};
 pub use store::MySqlStore;

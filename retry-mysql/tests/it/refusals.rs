@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use retry_core::store::{Durability, Inserted, StoreErrorKind, TaskStore as _, TaskStoreExt as _};
-use retry_mysql::{ConfigError, ConnectError, MySqlBuilder, MySqlStore, Tls};
+use retry_mysql::{ConfigError, OpenError, MySqlBuilder, MySqlStore, Tls};
 use sqlx::mysql::MySqlConnection;
 use test_servers::{Server, logged};
 
@@ -12,14 +12,14 @@ use crate::support::{NOW, Place, fresh, run, task};
 
 async fn config_error(builder: MySqlBuilder) -> ConfigError {
     match builder.connect().await {
-        Err(ConnectError::Config(error)) => error,
+        Err(OpenError::Config(error)) => error,
         other => panic!("{other:?}"),
     }
 }
 
 async fn refusal(builder: MySqlBuilder) -> (StoreErrorKind, String) {
     match builder.connect().await {
-        Err(ConnectError::Store(error)) => (error.kind(), error.to_string()),
+        Err(OpenError::Store(error)) => (error.kind(), error.to_string()),
         other => panic!("{other:?}"),
     }
 }

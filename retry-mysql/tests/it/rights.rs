@@ -10,7 +10,7 @@ use retry_core::store::{
 };
 use retry_core::task::{ErrorText, FailedAttempt};
 use retry_core::time::Timestamp;
-use retry_mysql::{ConnectError, MySqlStore};
+use retry_mysql::{OpenError, MySqlStore};
 use test_servers::Server;
 
 use crate::support::{FAR, NOW, Place, claimed, decided, fresh, run, session, success, tasks};
@@ -91,7 +91,7 @@ pub(crate) async fn migrations_need_more(server: Arc<Server>) {
     run(&mut conn, &format!("GRANT SELECT, INSERT, UPDATE, DELETE ON {}.* TO '{user}'@'%'", place.name)).await;
     let url = place.url().replace("//retry:retry@", &format!("//{user}:w@"));
     match MySqlStore::builder(&url).connect().await {
-        Err(ConnectError::Store(error)) => {
+        Err(OpenError::Store(error)) => {
             assert_eq!(
                 (error.certainty(), error.kind()),
                 (Certainty::Rejected, StoreErrorKind::Other),
