@@ -42,11 +42,11 @@ pub(crate) fn work_for_ever(dir: &Path) {
         let (mut next, mut edits) = (pid * 1_000_000, Vec::new());
         for round in 0_u64.. {
             let is_long = round % LONG == LONG - 1;
-            let number = if is_long { MANY } else { 1 + round % 30 };
-            let new: Vec<NewTask> = (next..next + number)
+            let count = if is_long { MANY } else { 1 + round % 30 };
+            let new: Vec<NewTask> = (next..next + count)
                 .map(if is_long { large } else { task })
                 .collect();
-            next += number;
+            next += count;
             let claims = [ClaimRequest::new(info.id, Queue::default(), [kind()], 20)];
             let (inserted, exchanged) =
                 tokio::join!(store.insert(&new, NOW), store.exchange(&edits, &claims, NOW));
