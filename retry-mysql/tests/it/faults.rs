@@ -9,7 +9,8 @@ use retry_core::store::{
 };
 use retry_core::task::State;
 use retry_mysql::MySqlStore;
-use sqlx::Connection as _;
+use sqlx::mysql::MySqlConnection;
+use sqlx::{Connection as _, Row as _};
 use test_servers::{Fault, Proxy, Server};
 
 use crate::gate::Gate;
@@ -71,6 +72,12 @@ pub(crate) async fn a_lock_held_for_ever_stops_nobody_else(server: Arc<Server>) 
     );
 }
 
+/// Whether a transaction of the server waits for a lock. (The table of transactions shows the state of some time ago.)
+async fn waits(conn: &mut MySqlConnection) -> bool {
+    let rows = sqlx::raw_sql("SHOW ENGINE INNODB STATUS").fetch_all(conn).await.unwrap();
+    rows[0].try_get::<String, _>(2).unwrap().contains("LOCK WAIT")
+}
+
 /// The rescuer is the victim of a deadlock. It waits for the lock again: only one that is kept for too long is passed over.
 pub(crate) async fn a_deadlock_passes_over_no_session(server: Arc<Server>) {
     let (place, store) = fresh(&server).await;
@@ -96,15 +103,9 @@ pub(crate) async fn a_deadlock_passes_over_no_session(server: Arc<Server>) {
             store.expired(&request, over).await
         }
     });
-    let waits = format!(
-        "SELECT COUNT(*) FROM information_schema.innodb_trx x \
-         JOIN information_schema.processlist p ON p.id = x.trx_mysql_thread_id \
-         WHERE p.db = '{}' AND x.trx_state = 'LOCK WAIT'",
-        place.name
-    );
-    while number(&mut watch, &waits).await == 0 {}
+    while !waits(&mut watch).await {}
     run(&mut tx, &lock(first)).await;
-    while number(&mut watch, &waits).await == 0 && !round.is_finished() {}
+    while !waits(&mut watch).await && !round.is_finished() {}
     tx.commit().await.unwrap();
     round.await.unwrap().unwrap();
     let lost: Vec<bool> = store.sessions().await.unwrap().iter().map(|of| of.lost).collect();

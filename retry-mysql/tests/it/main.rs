@@ -94,7 +94,6 @@ fn main() -> ExitCode {
             engine::tasks_are_done,
             faults::a_lock_held_for_ever_stops_nobody_else,
             faults::a_storm_of_deadlocks_settles_everything,
-            faults::a_deadlock_passes_over_no_session,
             faults::killed_connections_are_replaced,
             faults::lost_replies_converge,
             faults::a_silent_server_costs_no_connection,
@@ -128,6 +127,7 @@ fn main() -> ExitCode {
         Needs::Own(&[]) =>
             refusals::a_server_that_cannot_keep_the_promises_is_refused,
             refusals::logs_tell_no_password,
+            faults::a_deadlock_passes_over_no_session,
             faults::a_killed_server_loses_nothing_and_is_used_again;
     };
     trials.push(full::trial());

@@ -126,6 +126,7 @@ async fn logs() {
     let connect = async |url: &str| RedisStore::builder(url).namespace("it").connect().await;
     let ((), logs) = logged(|| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        tracing::trace!("every level");
         runtime.expect("a runtime").block_on(async {
             let store = connect(&right).await.expect("the right password");
             store.insert(&[task()], NOW).await.expect("an insert");
@@ -135,6 +136,7 @@ async fn logs() {
             connect(&right).await.expect_err("nobody is there");
         });
     });
+    assert!(logs.contains("every level"), "{logs}");
     for secret in ["swordfish", "hunter2"] {
         assert!(!logs.contains(secret), "{logs}");
     }

@@ -56,7 +56,7 @@ impl Disk {
         let mountable = |error: String| {
             format!("a file system of its own is needed; run as root where loop devices are ({error})")
         };
-        tool(&["truncate", "-s", "96M", &disk.image()]).map_err(mountable)?;
+        tool(&["truncate", "-s", "1G", &disk.image()]).map_err(mountable)?;
         tool(&["mkfs.ext4", "-q", "-F", &disk.image()]).map_err(mountable)?;
         disk.mount().map_err(mountable)?;
         disk.cut().map_err(mountable)?;

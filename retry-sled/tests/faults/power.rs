@@ -11,7 +11,7 @@ use super::work::{Worker, task_id};
 
 /// After how many answers the power is cut, one time after the other on the same store: early cuts meet a young file, late ones a
 /// long one. `RETRY_POWER_CUTS` asks for more cuts; a round begins with a fresh store, because the disk is small.
-const ANSWERS: [usize; 8] = [1, 200, 1_500, 3_000, 4_500, 6_000, 7_500, 9_000];
+const ANSWERS: [usize; 8] = [1_300, 3_500, 5_700, 7_900, 10_100, 12_100, 14_000, 16_000];
 
 pub(crate) fn cuts(disk: &Disk) {
     let cuts = std::env::var("RETRY_POWER_CUTS")

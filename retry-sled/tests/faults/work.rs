@@ -22,13 +22,13 @@ pub(crate) const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_000);
 const FAR: Timestamp = Timestamp::from_millis(1_800_000_000_000);
 
 /// One round in so many is a long one: a single write of more than a segment of sled's log, 512 KiB.
-const LONG: u64 = 12;
+const LONG: u64 = 4;
 
 /// The tasks of a long round.
-const MANY: u64 = 400;
+const MANY: u64 = 1_000;
 
 /// The bytes of a task of a long round; the others are a few bytes long.
-const LARGE: usize = 1_000;
+const LARGE: usize = 3_000;
 
 /// The child. It ends with the first error.
 pub(crate) fn work_for_ever(dir: &Path) {
@@ -47,7 +47,7 @@ pub(crate) fn work_for_ever(dir: &Path) {
                 .map(if is_long { large } else { task })
                 .collect();
             next += count;
-            let claims = [ClaimRequest::new(info.id, Queue::default(), [kind()], 20)];
+            let claims = [ClaimRequest::new(info.id, Queue::default(), [kind()], if is_long { 1_000 } else { 20 })];
             let (inserted, exchanged) =
                 tokio::join!(store.insert(&new, NOW), store.exchange(&edits, &claims, NOW));
             let exchanged = match (inserted, exchanged) {
