@@ -35,5 +35,5 @@ mod store;
 mod watcher;
 mod write;
 
-pub use config::{ConfigError, OpenError, MySqlBuilder, Tls};
+pub use config::{ConfigError, MySqlBuilder, OpenError, Tls};
 pub use store::MySqlStore;

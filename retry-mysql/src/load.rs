@@ -30,7 +30,11 @@ pub(crate) enum Look {
 impl Look {
     /// A first try asks no more than is likely to matter.
     pub(crate) const fn of_try(tried: Tried) -> Self {
-        if tried.times == 0 { Self::Keys } else { Self::Everything }
+        if tried.times == 0 {
+            Self::Keys
+        } else {
+            Self::Everything
+        }
     }
 }
 
@@ -121,7 +125,10 @@ fn keys_to_take(rows: &Rows, edits: &[Edit]) -> BTreeSet<(Kind, UniqueKey)> {
             continue;
         };
         let fits = hot.version == edit.version && hot.state == change.from;
-        if let (true, Some(key)) = (change.to.holds_key && !hot.holds_key && (fits || !is_first), &hot.key) {
+        if let (true, Some(key)) = (
+            change.to.holds_key && !hot.holds_key && (fits || !is_first),
+            &hot.key,
+        ) {
             keys.insert((hot.kind.clone(), key.clone()));
         }
     }

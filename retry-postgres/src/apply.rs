@@ -4,8 +4,8 @@ use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 use retry_core::id::TaskId;
-use retry_core::store::{Applied, Inserted, Took, waves};
 use retry_core::name::{Kind, UniqueKey};
+use retry_core::store::{Applied, Inserted, Took, waves};
 use retry_core::task::{Action, Change, Completion, Edit, NewTask, State, Target};
 use retry_core::time::Timestamp;
 
@@ -124,7 +124,11 @@ impl Editor<'_> {
     /// Reads the rows that earlier waves have inserted and this one edits.
     async fn adopt(&mut self, tx: &mut Tx<'_>, wave: Range<usize>) -> Outcome<()> {
         let is_new = |id: &TaskId| self.own.contains_key(id) && !self.board.places.contains_key(id);
-        let new: Vec<TaskId> = self.edits[wave].iter().map(|edit| edit.id).filter(is_new).collect();
+        let new: Vec<TaskId> = self.edits[wave]
+            .iter()
+            .map(|edit| edit.id)
+            .filter(is_new)
+            .collect();
         if new.is_empty() {
             return Ok(());
         }

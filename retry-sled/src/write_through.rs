@@ -69,13 +69,19 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         for _ in 0..3 {
             let store = SledStore::open(dir.path()).unwrap();
-            let files = std::fs::read_dir(dir.path()).unwrap().map(|entry| entry.unwrap().path());
+            let files = std::fs::read_dir(dir.path())
+                .unwrap()
+                .map(|entry| entry.unwrap().path());
             let written: Vec<_> = files
                 .filter(|path| path.is_file() && !path.ends_with(crate::files::LOCK))
                 .map(|path| (ioctl_getflags(File::open(&path).unwrap()), path))
                 .collect();
-            assert!(written.iter().any(|(_, path)| path.ends_with("db")), "{written:?}");
-            let through = |flags: &rustix::io::Result<IFlags>| flags.is_ok_and(|flags| flags.contains(IFlags::SYNC));
+            assert!(
+                written.iter().any(|(_, path)| path.ends_with("db")),
+                "{written:?}"
+            );
+            let through =
+                |flags: &rustix::io::Result<IFlags>| flags.is_ok_and(|flags| flags.contains(IFlags::SYNC));
             let all = written.iter().all(|(flags, _)| through(flags));
             let promised = if all { Durability::Synced } else { Durability::None };
             assert_eq!(store.durability(), promised, "{written:?}");

@@ -12,9 +12,9 @@ use std::process::ExitCode;
 
 use libtest_mimic::{Arguments, Completion, Trial};
 
-/// A test that first needs a disk.
-fn trial(name: &str, run: fn(&faults::disk::Disk)) -> Trial {
-    Trial::ignorable_test(name, move || match faults::disk::Disk::new() {
+/// A test that first needs a disk of `mib` MiB.
+fn trial(name: &str, mib: u32, run: fn(&faults::disk::Disk)) -> Trial {
+    Trial::ignorable_test(name, move || match faults::disk::Disk::new(mib) {
         Ok(disk) => {
             run(&disk);
             Ok(Completion::Completed)
@@ -35,10 +35,12 @@ fn main() -> ExitCode {
     let trials = vec![
         trial(
             "power::what_was_answered_survives_power_cuts",
+            1_024,
             faults::power::cuts,
         ),
         trial(
             "full::a_full_disk_is_told_and_the_store_goes_on",
+            96,
             faults::full::fill_and_free,
         ),
     ];

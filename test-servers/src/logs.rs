@@ -70,7 +70,9 @@ pub fn logged<T: Send>(work: impl FnOnce() -> T + Send) -> (T, String) {
     let logs = Logs::default();
     let text = Arc::clone(&logs.text);
     let done = std::thread::scope(|scope| {
-        let done = scope.spawn(|| tracing::subscriber::with_default(logs, work)).join();
+        let done = scope
+            .spawn(|| tracing::subscriber::with_default(logs, work))
+            .join();
         done.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     });
     let text = std::mem::take(&mut *text.lock().unwrap_or_else(PoisonError::into_inner));

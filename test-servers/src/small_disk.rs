@@ -10,8 +10,7 @@ use std::process::{Command, Stdio};
 const DISK: &str = "RETRY_SMALL_DISK";
 
 /// Mounts a file system of `$1` MiB at `$2` and becomes the rest of the words.
-const MOUNT: &str =
-    "mount -t tmpfs -o size=\"${1}m\",mode=1777 small \"$2\" && shift 2 && exec \"$@\"";
+const MOUNT: &str = "mount -t tmpfs -o size=\"${1}m\",mode=1777 small \"$2\" && shift 2 && exec \"$@\"";
 
 /// How a program ended that was started again.
 #[derive(Debug, Clone, PartialEq, Eq)]

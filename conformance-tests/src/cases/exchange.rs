@@ -262,7 +262,12 @@ pub async fn an_edit_follows_the_insert_of_its_task(f: &mut Fixture) -> Verdict 
         Applied::Stale,
         done(vec![NEW]),
     ];
-    equal("L6", "an insert, three edits of its task, and an insert with its key", answer.applied, wanted)?;
+    equal(
+        "L6",
+        "an insert, three edits of its task, and an insert with its key",
+        answer.applied,
+        wanted,
+    )?;
     let task = f.task_now(first.id).await?;
     equal(
         "L6",
@@ -288,14 +293,24 @@ pub async fn a_child_may_end_in_the_call_that_makes_it(f: &mut Fixture) -> Verdi
         let edits = [split, f.decide(&born, Event::Cancel)];
         let answer = f.exchange(&edits, &[]).await?;
         let made = done(vec![NEW; children.len()]);
-        equal("L8", "a split and the end of a child", answer.applied, vec![made, Applied::DONE])?;
+        equal(
+            "L8",
+            "a split and the end of a child",
+            answer.applied,
+            vec![made, Applied::DONE],
+        )?;
         let parent = f.task_now(parent.id).await?;
         let children = Children {
             total: n,
             open: n - 1,
             failed: 1,
         };
-        equal("L8", "the parent", (parent.state, parent.children), (state, children))?;
+        equal(
+            "L8",
+            "the parent",
+            (parent.state, parent.children),
+            (state, children),
+        )?;
     }
     Ok(())
 }

@@ -74,7 +74,10 @@ pub(crate) async fn a_lock_held_for_ever_stops_nobody_else(server: Arc<Server>) 
 
 /// Whether a transaction of the server waits for a lock. (The table of transactions shows the state of some time ago.)
 async fn waits(conn: &mut MySqlConnection) -> bool {
-    let rows = sqlx::raw_sql("SHOW ENGINE INNODB STATUS").fetch_all(conn).await.unwrap();
+    let rows = sqlx::raw_sql("SHOW ENGINE INNODB STATUS")
+        .fetch_all(conn)
+        .await
+        .unwrap();
     rows[0].try_get::<String, _>(2).unwrap().contains("LOCK WAIT")
 }
 
@@ -88,9 +91,14 @@ pub(crate) async fn a_deadlock_passes_over_no_session(server: Arc<Server>) {
     let mut tx = conn.begin().await.unwrap();
     // The server gives up the transaction that has written less.
     for n in 0..50 {
-        run(&mut tx, &format!("INSERT INTO retry_paused (queue) VALUES ('q{n}')")).await;
+        run(
+            &mut tx,
+            &format!("INSERT INTO retry_paused (queue) VALUES ('q{n}')"),
+        )
+        .await;
     }
-    let lock = |id| format!("SELECT id FROM retry_session WHERE id = UNHEX(REPLACE('{id}', '-', '')) FOR UPDATE");
+    let lock =
+        |id| format!("SELECT id FROM retry_session WHERE id = UNHEX(REPLACE('{id}', '-', '')) FOR UPDATE");
     run(&mut tx, &lock(second)).await;
     let round = tokio::spawn({
         let store = store.clone();

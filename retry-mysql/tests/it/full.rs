@@ -72,7 +72,10 @@ async fn fill_and_free() {
         (StoreErrorKind::Full, Certainty::Rejected),
         "{error}"
     );
-    assert!(store.get(task_id(kept)).await.unwrap().is_none(), "it was refused");
+    assert!(
+        store.get(task_id(kept)).await.unwrap().is_none(),
+        "it was refused"
+    );
     // What is there is read and, where it needs no room, ended.
     for (claimed, n) in running.iter().zip(1..) {
         match store.apply(success(claimed, n), NOW).await {
@@ -87,7 +90,10 @@ async fn fill_and_free() {
     drop(ballast);
     let free = 100_000..100_020;
     for n in free.clone() {
-        let inserted = store.insert_one(small(n), NOW).await.expect("there is room again");
+        let inserted = store
+            .insert_one(small(n), NOW)
+            .await
+            .expect("there is room again");
         assert_eq!(inserted, Inserted::New { leased: false });
     }
     // A payload outside of its row: the server may not even have the room to undo it, and then ends (MariaDB 10.11 does).
@@ -106,11 +112,20 @@ async fn fill_and_free() {
     drop(ballast);
     server.restart().expect("it starts again");
     for n in (100..kept).chain(free).chain(200_000..large) {
-        assert!(store.get(task_id(n)).await.unwrap().is_some(), "task {n} was answered and is gone");
+        assert!(
+            store.get(task_id(n)).await.unwrap().is_some(),
+            "task {n} was answered and is gone"
+        );
     }
     for (claimed, n) in running.iter().zip(1..) {
         let again = store.apply(success(claimed, n), NOW).await.unwrap();
-        assert!(matches!(again, Applied::Repeated | Applied::Done { .. }), "{again:?}");
+        assert!(
+            matches!(again, Applied::Repeated | Applied::Done { .. }),
+            "{again:?}"
+        );
     }
-    store.insert_one(sized(large, 200_000), NOW).await.expect("the store goes on");
+    store
+        .insert_one(sized(large, 200_000), NOW)
+        .await
+        .expect("the store goes on");
 }

@@ -196,7 +196,10 @@ pub(crate) async fn an_edit_that_ends_stale_locks_no_holder(server: Arc<Server>)
     store.insert_one(keyed(0), NOW).await.unwrap();
     let holder = session(&store, 1).await;
     let running = claimed(&store, holder, 1).await;
-    assert_eq!(store.apply(success(&running[0], 1), NOW).await.unwrap(), Applied::DONE);
+    assert_eq!(
+        store.apply(success(&running[0], 1), NOW).await.unwrap(),
+        Applied::DONE
+    );
     store.insert_one(keyed(1), NOW).await.unwrap();
     let ended = store.get(task_id(0)).await.unwrap().unwrap().task;
     let rerun = Event::Rerun {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use retry_core::store::{Durability, Inserted, StoreErrorKind, TaskStore as _, TaskStoreExt as _};
-use retry_mysql::{ConfigError, OpenError, MySqlBuilder, MySqlStore, Tls};
+use retry_mysql::{ConfigError, MySqlBuilder, MySqlStore, OpenError, Tls};
 use sqlx::mysql::MySqlConnection;
 use test_servers::{Server, logged};
 
@@ -120,7 +120,13 @@ pub(crate) async fn logs_tell_no_password(server: Arc<Server>) {
         &format!("CREATE USER asked IDENTIFIED BY '{RIGHT}'; GRANT ALL ON *.* TO asked"),
     )
     .await;
-    let url = |password| format!("mysql://asked:{password}@127.0.0.1:{}/{}", server.ports()[0], place.name);
+    let url = |password| {
+        format!(
+            "mysql://asked:{password}@127.0.0.1:{}/{}",
+            server.ports()[0],
+            place.name
+        )
+    };
     let ((), logs) = logged(|| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         tracing::trace!("every level");

@@ -5,7 +5,7 @@ use std::process::Command;
 use std::sync::Arc;
 
 use retry_core::store::StoreErrorKind;
-use retry_mysql::{OpenError, MySqlBuilder, MySqlStore, Tls};
+use retry_mysql::{MySqlBuilder, MySqlStore, OpenError, Tls};
 use test_servers::{Kind, Server};
 
 fn openssl(folder: &Path, arguments: &[&str]) {

@@ -175,7 +175,10 @@ fn logs_tell_no_password(_env: Arc<Env>) {
         tracing::trace!("every level");
         runtime.unwrap().block_on(async {
             let store = PostgresStore::connect(&url("hunter2")).await.unwrap();
-            store.insert(&crate::support::tasks(0..1), crate::support::NOW).await.unwrap();
+            store
+                .insert(&crate::support::tasks(0..1), crate::support::NOW)
+                .await
+                .unwrap();
             let wrong = refusal(&url("swordfish")).await;
             assert_refused(&wrong, StoreErrorKind::Invalid, "password");
             server.kill();

@@ -31,7 +31,8 @@ fn main() -> ExitCode {
     let is_required = std::env::var("RETRY_REQUIRE").is_ok_and(|required| required == "all");
     // The test of a full disk starts one for itself.
     let alone = small_disk().is_some();
-    let server = (!missing && !arguments.list && !alone).then(|| start(Kind::Postgres).expect("a server starts"));
+    let server =
+        (!missing && !arguments.list && !alone).then(|| start(Kind::Postgres).expect("a server starts"));
     let env = server.as_ref().map(|server| Arc::new(Env::new(server.url())));
     let groups: [&[(&str, Test)]; 10] = [
         config::TESTS,

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use retry_core::machine::{Event, transition};
-use retry_core::store::{
-    Applied, Certainty, CountScope, ExpiredRequest, Page, QueueSetting, StoreErrorKind, TaskFilter, TaskStore as _,
-    TaskStoreExt as _,
-};
 use retry_core::name::Queue;
+use retry_core::store::{
+    Applied, Certainty, CountScope, ExpiredRequest, Page, QueueSetting, StoreErrorKind, TaskFilter,
+    TaskStore as _, TaskStoreExt as _,
+};
 use retry_core::task::{ErrorText, FailedAttempt};
 use retry_core::time::Timestamp;
 use retry_postgres::{OpenError, PostgresStore};
@@ -16,16 +16,25 @@ use crate::Test;
 use crate::support::{Env, FAR, NOW, block_on, claimed, execute, request, session, success, tasks};
 
 pub(crate) const TESTS: &[(&str, Test)] = &[
-    ("rights::the_documented_rights_are_enough", the_documented_rights_are_enough),
+    (
+        "rights::the_documented_rights_are_enough",
+        the_documented_rights_are_enough,
+    ),
     ("rights::migrations_need_more", migrations_need_more),
 ];
 
 /// The statements of the README, for a schema and a role.
 fn grants(schema: &str, role: &str) -> String {
     let documented = include_str!("../../README.md");
-    let sql = documented.split("```sql\n").nth(1).and_then(|rest| rest.split("```").next());
+    let sql = documented
+        .split("```sql\n")
+        .nth(1)
+        .and_then(|rest| rest.split("```").next());
     let sql = sql.expect("the README shows them").to_owned();
-    assert!(sql.contains("GRANT") && sql.contains("task_retry") && sql.contains("shop_worker"), "{sql}");
+    assert!(
+        sql.contains("GRANT") && sql.contains("task_retry") && sql.contains("shop_worker"),
+        "{sql}"
+    );
     sql.replace("task_retry", schema).replace("shop_worker", role)
 }
 
@@ -43,7 +52,10 @@ fn the_documented_rights_are_enough(env: Arc<Env>) {
         for migrate in [false, true] {
             let url = as_role(&env, &role);
             let builder = PostgresStore::builder(&url).schema(&schema).migrate(migrate);
-            let store = builder.connect().await.expect("tables that are there need no migration");
+            let store = builder
+                .connect()
+                .await
+                .expect("tables that are there need no migration");
             everything(&store, if migrate { 100 } else { 0 }).await;
         }
         owner.purge(FAR, 1_000).await.unwrap();
@@ -65,7 +77,10 @@ async fn everything(store: &PostgresStore, from: u64) {
     let mut followed = success(&running[1]);
     followed.insert = tasks(from + 50..from + 52);
     for edit in [failed, followed] {
-        assert!(matches!(store.apply(edit, NOW).await.unwrap(), Applied::Done { .. }));
+        assert!(matches!(
+            store.apply(edit, NOW).await.unwrap(),
+            Applied::Done { .. }
+        ));
     }
     let worker = session(from + 7);
     store.open_session(&worker, FAR, NOW).await.unwrap();
@@ -80,7 +95,10 @@ async fn everything(store: &PostgresStore, from: u64) {
     let late = Timestamp::from_millis(FAR.as_millis() + 1);
     assert!(!store.expired(&round, late).await.unwrap().items.is_empty());
     assert!(store.get(running[0].task.id).await.unwrap().is_some());
-    store.list(&TaskFilter::default(), &Page::first(10)).await.unwrap();
+    store
+        .list(&TaskFilter::default(), &Page::first(10))
+        .await
+        .unwrap();
     for exact in [false, true] {
         let scope = CountScope { queue: None, exact };
         store.count(&scope).await.unwrap();
@@ -108,7 +126,11 @@ fn migrations_need_more(env: Arc<Env>) {
         };
         let missing = refused().await;
         // A schema that is there, but in which it may make nothing.
-        execute(&mut conn, format!("CREATE SCHEMA {schema}; GRANT USAGE ON SCHEMA {schema} TO {role}")).await;
+        execute(
+            &mut conn,
+            format!("CREATE SCHEMA {schema}; GRANT USAGE ON SCHEMA {schema} TO {role}"),
+        )
+        .await;
         for error in [missing, refused().await] {
             assert_eq!(
                 (error.certainty(), error.kind()),

@@ -24,7 +24,10 @@ pub(crate) fn trials() -> Vec<Trial> {
             histories,
         ),
         on_redis("limits::numbers_at_their_bounds_are_kept", bounds),
-        on_redis("limits::more_lost_sessions_than_a_page_are_all_looked_at", lost_sessions),
+        on_redis(
+            "limits::more_lost_sessions_than_a_page_are_all_looked_at",
+            lost_sessions,
+        ),
         on_redis("limits::a_large_answer_is_cut_at_its_bytes", bytes),
     ]
 }
@@ -66,7 +69,10 @@ async fn lost_sessions() {
     }
     let left = store.sessions().await.expect("the sessions");
     assert_eq!(left.len(), 1_000, "those that hold something stay");
-    assert!(left.iter().all(|session| session.lost && !idle.contains(&session.info.id)));
+    assert!(
+        left.iter()
+            .all(|session| session.lost && !idle.contains(&session.info.id))
+    );
     crate::audit::audit(&server.url(), "it");
 }
 

@@ -42,12 +42,16 @@ pub(crate) fn work_for_ever(dir: &Path) {
         let (mut next, mut edits) = (pid * 1_000_000, Vec::new());
         for round in 0_u64.. {
             let is_long = round % LONG == LONG - 1;
-            let count = if is_long { MANY } else { 1 + round % 30 };
+            let (count, limit) = if is_long {
+                (MANY, 1_000)
+            } else {
+                (1 + round % 30, 20)
+            };
             let new: Vec<NewTask> = (next..next + count)
                 .map(if is_long { large } else { task })
                 .collect();
             next += count;
-            let claims = [ClaimRequest::new(info.id, Queue::default(), [kind()], if is_long { 1_000 } else { 20 })];
+            let claims = [ClaimRequest::new(info.id, Queue::default(), [kind()], limit)];
             let (inserted, exchanged) =
                 tokio::join!(store.insert(&new, NOW), store.exchange(&edits, &claims, NOW));
             let exchanged = match (inserted, exchanged) {
