@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::faulty::Op;
-use super::harness::{SECOND, World, job};
+use super::harness::{SECOND, WithKind as _, World, done, job};
 use crate::limits::MAX_BATCH;
 
 /// A day and more: longer than ended tasks are kept.
@@ -24,12 +24,7 @@ async fn a_batch_from_which_some_are_missing_is_not_the_last() {
     let store = world.store();
     // Another worker purges, too: what it has locked is passed over.
     store.pass_over(MAX_BATCH / 4);
-    let handle = world
-        .worker_on(&store)
-        .kind("k", super::harness::done())
-        .build()
-        .unwrap()
-        .start();
+    let handle = world.worker_on(&store).kind("k", done()).build().unwrap().start();
     world.pass(SECOND).await;
     assert_eq!(store.calls(Op::Purge), 6, "five batches of 750, and one of 250");
     world.shut_down(handle).await;
