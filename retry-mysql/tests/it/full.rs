@@ -5,7 +5,8 @@ use std::sync::Arc;
 use libtest_mimic::{Completion, Trial};
 use retry_core::payload::Payload;
 use retry_core::store::{Applied, Certainty, Inserted, StoreErrorKind, TaskStore as _, TaskStoreExt as _};
-use retry_core::task::NewTask;
+use retry_core::task::{ClaimedTask, NewTask};
+use retry_mysql::MySqlStore;
 use test_servers::{Ballast, Kind, OnDisk, again_on_small_disk, installed, small_disk, start_with};
 
 use crate::support::{NOW, claimed, fresh, session, success, task, task_id, tasks};
@@ -76,17 +77,7 @@ async fn fill_and_free() {
         store.get(task_id(kept)).await.unwrap().is_none(),
         "it was refused"
     );
-    // What is there is read and, where it needs no room, ended.
-    for (claimed, n) in running.iter().zip(1..) {
-        match store.apply(success(claimed, n), NOW).await {
-            Ok(applied) => assert_eq!(applied, Applied::DONE),
-            Err(error) => assert_eq!(
-                (error.kind(), error.certainty()),
-                (StoreErrorKind::Full, Certainty::Rejected),
-                "{error}"
-            ),
-        }
-    }
+    settle(&store, &running).await;
     drop(ballast);
     let free = 100_000..100_020;
     for n in free.clone() {
@@ -117,6 +108,29 @@ async fn fill_and_free() {
             "task {n} was answered and is gone"
         );
     }
+    settle_again(&store, &running).await;
+    store
+        .insert_one(sized(large, 200_000), NOW)
+        .await
+        .expect("the store goes on");
+}
+
+/// What is there is read and, where it needs no room, ended.
+async fn settle(store: &MySqlStore, running: &[ClaimedTask]) {
+    for (claimed, n) in running.iter().zip(1..) {
+        match store.apply(success(claimed, n), NOW).await {
+            Ok(applied) => assert_eq!(applied, Applied::DONE),
+            Err(error) => assert_eq!(
+                (error.kind(), error.certainty()),
+                (StoreErrorKind::Full, Certainty::Rejected),
+                "{error}"
+            ),
+        }
+    }
+}
+
+/// Whatever was said before.
+async fn settle_again(store: &MySqlStore, running: &[ClaimedTask]) {
     for (claimed, n) in running.iter().zip(1..) {
         let again = store.apply(success(claimed, n), NOW).await.unwrap();
         assert!(
@@ -124,8 +138,4 @@ async fn fill_and_free() {
             "{again:?}"
         );
     }
-    store
-        .insert_one(sized(large, 200_000), NOW)
-        .await
-        .expect("the store goes on");
 }

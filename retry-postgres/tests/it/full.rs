@@ -3,7 +3,7 @@
 use libtest_mimic::{Completion, Trial};
 use retry_core::payload::Payload;
 use retry_core::store::{Applied, Certainty, Inserted, StoreErrorKind, TaskStore as _, TaskStoreExt as _};
-use retry_core::task::NewTask;
+use retry_core::task::{ClaimedTask, NewTask};
 use retry_postgres::PostgresStore;
 use sqlx::{Connection as _, PgConnection};
 use test_servers::{Ballast, Kind, OnDisk, again_on_small_disk, installed, small_disk, start};
@@ -76,17 +76,7 @@ async fn fill_and_free() {
         store.get(task_id(kept)).await.unwrap().is_none(),
         "it was refused"
     );
-    // What is there is read and, where it needs no room, ended.
-    for claimed in &running {
-        match store.apply(success(claimed), NOW).await {
-            Ok(applied) => assert_eq!(applied, Applied::DONE),
-            Err(error) => assert_eq!(
-                (error.kind(), error.certainty()),
-                (StoreErrorKind::Full, Certainty::Rejected),
-                "{error}"
-            ),
-        }
-    }
+    settle(&store, &running).await;
     drop(ballast);
     let free = 100_000..100_020;
     for n in free.clone() {
@@ -117,15 +107,34 @@ async fn fill_and_free() {
             "task {n} was answered and is gone"
         );
     }
-    for claimed in &running {
+    settle_again(&store, &running).await;
+    store
+        .insert_one(task(200_000), NOW)
+        .await
+        .expect("the store goes on");
+}
+
+/// What is there is read and, where it needs no room, ended.
+async fn settle(store: &PostgresStore, running: &[ClaimedTask]) {
+    for claimed in running {
+        match store.apply(success(claimed), NOW).await {
+            Ok(applied) => assert_eq!(applied, Applied::DONE),
+            Err(error) => assert_eq!(
+                (error.kind(), error.certainty()),
+                (StoreErrorKind::Full, Certainty::Rejected),
+                "{error}"
+            ),
+        }
+    }
+}
+
+/// Whatever was said before.
+async fn settle_again(store: &PostgresStore, running: &[ClaimedTask]) {
+    for claimed in running {
         let again = store.apply(success(claimed), NOW).await.unwrap();
         assert!(
             matches!(again, Applied::Repeated | Applied::Done { .. }),
             "{again:?}"
         );
     }
-    store
-        .insert_one(task(200_000), NOW)
-        .await
-        .expect("the store goes on");
 }
