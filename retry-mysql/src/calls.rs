@@ -24,16 +24,35 @@ const FIRST_PAUSE: Duration = Duration::from_millis(2);
 /// Shorter than anything that waits for the store.
 const LONGEST_PAUSE: Duration = Duration::from_millis(100);
 
+/// What became of the tries before this one.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Tried {
+    /// How many there were.
+    pub(crate) times: u32,
+    /// One of them waited for a lock until the server gave up.
+    pub(crate) in_vain: bool,
+}
+
+impl Tried {
+    fn count(&mut self, fault: &Fault) {
+        self.times += 1;
+        self.in_vain |= fault.waited_in_vain();
+    }
+}
+
 /// What is done on a connection; again, if the first time was rolled back.
 pub(crate) trait Work<T>:
-    for<'c> Fn(Db<'c>, u32) -> BoxFuture<'c, Outcome<T>> + Send + Sync + 'static
+    for<'c> Fn(Db<'c>, Tried) -> BoxFuture<'c, Outcome<T>> + Send + Sync + 'static
 {
 }
 
-impl<T, F> Work<T> for F where F: for<'c> Fn(Db<'c>, u32) -> BoxFuture<'c, Outcome<T>> + Send + Sync + 'static {}
+impl<T, F> Work<T> for F where
+    F: for<'c> Fn(Db<'c>, Tried) -> BoxFuture<'c, Outcome<T>> + Send + Sync + 'static
+{
+}
 
 impl MySqlStore {
-    /// Does `work` in a transaction and commits it. `work` gets the number of the try.
+    /// Does `work` in a transaction and commits it. `work` is told of the tries before.
     pub(crate) async fn write<T: Send + 'static>(&self, work: impl Work<T>) -> Result<T> {
         let inner = Arc::clone(&self.inner);
         apart(async move { transact(&inner, work).await }).await
@@ -77,13 +96,13 @@ async fn apart<T: Send + 'static>(call: impl Future<Output = Result<T>> + Send +
 }
 
 async fn transact<T: Send>(inner: &Inner, work: impl Work<T>) -> Result<T> {
-    let mut tried = 0;
+    let mut tried = Tried::default();
     loop {
         let (fault, during, reused) = match attempt(inner, &work, tried).await {
             Ok(value) => return Ok(value),
             Err(failed) => failed,
         };
-        tried += 1;
+        tried.count(&fault);
         let stale = during == During::Call
             && reused
             && fault.is_lost_connection()
@@ -91,10 +110,10 @@ async fn transact<T: Send>(inner: &Inner, work: impl Work<T>) -> Result<T> {
         if stale {
             inner.forget_idle();
         }
-        if tried >= TRIES || !(stale || fault.may_repeat()) {
+        if tried.times >= TRIES || !(stale || fault.may_repeat()) {
             return Err(store_error(fault, during, &inner.place));
         }
-        pause(inner, tried).await;
+        pause(inner, tried.times).await;
     }
 }
 
@@ -102,7 +121,7 @@ async fn transact<T: Send>(inner: &Inner, work: impl Work<T>) -> Result<T> {
 async fn attempt<T: Send>(
     inner: &Inner,
     work: &impl Work<T>,
-    tried: u32,
+    tried: Tried,
 ) -> std::result::Result<T, (Fault, During, bool)> {
     let mut lent = inner
         .writers
@@ -147,7 +166,7 @@ async fn roll_back(inner: &Inner, mut lent: Lent, fault: &Fault) {
 }
 
 async fn alone<T: Send>(inner: &Inner, pool: &Arc<Pool>, during: During, work: impl Work<T>) -> Result<T> {
-    let mut tried = 0;
+    let mut tried = Tried::default();
     loop {
         let lent = pool.take().await;
         let mut lent = lent.map_err(|fault| store_error(fault, During::Connect, &inner.place))?;
@@ -160,7 +179,7 @@ async fn alone<T: Send>(inner: &Inner, pool: &Arc<Pool>, during: During, work: i
             }
             Err(fault) => fault,
         };
-        tried += 1;
+        tried.count(&fault);
         let stale = during == During::Call && lent.reused && fault.is_lost_connection();
         if stale {
             inner.forget_idle();
@@ -168,10 +187,10 @@ async fn alone<T: Send>(inner: &Inner, pool: &Arc<Pool>, during: During, work: i
         if !fault.is_lost_connection() {
             lent.give_back();
         }
-        if tried >= TRIES || !(stale || fault.may_repeat()) {
+        if tried.times >= TRIES || !(stale || fault.may_repeat()) {
             return Err(store_error(fault, during, &inner.place));
         }
-        pause(inner, tried).await;
+        pause(inner, tried.times).await;
     }
 }
 

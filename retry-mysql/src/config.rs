@@ -191,10 +191,10 @@ impl MySqlBuilder {
     /// Dropping the call leaves nothing half-done that the next one does not finish.
     ///
     /// # Errors
-    /// [`ConnectError::Config`] names the option that is wrong; [`ConnectError::Store`] says why the server cannot be used.
-    pub async fn connect(self) -> Result<MySqlStore, ConnectError> {
-        let config = self.check().map_err(ConnectError::Config)?;
-        MySqlStore::start(config).await.map_err(ConnectError::Store)
+    /// [`OpenError::Config`] names the option that is wrong; [`OpenError::Store`] says why the server cannot be used.
+    pub async fn connect(self) -> Result<MySqlStore, OpenError> {
+        let config = self.check().map_err(OpenError::Config)?;
+        MySqlStore::start(config).await.map_err(OpenError::Store)
     }
 
     fn check(self) -> Result<Config, ConfigError> {
@@ -378,14 +378,14 @@ impl std::error::Error for ConfigError {}
 /// Why a store could not be connected to.
 #[derive(Debug)]
 #[non_exhaustive]
-pub enum ConnectError {
+pub enum OpenError {
     /// An option cannot be used.
     Config(ConfigError),
     /// The server cannot be used.
     Store(StoreError),
 }
 
-impl fmt::Display for ConnectError {
+impl fmt::Display for OpenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Config(error) => error.fmt(f),
@@ -394,7 +394,7 @@ impl fmt::Display for ConnectError {
     }
 }
 
-impl std::error::Error for ConnectError {
+impl std::error::Error for OpenError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Config(_) => None,
@@ -403,11 +403,11 @@ impl std::error::Error for ConnectError {
     }
 }
 
-impl From<ConnectError> for StoreError {
-    fn from(error: ConnectError) -> Self {
+impl From<OpenError> for StoreError {
+    fn from(error: OpenError) -> Self {
         match error {
-            ConnectError::Config(error) => Self::invalid(error.to_string()).with_source(error),
-            ConnectError::Store(error) => error,
+            OpenError::Config(error) => Self::invalid(error.to_string()).with_source(error),
+            OpenError::Store(error) => error,
         }
     }
 }

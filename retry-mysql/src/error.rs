@@ -71,6 +71,11 @@ impl Fault {
         }
     }
 
+    /// Whether somebody kept a lock for too long.
+    pub(crate) fn waited_in_vain(&self) -> bool {
+        matches!(self, Self::Sql(error) if number(error) == Some(LOCK_WAIT))
+    }
+
     /// Whether the connection is of no use any more.
     pub(crate) fn is_lost_connection(&self) -> bool {
         match self {

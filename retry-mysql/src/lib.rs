@@ -36,5 +36,5 @@ mod transact;
 mod watcher;
 mod write;
 
-pub use config::{ConfigError, ConnectError, MySqlBuilder, Tls};
+pub use config::{ConfigError, MySqlBuilder, OpenError, Tls};
 pub use store::MySqlStore;

@@ -1,6 +1,6 @@
 //! Locking and reading what a call's edits and inserts are decided on, before its first write.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use retry_core::id::TaskId;
 use retry_core::name::{Kind, UniqueKey};
@@ -9,6 +9,7 @@ use retry_core::time::Timestamp;
 use sqlx::mysql::MySqlRow;
 
 use crate::args::{Args, hex, ids};
+use crate::calls::Tried;
 use crate::db::Db;
 use crate::error::Outcome;
 use crate::leases;
@@ -28,8 +29,12 @@ pub(crate) enum Look {
 
 impl Look {
     /// A first try asks no more than is likely to matter.
-    pub(crate) const fn of_try(tried: u32) -> Self {
-        if tried == 0 { Self::Keys } else { Self::Everything }
+    pub(crate) const fn of_try(tried: Tried) -> Self {
+        if tried.times == 0 {
+            Self::Keys
+        } else {
+            Self::Everything
+        }
     }
 }
 
@@ -61,7 +66,7 @@ pub(crate) async fn load(
                 .map(|unique| (new.kind.clone(), unique.key.clone()))
         })
         .collect();
-    keys.extend(edits.iter().filter_map(|edit| key_to_take(&rows, edit)));
+    keys.extend(keys_to_take(&rows, edits));
     lock_holders(db, &mut rows, &keys).await?;
     // They may be sent again: then the key does not matter.
     let is_held = |new: &NewTask| {
@@ -109,15 +114,25 @@ fn take(rows: &mut Rows, row: &MySqlRow) -> TaskId {
     id
 }
 
-/// The key that an edit takes again.
-fn key_to_take(rows: &Rows, edit: &Edit) -> Option<(Kind, UniqueKey)> {
-    let Action::Set(change) = &edit.action else {
-        return None;
-    };
-    let hot = rows
-        .hot(edit.id)
-        .filter(|hot| change.to.holds_key && !hot.holds_key)?;
-    Some((hot.kind.clone(), hot.key.clone()?))
+/// The keys that edits take again. One that ends stale takes none, and locks no holder: whether it does is seen here, unless an edit
+/// before it changes its task.
+fn keys_to_take(rows: &Rows, edits: &[Edit]) -> BTreeSet<(Kind, UniqueKey)> {
+    let mut seen = HashSet::with_capacity(edits.len());
+    let mut keys = BTreeSet::new();
+    for edit in edits {
+        let is_first = seen.insert(edit.id);
+        let (Action::Set(change), Some(hot)) = (&edit.action, rows.hot(edit.id)) else {
+            continue;
+        };
+        let fits = hot.version == edit.version && hot.state == change.from;
+        if let (true, Some(key)) = (
+            change.to.holds_key && !hot.holds_key && (fits || !is_first),
+            &hot.key,
+        ) {
+            keys.insert((hot.kind.clone(), key.clone()));
+        }
+    }
+    keys
 }
 
 async fn lock_holders(db: &mut Db<'_>, rows: &mut Rows, keys: &BTreeSet<(Kind, UniqueKey)>) -> Outcome<()> {

@@ -9,6 +9,7 @@ use retry_core::time::Timestamp;
 use sqlx::mysql::MySqlRow;
 
 use crate::args::{Args, ids};
+use crate::calls::Tried;
 use crate::db::Db;
 use crate::error::Outcome;
 use crate::record::{self, at};
@@ -31,14 +32,14 @@ enum Status {
 }
 
 /// Marks sessions lost whose lease has ended, and gives how many. One whose lock somebody keeps for too long is passed over
-/// when it is tried again, so that it does not stand in the way of the others.
-pub(crate) async fn mark(db: &mut Db<'_>, now: Timestamp, limit: usize, tried: u32) -> Outcome<usize> {
+/// when it is tried again, so that it does not stand in the way of the others; after a deadlock it is waited for again.
+pub(crate) async fn mark(db: &mut Db<'_>, now: Timestamp, limit: usize, tried: Tried) -> Outcome<usize> {
     let of = |rows: Vec<MySqlRow>| -> Vec<[u8; 16]> {
         rows.iter().filter_map(|row| record::id(row, 0).ok()).collect()
     };
     let args = Args::new().with(now.as_millis()).with(record::length(limit));
     let mut ended = of(db.rows(&db.q.session_ended, args).await?);
-    if tried > 0 && !ended.is_empty() {
+    if tried.in_vain && !ended.is_empty() {
         ended = of(db.rows(&db.q.session_free, Args::new().with(ids(&ended))).await?);
     }
     if ended.is_empty() {

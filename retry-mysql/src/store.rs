@@ -70,7 +70,7 @@ impl MySqlStore {
     ///
     /// # Errors
     /// As [`MySqlBuilder::connect`].
-    pub async fn connect(url: &str) -> std::result::Result<Self, crate::ConnectError> {
+    pub async fn connect(url: &str) -> std::result::Result<Self, crate::OpenError> {
         Self::builder(url).connect().await
     }
 

@@ -4,8 +4,9 @@ use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 use retry_core::id::TaskId;
+use retry_core::name::{Kind, UniqueKey};
 use retry_core::store::{Applied, Inserted, Took, waves};
-use retry_core::task::{Action, Change, Completion, Edit, State, Target};
+use retry_core::task::{Action, Change, Completion, Edit, NewTask, State, Target};
 use retry_core::time::Timestamp;
 
 use crate::board::{Board, Place, Row};
@@ -26,6 +27,8 @@ struct Editor<'e> {
     settings: JoinSettings,
     notes: Notes,
     memo: Memo,
+    /// The edited tasks that edits of the call insert.
+    own: HashMap<TaskId, &'e NewTask>,
     deleted: Vec<TaskId>,
     applied: Vec<Applied>,
 }
@@ -50,6 +53,8 @@ pub(crate) async fn apply(tx: &mut Tx<'_>, edits: &[Edit], now: Timestamp) -> Ou
     let edited = || edits.iter().map(|edit| edit.id);
     let board = Board::lock(tx, edited(), &mut memo).await?;
     let settings = parents::join_settings(tx, &board, edited(), &mut memo).await?;
+    let ids: HashSet<TaskId> = edited().collect();
+    let inserts = edits.iter().flat_map(|edit| &edit.insert);
     let mut editor = Editor {
         edits,
         now,
@@ -57,6 +62,10 @@ pub(crate) async fn apply(tx: &mut Tx<'_>, edits: &[Edit], now: Timestamp) -> Ou
         settings,
         notes: Notes::default(),
         memo,
+        own: inserts
+            .filter(|new| ids.contains(&new.id))
+            .map(|new| (new.id, new))
+            .collect(),
         deleted: Vec::new(),
         applied: Vec::with_capacity(edits.len()),
     };
@@ -77,19 +86,15 @@ impl Editor<'_> {
     /// parent beside its children, and the reverse.
     fn waves(&self) -> Vec<Range<usize>> {
         let edited: HashSet<TaskId> = self.edits.iter().map(|edit| edit.id).collect();
-        let parents: HashSet<TaskId> = edited
-            .iter()
-            .filter_map(|id| self.board.row(*id)?.parent)
-            .collect();
+        let parents: HashSet<TaskId> = edited.iter().filter_map(|id| self.parent_of(*id)).collect();
         let entangled = |index: &usize| {
             let edit = &self.edits[*index];
-            let parent = self.board.row(edit.id).and_then(|row| row.parent);
+            let parent = self.parent_of(edit.id);
             let related = parents.contains(&edit.id) || parent.is_some_and(|parent| edited.contains(&parent));
             related && !edit.insert.is_empty()
         };
-        let key_of = |id| self.board.row(id).and_then(|row| row.key.clone());
         let mut cut = Vec::new();
-        for wave in waves(self.edits, key_of) {
+        for wave in waves(self.edits, |id| self.key_of(id)) {
             let mut start = wave.start;
             for index in wave.clone().filter(entangled) {
                 cut.extend([start..index, index..index + 1]);
@@ -101,7 +106,46 @@ impl Editor<'_> {
         cut
     }
 
+    fn parent_of(&self, id: TaskId) -> Option<TaskId> {
+        match self.board.row(id) {
+            Some(row) => row.parent,
+            None => self.own.get(&id)?.parent,
+        }
+    }
+
+    fn key_of(&self, id: TaskId) -> Option<(Kind, UniqueKey)> {
+        if let Some(row) = self.board.row(id) {
+            return row.key.clone();
+        }
+        let new = self.own.get(&id)?;
+        Some((new.kind.clone(), new.unique.as_ref()?.key.clone()))
+    }
+
+    /// Reads the rows that earlier waves have inserted and this one edits.
+    async fn adopt(&mut self, tx: &mut Tx<'_>, wave: Range<usize>) -> Outcome<()> {
+        let is_new = |id: &TaskId| self.own.contains_key(id) && !self.board.places.contains_key(id);
+        let new: Vec<TaskId> = self.edits[wave]
+            .iter()
+            .map(|edit| edit.id)
+            .filter(is_new)
+            .collect();
+        if new.is_empty() {
+            return Ok(());
+        }
+        let found = Board::lock(tx, new.iter().copied(), &mut self.memo).await?;
+        for (id, place) in found.places {
+            // Their parents, which are there already, are as they were written.
+            self.board.places.entry(id).or_insert(place);
+        }
+        let parents: HashSet<TaskId> = new.iter().filter_map(|id| self.board.row(*id)?.parent).collect();
+        let parents: Vec<TaskId> = parents.into_iter().collect();
+        let settings = parents::settings_of(tx, &parents, &mut self.memo).await?;
+        self.settings.extend(settings);
+        Ok(())
+    }
+
     async fn wave(&mut self, tx: &mut Tx<'_>, wave: Range<usize>) -> Outcome<()> {
+        self.adopt(tx, wave.clone()).await?;
         let mut looked = self.look(tx, wave.clone()).await?;
         self.insert(tx, wave.clone(), &mut looked).await?;
         for index in wave {

@@ -40,7 +40,7 @@ pub(crate) enum Key {
     Sessions,
     /// Sorted set: live sessions by `lease_until`.
     Live,
-    /// Sorted set: lost and closed sessions.
+    /// Sorted set: lost and closed sessions by their place in the line of those to be looked at.
     Lost,
     /// Sorted set: paused queues.
     Paused,

@@ -1,5 +1,5 @@
-//! sled, as the store uses it: every access guarded, because sled shows damage as a panic, and every commit synced twice,
-//! because sled's own flush on Linux does not bring the file's metadata to the disk.
+//! sled, as the store uses it: every access guarded, because sled shows damage as a panic, and every write brought to the
+//! disk before it counts, which sled's own flush on Linux does not do.
 
 use std::fs::{File, OpenOptions};
 use std::ops::Bound;
@@ -10,6 +10,7 @@ use sled::{Batch, Db, IVec, Tree};
 
 use crate::error::{Fault, Outcome, panic_text};
 use crate::view::{View, Visit};
+use crate::write_through;
 
 /// The tree in sled's database that holds everything.
 const TREE: &str = "task-retry";
@@ -20,6 +21,8 @@ pub(crate) struct Disk {
     db: Db,
     /// A handle of our own to sled's file.
     file: File,
+    /// Whether each write of sled is on the disk when it returns.
+    pub(crate) is_written_through: bool,
 }
 
 /// Runs an access to sled; its panic is a fault.
@@ -33,6 +36,7 @@ fn guarded<T, E: Into<Fault>>(access: impl FnOnce() -> Result<T, E>) -> Outcome<
 impl Disk {
     /// Opens the database in a directory, creating it if there is none.
     pub(crate) fn open(dir: &Path, cache: u64) -> Outcome<Self> {
+        let is_written_through = write_through::demand(dir)?;
         let config = sled::Config::new()
             .path(dir)
             .cache_capacity(cache)
@@ -40,7 +44,12 @@ impl Disk {
         let db = guarded(|| config.open())?;
         let tree = guarded(|| db.open_tree(TREE))?;
         let file = OpenOptions::new().read(true).write(true).open(dir.join("db"))?;
-        let disk = Self { tree, db, file };
+        let disk = Self {
+            tree,
+            db,
+            file,
+            is_written_through,
+        };
         disk.sync()?;
         sync_names(dir)?;
         Ok(disk)
@@ -60,9 +69,13 @@ impl Disk {
         guarded(|| self.tree.apply_batch(batch))
     }
 
-    /// Brings all that was written to the disk: sled's log first, then the file with its length.
+    /// Brings all that was written to the disk: sled's log first, then, where the writes do not do it themselves, the file
+    /// with its length.
     pub(crate) fn sync(&self) -> Outcome<()> {
         guarded(|| self.db.flush())?;
+        if self.is_written_through {
+            return Ok(());
+        }
         Ok(self.file.sync_all()?)
     }
 

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Condvar, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
-use retry_core::store::{StoreError, StoreErrorKind};
+use retry_core::store::{Durability, StoreError, StoreErrorKind};
 
 use crate::config::OpenError;
 use crate::disk::Disk;
@@ -22,6 +22,8 @@ pub(crate) const LOCK: &str = "task-retry.lock";
 pub(crate) struct Files {
     pub(crate) dir: PathBuf,
     cache: u64,
+    /// What a write is worth when the power is cut.
+    pub(crate) durability: Durability,
     /// None after an error of a commit, until they are opened again.
     disk: RwLock<Option<Disk>>,
     /// Held as long as the store is open.
@@ -49,9 +51,16 @@ impl Files {
             Fault::Sled(error) if is_locked(&error) => OpenError::InUse(dir.to_owned()),
             fault => failed(fault),
         })?;
+        let durability = if disk.is_written_through {
+            Durability::Synced
+        } else {
+            tracing::warn!(path = %dir.display(), "the file system cannot be told to write through; a power cut may damage the store");
+            Durability::None
+        };
         Ok(Self {
             dir: dir.to_owned(),
             cache,
+            durability,
             disk: RwLock::new(Some(disk)),
             _lock: lock,
         })
@@ -144,11 +153,20 @@ fn remove_unfinished(dir: &Path) -> Outcome<()> {
         let unfinished = name
             .to_str()
             .is_some_and(|name| name.starts_with("snap.") && name.ends_with(".generating"));
-        if unfinished || name == "conf" && !dir.join("db").try_exists()? {
+        if unfinished || name == "conf" && is_empty(&dir.join("db"))? {
             std::fs::remove_file(dir.join(name))?;
         }
     }
     Ok(())
+}
+
+/// Whether nothing was ever written to a file.
+fn is_empty(path: &Path) -> io::Result<bool> {
+    match std::fs::metadata(path) {
+        Ok(found) => Ok(found.len() == 0),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
+        Err(error) => Err(error),
+    }
 }
 
 /// Waits a moment, in real time, not the injected clock's: sled's threads live in it.

@@ -38,6 +38,7 @@ mod settle;
 mod store;
 mod testing;
 mod view;
+mod write_through;
 mod writer;
 
 pub use audit::Audit;

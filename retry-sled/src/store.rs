@@ -277,6 +277,6 @@ impl TaskStore for SledStore {
     }
 
     fn durability(&self) -> Durability {
-        Durability::Synced
+        self.inner.files.durability
     }
 }

@@ -1,8 +1,5 @@
 //! Faults that need a file system of their own: power cuts and full disks. Without the right to mount one, or without the
-//! tools, they are reported as ignored, with the reason.
-//!
-//! Power is cut only when `RETRY_POWER_CUTS` says how often: about one cut in forty has left a database that sled refuses to
-//! open, as the README says, and nothing of ours is known that prevents it.
+//! tools, they are reported as ignored, with the reason. `RETRY_POWER_CUTS` says how often the power is cut.
 
 mod faults {
     pub(crate) mod disk;
@@ -15,25 +12,15 @@ use std::process::ExitCode;
 
 use libtest_mimic::{Arguments, Completion, Trial};
 
-/// A test that first needs a disk.
-fn trial(name: &str, run: fn(&faults::disk::Disk)) -> Trial {
-    Trial::ignorable_test(name, move || match faults::disk::Disk::new() {
+/// A test that first needs a disk of `mib` MiB.
+fn trial(name: &str, mib: u32, run: fn(&faults::disk::Disk)) -> Trial {
+    Trial::ignorable_test(name, move || match faults::disk::Disk::new(mib) {
         Ok(disk) => {
             run(&disk);
             Ok(Completion::Completed)
         }
         Err(reason) => Ok(Completion::ignored_with(reason)),
     })
-}
-
-/// Cuts the power, if that is asked for.
-fn power_cuts() -> Trial {
-    let asked = std::env::var_os("RETRY_POWER_CUTS").is_some();
-    trial(
-        "power::what_was_answered_survives_power_cuts",
-        faults::power::cuts,
-    )
-    .with_ignored_flag(!asked)
 }
 
 fn main() -> ExitCode {
@@ -46,9 +33,14 @@ fn main() -> ExitCode {
         return code;
     }
     let trials = vec![
-        power_cuts(),
+        trial(
+            "power::what_was_answered_survives_power_cuts",
+            1_024,
+            faults::power::cuts,
+        ),
         trial(
             "full::a_full_disk_is_told_and_the_store_goes_on",
+            96,
             faults::full::fill_and_free,
         ),
     ];

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use retry_core::machine::Event;
 use retry_core::store::{Applied, Inserted, Took};
-use retry_core::task::{Action, Edit, NewTask, State, Task};
+use retry_core::task::{Action, Children, Edit, NewTask, State, Task};
 
 use crate::fixture::{Fixture, failure, json, unique};
 use crate::verdict::{Verdict, equal};
@@ -223,6 +223,96 @@ pub async fn one_insert_of_two_edits_is_one_task(f: &mut Fixture) -> Verdict {
     let answer = f.exchange(&edits, &[]).await?;
     let wanted = vec![done(vec![NEW]), done(vec![Inserted::Repeated])];
     equal("L8", "two edits that insert one task", answer.applied, wanted)
+}
+
+/// L6, L8: edits of a task follow the edit of the same call that inserts it, and free its key for what comes after them.
+pub async fn an_edit_follows_the_insert_of_its_task(f: &mut Fixture) -> Verdict {
+    let (a, b) = (f.running_task().await?, f.running_task().await?);
+    let [first, second] = [f.task(), f.task()].map(|new| NewTask {
+        unique: Some(unique("k")),
+        ..new
+    });
+    let born = Task::pending(&first, f.now());
+    let at = f.after(60);
+    let moved = Task {
+        version: born.version + 1,
+        run_at: at,
+        ..born.clone()
+    };
+    let insert_first = Edit {
+        insert: vec![first.clone()],
+        ..f.decide(&a, Fixture::success())
+    };
+    let insert_second = Edit {
+        insert: vec![second.clone()],
+        ..f.decide(&b, Fixture::success())
+    };
+    let edits = [
+        insert_first,
+        f.decide(&born, Event::Reschedule { at }),
+        f.decide(&moved, Event::Cancel),
+        f.decide(&born, Event::Cancel),
+        insert_second,
+    ];
+    let answer = f.exchange(&edits, &[]).await?;
+    let wanted = vec![
+        done(vec![NEW]),
+        Applied::DONE,
+        Applied::DONE,
+        Applied::Stale,
+        done(vec![NEW]),
+    ];
+    equal(
+        "L6",
+        "an insert, three edits of its task, and an insert with its key",
+        answer.applied,
+        wanted,
+    )?;
+    let task = f.task_now(first.id).await?;
+    equal(
+        "L6",
+        "the task after the edits",
+        (task.state, task.version, task.holds_key),
+        (State::Cancelled, born.version + 2, false),
+    )?;
+    let holds = f.task_now(second.id).await?.holds_key;
+    equal("L6", "whether the second task holds the key", holds, true)
+}
+
+/// L8: a child that ends in the call that makes it is counted at its parent, which wakes if it was the last one.
+pub async fn a_child_may_end_in_the_call_that_makes_it(f: &mut Fixture) -> Verdict {
+    for (n, state) in [(2, State::Joining), (1, State::Pending)] {
+        let new = f.task();
+        let parent = f.running(&new).await?;
+        let children = f.children(&parent, 0..n);
+        let split = Edit {
+            insert: children.clone(),
+            ..f.decide(&parent, Event::Split)
+        };
+        let born = Task::pending(&children[0], f.now());
+        let edits = [split, f.decide(&born, Event::Cancel)];
+        let answer = f.exchange(&edits, &[]).await?;
+        let made = done(vec![NEW; children.len()]);
+        equal(
+            "L8",
+            "a split and the end of a child",
+            answer.applied,
+            vec![made, Applied::DONE],
+        )?;
+        let parent = f.task_now(parent.id).await?;
+        let children = Children {
+            total: n,
+            open: n - 1,
+            failed: 1,
+        };
+        equal(
+            "L8",
+            "the parent",
+            (parent.state, parent.children),
+            (state, children),
+        )?;
+    }
+    Ok(())
 }
 
 /// L8, L13: a thousand settles with their inserts are one call.

@@ -171,6 +171,8 @@ pub const CASES: &[Case] = cases! {
         a_duplicate_among_the_inserts_is_an_answer: "L2" "L8",
         a_freed_key_goes_to_the_edits_own_insert: "L2" "L8",
         one_insert_of_two_edits_is_one_task: "L8",
+        an_edit_follows_the_insert_of_its_task: "L6" "L8",
+        a_child_may_end_in_the_call_that_makes_it: "L8",
         a_full_batch_of_edits_is_applied: "L8" "L13",
         an_empty_exchange_is_ok: "L10",
         a_change_keeps_what_it_does_not_name: "L7",

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
-use retry_core::id::Nonce;
+use retry_core::id::{Nonce, TaskId};
 use retry_core::store::{
     Applied, ClaimRequest, Exchanged, Result, StoreError, StoreErrorKind, TaskStore as _,
 };
@@ -216,6 +216,15 @@ impl Fault for Sorts {
         let mut sorted = edits.to_vec();
         sorted.sort_by_key(|edit| edit.id);
         store.exchange(&sorted, claims, now).await
+    }
+}
+
+edit_fault! {
+    /// Looks for the edited tasks before the first edit is applied, and never again.
+    LooksOnce, |store, edit| {
+        if edit.insert.is_empty() && store.get(edit.id).await?.is_none() {
+            edit.id = TaskId::from_bytes([0xee; 16]);
+        }
     }
 }
 

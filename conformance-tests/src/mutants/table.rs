@@ -100,6 +100,7 @@ pub const MUTANTS: &[Mutant] = mutants! {
     settles::NoCompletion: "ignores_early_completions" breaks "L6" in "completion::an_early_completion_is_found_by_the_wait", [Sequential];
     settles::NeverNoneOpen: "ignores_ended_children" breaks "L8" in "children::children_may_end_before_the_split", [Sequential];
     settles::Sorts: "edits_in_id_order" breaks "L6" in "exchange::edits_are_independent", [Sequential];
+    settles::LooksOnce: "edits_miss_inserts_of_their_call" breaks "L6" in "exchange::an_edit_follows_the_insert_of_its_task", [];
     settles::RefusesLate: "refuses_late_settles" breaks "L6" in "settle::a_late_settle_is_accepted_before_the_rescue", [Sequential];
     sessions::Resurrects: "renew_resurrects" breaks "L9" in "sessions::a_late_renewal_succeeds_until_marked", [Sequential];
     sessions::Strict: "renew_is_strict" breaks "L9" in "sessions::a_late_renewal_succeeds_until_marked", [Sequential];

@@ -117,12 +117,14 @@ pub trait TaskStore: fmt::Debug + Send + Sync + 'static {
     async fn list(&self, filter: &TaskFilter, page: &Page) -> Result<Listed>;
 
     /// Counts tasks by queue and state, examining at most [`MAX_EXAMINED`](crate::limits::MAX_EXAMINED) records per
-    /// state unless asked for exact counts.
+    /// state unless asked for exact counts. Exact counts are of one moment. The others need not be: a task that changes its
+    /// state while they are made may be counted in both or in neither.
     async fn count(&self, scope: &CountScope) -> Result<Counts>;
 
     /// Forgets up to `limit` ended tasks whose `purge_at` is due, with their history, and lost sessions that hold
     /// nothing; answers how many tasks. A child of a parent that has not ended is put off by
-    /// [`PURGE_CHILD_DELAY`](crate::limits::PURGE_CHILD_DELAY).
+    /// [`PURGE_CHILD_DELAY`](crate::limits::PURGE_CHILD_DELAY). Fewer than `limit` do not mean that no more is due: what was put
+    /// off counts against the limit, and what another call has locked may be passed over.
     async fn purge(&self, now: Timestamp, limit: usize) -> Result<u64>;
 
     /// Pauses or resumes a queue, which need not have tasks (law 15).

@@ -9,7 +9,8 @@ use retry_core::store::{
 };
 use retry_core::task::State;
 use retry_mysql::MySqlStore;
-use sqlx::Connection as _;
+use sqlx::mysql::MySqlConnection;
+use sqlx::{Connection as _, Row as _};
 use test_servers::{Fault, Proxy, Server};
 
 use crate::gate::Gate;
@@ -69,6 +70,54 @@ pub(crate) async fn a_lock_held_for_ever_stops_nobody_else(server: Arc<Server>) 
         store.apply(success(&mine[0], 99), NOW).await.unwrap(),
         Applied::DONE
     );
+}
+
+/// Whether a transaction of the server waits for a lock. (The table of transactions shows the state of some time ago.)
+async fn waits(conn: &mut MySqlConnection) -> bool {
+    let rows = sqlx::raw_sql("SHOW ENGINE INNODB STATUS")
+        .fetch_all(conn)
+        .await
+        .unwrap();
+    rows[0].try_get::<String, _>(2).unwrap().contains("LOCK WAIT")
+}
+
+/// The rescuer is the victim of a deadlock. It waits for the lock again: only one that is kept for too long is passed over.
+pub(crate) async fn a_deadlock_passes_over_no_session(server: Arc<Server>) {
+    let (place, store) = fresh(&server).await;
+    let (first, second) = (session(&store, 1).await, session(&store, 2).await);
+    let over = FAR.saturating_add(Duration::from_secs(1));
+    let mut conn = place.connect().await;
+    let mut watch = place.connect().await;
+    let mut tx = conn.begin().await.unwrap();
+    // The server gives up the transaction that has written less.
+    for n in 0..50 {
+        run(
+            &mut tx,
+            &format!("INSERT INTO retry_paused (queue) VALUES ('q{n}')"),
+        )
+        .await;
+    }
+    let lock =
+        |id| format!("SELECT id FROM retry_session WHERE id = UNHEX(REPLACE('{id}', '-', '')) FOR UPDATE");
+    run(&mut tx, &lock(second)).await;
+    let round = tokio::spawn({
+        let store = store.clone();
+        async move {
+            let request = ExpiredRequest {
+                mark: true,
+                limit: 10,
+                ..ExpiredRequest::default()
+            };
+            store.expired(&request, over).await
+        }
+    });
+    while !waits(&mut watch).await {}
+    run(&mut tx, &lock(first)).await;
+    while !waits(&mut watch).await && !round.is_finished() {}
+    tx.commit().await.unwrap();
+    round.await.unwrap().unwrap();
+    let lost: Vec<bool> = store.sessions().await.unwrap().iter().map(|of| of.lost).collect();
+    assert_eq!(lost, [true, true]);
 }
 
 pub(crate) async fn a_storm_of_deadlocks_settles_everything(server: Arc<Server>) {

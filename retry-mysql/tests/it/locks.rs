@@ -4,11 +4,12 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use retry_core::id::TaskId;
-use retry_core::name::Queue;
+use retry_core::id::{Nonce, TaskId};
+use retry_core::machine::{Event, transition};
+use retry_core::name::{Queue, UniqueKey};
 use retry_core::priority::Priority;
 use retry_core::store::{Applied, ClaimRequest, Inserted, TaskStore as _, TaskStoreExt as _};
-use retry_core::task::NewTask;
+use retry_core::task::{Edit, KeyScope, NewTask, OnDuplicate, Unique};
 use retry_core::time::Timestamp;
 use retry_mysql::MySqlStore;
 use sqlx::mysql::MySqlConnection;
@@ -179,6 +180,66 @@ pub(crate) async fn a_call_locks_the_rows_it_names(server: Arc<Server>) {
     );
     pass.send(()).unwrap();
     assert_eq!(claim.await.unwrap().unwrap().tasks.len(), 1);
+}
+
+/// A rerun takes its key again, so it locks who holds it, unless it is too late anyway.
+pub(crate) async fn an_edit_that_ends_stale_locks_no_holder(server: Arc<Server>) {
+    let (place, store) = fresh(&server).await;
+    let keyed = |n| NewTask {
+        unique: Some(Unique {
+            key: UniqueKey::new("k").unwrap(),
+            scope: KeyScope::Active,
+            on_duplicate: OnDuplicate::Keep,
+        }),
+        ..task(n)
+    };
+    store.insert_one(keyed(0), NOW).await.unwrap();
+    let holder = session(&store, 1).await;
+    let running = claimed(&store, holder, 1).await;
+    assert_eq!(
+        store.apply(success(&running[0], 1), NOW).await.unwrap(),
+        Applied::DONE
+    );
+    store.insert_one(keyed(1), NOW).await.unwrap();
+    let ended = store.get(task_id(0)).await.unwrap().unwrap().task;
+    let rerun = Event::Rerun {
+        at: NOW,
+        from_start: false,
+    };
+    let fits = Edit {
+        id: ended.id,
+        version: ended.version,
+        nonce: Nonce::from_random(7),
+        action: transition(&ended, rerun, NOW, 0).unwrap(),
+        insert: Vec::new(),
+    };
+    let stale = Edit {
+        version: fits.version - 1,
+        ..fits.clone()
+    };
+    let mut conn = place.connect().await;
+    run(
+        &mut conn,
+        "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
+    )
+    .await;
+    let mut gate = Gate::before(server.ports()[0], COMMIT);
+    let gated = gated(&place, &gate).await;
+    let both = [task_id(0), task_id(1)];
+    for (edit, wanted, answer) in [
+        (stale, &both[..1], Applied::Stale),
+        (fits, &both[..], Applied::KeyTaken(task_id(1))),
+    ] {
+        let edit = tokio::spawn({
+            let gated = gated.clone();
+            async move { gated.apply(edit, NOW).await }
+        });
+        let pass = gate.stopped().await;
+        let found = locked(&mut conn, 0..2).await;
+        pass.send(()).unwrap();
+        assert_eq!(edit.await.unwrap().unwrap(), answer);
+        assert_eq!(found, wanted.iter().copied().collect(), "locked by {answer:?}");
+    }
 }
 
 /// A locking read of an index also locks the entry behind the last one: here the head of the next lane.

@@ -4,6 +4,7 @@ mod claims;
 mod dropped;
 mod engine;
 mod faults;
+mod full;
 mod gate;
 mod in_tx;
 mod large;
@@ -11,6 +12,7 @@ mod leased;
 mod locks;
 mod plans;
 mod refusals;
+mod rights;
 mod support;
 mod tls;
 mod wake;
@@ -85,7 +87,7 @@ macro_rules! tests {
 
 fn main() -> ExitCode {
     let servers = Arc::new(Servers::default());
-    let trials = tests! { servers,
+    let mut trials = tests! { servers,
         Needs::Shared =>
             claims::all_claims_of_a_call_see_one_pause,
             dropped::no_transaction_is_left_open,
@@ -111,7 +113,10 @@ fn main() -> ExitCode {
             leased::an_open_transaction_keeps_nobody_from_its_session,
             locks::a_claim_locks_what_it_takes,
             locks::a_call_locks_the_rows_it_names,
+            locks::an_edit_that_ends_stale_locks_no_holder,
             locks::a_claim_leaves_the_neighbours_of_its_lane_alone,
+            rights::the_documented_rights_are_enough,
+            rights::migrations_need_more,
             refusals::wrong_options_are_refused_before_connecting,
             refusals::secrets_are_never_shown,
             refusals::a_schema_that_is_missing_newer_or_foreign_is_refused,
@@ -124,7 +129,10 @@ fn main() -> ExitCode {
             plans::no_statement_scans_or_sorts;
         Needs::Own(&[]) =>
             refusals::a_server_that_cannot_keep_the_promises_is_refused,
+            refusals::logs_tell_no_password,
+            faults::a_deadlock_passes_over_no_session,
             faults::a_killed_server_loses_nothing_and_is_used_again;
     };
+    trials.push(full::trial());
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }

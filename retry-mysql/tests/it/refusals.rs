@@ -4,22 +4,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use retry_core::store::{Durability, Inserted, StoreErrorKind, TaskStore as _, TaskStoreExt as _};
-use retry_mysql::{ConfigError, ConnectError, MySqlBuilder, MySqlStore, Tls};
+use retry_mysql::{ConfigError, MySqlBuilder, MySqlStore, OpenError, Tls};
 use sqlx::mysql::MySqlConnection;
-use test_servers::Server;
+use test_servers::{Server, logged};
 
 use crate::support::{NOW, Place, fresh, run, task};
 
 async fn config_error(builder: MySqlBuilder) -> ConfigError {
     match builder.connect().await {
-        Err(ConnectError::Config(error)) => error,
+        Err(OpenError::Config(error)) => error,
         other => panic!("{other:?}"),
     }
 }
 
 async fn refusal(builder: MySqlBuilder) -> (StoreErrorKind, String) {
     match builder.connect().await {
-        Err(ConnectError::Store(error)) => (error.kind(), error.to_string()),
+        Err(OpenError::Store(error)) => (error.kind(), error.to_string()),
         other => panic!("{other:?}"),
     }
 }
@@ -106,6 +106,44 @@ pub(crate) async fn secrets_are_never_shown(server: Arc<Server>) {
     for text in shown {
         assert!(!text.contains(SECRET), "{text}");
         assert!(!text.contains("retry:retry"), "{text}");
+    }
+}
+
+/// A right password, a wrong one, and a server that is not there, with every log on.
+pub(crate) async fn logs_tell_no_password(server: Arc<Server>) {
+    const WRONG: &str = "s3cr3t-p4ssw0rd";
+    const RIGHT: &str = "retry-p4ssw0rd";
+    let (place, _) = fresh(&server).await;
+    let mut conn = place.connect().await;
+    run(
+        &mut conn,
+        &format!("CREATE USER asked IDENTIFIED BY '{RIGHT}'; GRANT ALL ON *.* TO asked"),
+    )
+    .await;
+    let url = |password| {
+        format!(
+            "mysql://asked:{password}@127.0.0.1:{}/{}",
+            server.ports()[0],
+            place.name
+        )
+    };
+    let ((), logs) = logged(|| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        tracing::trace!("every level");
+        runtime.unwrap().block_on(async {
+            let store = MySqlStore::builder(&url(RIGHT)).connect().await.unwrap();
+            store.insert_one(task(1), NOW).await.unwrap();
+            let (kind, text) = refusal(MySqlStore::builder(&url(WRONG))).await;
+            assert_eq!(kind, StoreErrorKind::Other);
+            assert!(text.contains("denies access"), "{text}");
+            server.kill();
+            store.queues().await.unwrap_err();
+            refusal(MySqlStore::builder(&url(WRONG))).await;
+        });
+    });
+    assert!(logs.contains("every level"), "{logs}");
+    for secret in [RIGHT, WRONG] {
+        assert!(!logs.contains(secret), "{logs}");
     }
 }
 

@@ -5,7 +5,7 @@ use std::process::Command;
 use std::sync::Arc;
 
 use retry_core::store::StoreErrorKind;
-use retry_mysql::{ConnectError, MySqlBuilder, MySqlStore, Tls};
+use retry_mysql::{MySqlBuilder, MySqlStore, OpenError, Tls};
 use test_servers::{Kind, Server};
 
 fn openssl(folder: &Path, arguments: &[&str]) {
@@ -58,7 +58,7 @@ fn open_to_all(path: &Path, mode: u32) {
 
 async fn refused(builder: MySqlBuilder, what: &str) {
     match builder.connect().await {
-        Err(ConnectError::Store(error)) => assert_eq!(error.kind(), StoreErrorKind::Unavailable, "{error}"),
+        Err(OpenError::Store(error)) => assert_eq!(error.kind(), StoreErrorKind::Unavailable, "{error}"),
         other => panic!("{what}: {other:?}"),
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use retry_core::store::{Certainty, StoreError, StoreErrorKind, TaskStore as _};
 use retry_postgres::{OpenError, PostgresStore};
-use test_servers::{Kind, start, start_with};
+use test_servers::{Kind, logged, start, start_with};
 
 use crate::Test;
 use crate::support::{Env, block_on, execute};
@@ -20,6 +20,7 @@ pub(crate) const TESTS: &[(&str, Test)] = &[
     ("config::another_encoding_is_refused", another_encoding_is_refused),
     ("config::schemas_are_checked", schemas_are_checked),
     ("config::secrets_stay_secret", secrets_stay_secret),
+    ("config::logs_tell_no_password", logs_tell_no_password),
     ("config::the_connections_are_bounded", the_connections_are_bounded),
 ];
 
@@ -152,6 +153,53 @@ fn secrets_stay_secret(env: Arc<Env>) {
         }
         assert!(!shown.contains("hunter2"), "{shown}");
     });
+}
+
+/// A right password, a wrong one, and a server that is not there, with every log on.
+fn logs_tell_no_password(_env: Arc<Env>) {
+    let server = start(Kind::Postgres).unwrap();
+    let url = |password: &str| server.url().replace("retry@", &format!("asked:{password}@"));
+    block_on(async {
+        let mut conn = <sqlx::PgConnection as sqlx::Connection>::connect(&server.url())
+            .await
+            .unwrap();
+        execute(&mut conn, "CREATE ROLE asked LOGIN SUPERUSER PASSWORD 'hunter2'").await;
+        let rules = "host all asked 127.0.0.1/32 scram-sha-256\nhost all all 127.0.0.1/32 trust\n";
+        std::fs::write(server.folder().join("data/pg_hba.conf"), rules).unwrap();
+        execute(&mut conn, "SELECT pg_reload_conf()").await;
+        // The server reads its rules a moment later.
+        while PostgresStore::connect(&url("swordfish")).await.is_ok() {}
+    });
+    let (shown, logs) = logged(|| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        tracing::trace!("every level");
+        runtime.unwrap().block_on(async {
+            let store = PostgresStore::connect(&url("hunter2")).await.unwrap();
+            store
+                .insert(&crate::support::tasks(0..1), crate::support::NOW)
+                .await
+                .unwrap();
+            let wrong = refusal(&url("swordfish")).await;
+            assert_refused(&wrong, StoreErrorKind::Invalid, "password");
+            server.kill();
+            let gone = store.queues().await.unwrap_err();
+            let missing = refusal(&url("swordfish")).await;
+            let mut shown = format!("{store:?}");
+            for error in [&wrong, &gone, &missing] {
+                let mut cause: Option<&dyn std::error::Error> = Some(error);
+                while let Some(error) = cause {
+                    shown += &format!("{error} {error:?}");
+                    cause = error.source();
+                }
+            }
+            shown
+        })
+    });
+    assert!(logs.contains("every level"), "{logs}");
+    for secret in ["hunter2", "swordfish"] {
+        assert!(!shown.contains(secret), "{shown}");
+        assert!(!logs.contains(secret), "{logs}");
+    }
 }
 
 /// Calls beyond the bound wait and get their turn; the heartbeat does not wait.

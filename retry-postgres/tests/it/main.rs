@@ -4,11 +4,13 @@ mod arguments;
 mod config;
 mod dropped;
 mod faults;
+mod full;
 mod hints;
 mod in_tx;
 mod leased;
 mod locks;
 mod plans;
+mod rights;
 mod shape;
 mod support;
 mod tls;
@@ -17,7 +19,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use libtest_mimic::{Arguments, Failed, Trial};
-use test_servers::{Kind, installed, start};
+use test_servers::{Kind, installed, small_disk, start};
 
 use crate::support::Env;
 
@@ -28,7 +30,10 @@ fn main() -> ExitCode {
     let arguments = Arguments::from_args();
     let missing = installed(Kind::Postgres).is_err();
     let is_required = std::env::var("RETRY_REQUIRE").is_ok_and(|required| required == "all");
-    let server = (!missing && !arguments.list).then(|| start(Kind::Postgres).expect("a server starts"));
+    // The test of a full disk starts one for itself.
+    let alone = small_disk().is_some();
+    let server =
+        (!missing && !arguments.list && !alone).then(|| start(Kind::Postgres).expect("a server starts"));
     let env = server.as_ref().map(|server| Arc::new(Env::new(server.url())));
     let groups: [&[(&str, Test)]; 10] = [
         config::TESTS,
@@ -39,6 +44,7 @@ fn main() -> ExitCode {
         leased::TESTS,
         locks::TESTS,
         plans::TESTS,
+        rights::TESTS,
         shape::TESTS,
         tls::TESTS,
     ];
@@ -51,7 +57,8 @@ fn main() -> ExitCode {
         };
         Trial::test(*name, run).with_ignored_flag(missing && !is_required)
     });
-    let conclusion = libtest_mimic::run(&arguments, trials.collect());
+    let trials = trials.chain([full::trial()]).collect();
+    let conclusion = libtest_mimic::run(&arguments, trials);
     drop(server);
     conclusion.exit_code()
 }

@@ -4,9 +4,11 @@ use std::time::Duration;
 
 use libtest_mimic::Trial;
 use redis::Value;
+use retry_core::id::SessionId;
 use retry_core::limits::{MAX_BATCH, MAX_FAILURES_KEPT};
 use retry_core::machine::Event;
-use retry_core::store::{Applied, TaskStore};
+use retry_core::name::WorkerName;
+use retry_core::store::{Applied, ExpiredRequest, SessionInfo, TaskStore};
 use retry_core::task::{ErrorText, FailedAttempt, NewTask, Retention, Settings, State, Task};
 use retry_core::time::Timestamp;
 
@@ -22,8 +24,56 @@ pub(crate) fn trials() -> Vec<Trial> {
             histories,
         ),
         on_redis("limits::numbers_at_their_bounds_are_kept", bounds),
+        on_redis(
+            "limits::more_lost_sessions_than_a_page_are_all_looked_at",
+            lost_sessions,
+        ),
         on_redis("limits::a_large_answer_is_cut_at_its_bytes", bytes),
     ]
+}
+
+async fn lost_sessions() {
+    /// As many as a purge looks at.
+    const PAGE: u64 = 1_000;
+    let server = server(&[]);
+    let store = store(&server).await;
+    store.insert(&tasks(1_000), NOW).await.expect("an insert");
+    let open = async |n: u64| {
+        let info = SessionInfo {
+            id: SessionId::from_random(n, 0),
+            name: WorkerName::new("w").expect("a name"),
+            host: String::new(),
+            queues: Vec::new(),
+            kinds: Vec::new(),
+        };
+        let until = NOW.saturating_add(Duration::from_mins(1));
+        store.open_session(&info, until, NOW).await.expect("it opens");
+        info.id
+    };
+    for n in 1..=PAGE {
+        let session = open(n).await;
+        assert_eq!(claim(&store, session, 1).await.len(), 1);
+    }
+    let idle = [open(PAGE + 1).await, open(PAGE + 2).await];
+    let later = NOW.saturating_add(Duration::from_mins(2));
+    let mark = ExpiredRequest {
+        mark: true,
+        limit: MAX_BATCH,
+        ..ExpiredRequest::default()
+    };
+    for _ in 0..2 {
+        store.expired(&mark, later).await.expect("a round");
+    }
+    for _ in 0..2 {
+        assert_eq!(store.purge(later, 1).await.expect("a purge"), 0);
+    }
+    let left = store.sessions().await.expect("the sessions");
+    assert_eq!(left.len(), 1_000, "those that hold something stay");
+    assert!(
+        left.iter()
+            .all(|session| session.lost && !idle.contains(&session.info.id))
+    );
+    crate::audit::audit(&server.url(), "it");
 }
 
 async fn nothing_left() {

@@ -3,7 +3,7 @@
 use libtest_mimic::Trial;
 use retry_core::store::{Certainty, StoreError, TaskStore};
 use retry_redis::RedisStore;
-use test_servers::Server;
+use test_servers::{Server, logged};
 
 use crate::support::{NOW, claim, on_redis, send, server, session, success, task};
 
@@ -48,6 +48,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         on_redis("users::least_rights_are_enough", least_rights),
         on_redis("users::a_user_without_rights_writes_nothing", no_rights),
         on_redis("users::passwords_show_nowhere", secrets),
+        on_redis("users::logs_tell_no_password", logs),
     ]
 }
 
@@ -115,6 +116,30 @@ async fn no_rights() {
     let error = StoreError::from(error);
     assert_eq!(error.certainty(), Certainty::Rejected, "{error}");
     assert!(error.to_string().contains("right"), "{error}");
+}
+
+/// A right password, a wrong one, and a server that is not there, with every log on.
+async fn logs() {
+    let server = server(&[]);
+    let right = with_user(&server, RIGHTS);
+    let wrong = right.replace("hunter2", "swordfish");
+    let connect = async |url: &str| RedisStore::builder(url).namespace("it").connect().await;
+    let ((), logs) = logged(|| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        tracing::trace!("every level");
+        runtime.expect("a runtime").block_on(async {
+            let store = connect(&right).await.expect("the right password");
+            store.insert(&[task()], NOW).await.expect("an insert");
+            connect(&wrong).await.expect_err("a wrong password");
+            server.kill();
+            store.time().await.expect_err("nobody is there");
+            connect(&right).await.expect_err("nobody is there");
+        });
+    });
+    assert!(logs.contains("every level"), "{logs}");
+    for secret in ["swordfish", "hunter2"] {
+        assert!(!logs.contains(secret), "{logs}");
+    }
 }
 
 async fn secrets() {

@@ -42,8 +42,8 @@ pub(crate) struct Disk {
 }
 
 impl Disk {
-    /// Makes one of 96 MiB, or says why it cannot be.
-    pub(crate) fn new() -> Result<Self, String> {
+    /// Makes one of `mib` MiB, or says why it cannot be.
+    pub(crate) fn new(mib: u32) -> Result<Self, String> {
         let tools = [("python3", "-c", PYTHON), ("perl", "-e", PERL)];
         let shutdown = tools
             .into_iter()
@@ -56,7 +56,7 @@ impl Disk {
         let mountable = |error: String| {
             format!("a file system of its own is needed; run as root where loop devices are ({error})")
         };
-        tool(&["truncate", "-s", "96M", &disk.image()]).map_err(mountable)?;
+        tool(&["truncate", "-s", &format!("{mib}M"), &disk.image()]).map_err(mountable)?;
         tool(&["mkfs.ext4", "-q", "-F", &disk.image()]).map_err(mountable)?;
         disk.mount().map_err(mountable)?;
         disk.cut().map_err(mountable)?;

@@ -9,25 +9,25 @@ use retry_sled::SledStore;
 use super::disk::Disk;
 use super::work::{Worker, task_id};
 
-/// Cuts of one store; `RETRY_POWER_CUTS` asks for more, each eight on a fresh one, because the disk is small.
-const CUTS: u64 = 8;
+/// After how many answers the power is cut, one time after the other on the same store: early cuts meet a young file, late ones a
+/// long one. `RETRY_POWER_CUTS` asks for more cuts; each round of them begins with a fresh store, because the disk is small.
+const ANSWERS: [usize; 5] = [1, 1_300, 5_700, 10_100, 14_000];
 
 pub(crate) fn cuts(disk: &Disk) {
     let cuts = std::env::var("RETRY_POWER_CUTS")
         .ok()
-        .and_then(|text| text.parse().ok());
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(ANSWERS.len());
     let dir = disk.path().join("tasks");
     // Each task with whether its end was answered.
     let mut told: BTreeMap<u64, bool> = BTreeMap::new();
-    for cut in 0..cuts.unwrap_or(CUTS) {
-        let age = cut % CUTS;
-        if age == 0 && dir.exists() {
+    for (cut, answers) in ANSWERS.into_iter().cycle().take(cuts).enumerate() {
+        if cut % ANSWERS.len() == 0 && dir.exists() {
             std::fs::remove_dir_all(&dir).expect("the old store goes");
             told.clear();
         }
         let mut worker = Worker::start(&dir);
-        // Cuts at other moments each time: early ones meet a young file, late ones a long one.
-        for _ in 0..2_000 + age * 1_700 {
+        for _ in 0..answers {
             hear(&mut told, &worker.says().expect("the child works"));
         }
         disk.cut().expect("the power is cut");
@@ -38,6 +38,11 @@ pub(crate) fn cuts(disk: &Disk) {
         drop(worker);
         disk.remount().expect("the disk comes back");
         verify(disk, &told);
+        println!(
+            "cut {} after {answers} answers: {} tasks, all there",
+            cut + 1,
+            told.len()
+        );
     }
 }
 

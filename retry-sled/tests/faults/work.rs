@@ -21,6 +21,15 @@ pub(crate) const CHILD: &str = "RETRY_SLED_WORK";
 pub(crate) const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_000);
 const FAR: Timestamp = Timestamp::from_millis(1_800_000_000_000);
 
+/// One round in so many is a long one: a single write of more than a segment of sled's log, 512 KiB.
+const LONG: u64 = 4;
+
+/// The tasks of a long round.
+const MANY: u64 = 1_000;
+
+/// The bytes of a task of a long round; the others are a few bytes long.
+const LARGE: usize = 3_000;
+
 /// The child. It ends with the first error.
 pub(crate) fn work_for_ever(dir: &Path) {
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
@@ -32,9 +41,17 @@ pub(crate) fn work_for_ever(dir: &Path) {
         let mut out = std::io::stdout().lock();
         let (mut next, mut edits) = (pid * 1_000_000, Vec::new());
         for round in 0_u64.. {
-            let new: Vec<NewTask> = (next..next + 1 + round % 30).map(task).collect();
-            next += 1 + round % 30;
-            let claims = [ClaimRequest::new(info.id, Queue::default(), [kind()], 20)];
+            let is_long = round % LONG == LONG - 1;
+            let (count, limit) = if is_long {
+                (MANY, 1_000)
+            } else {
+                (1 + round % 30, 20)
+            };
+            let new: Vec<NewTask> = (next..next + count)
+                .map(if is_long { large } else { task })
+                .collect();
+            next += count;
+            let claims = [ClaimRequest::new(info.id, Queue::default(), [kind()], limit)];
             let (inserted, exchanged) =
                 tokio::join!(store.insert(&new, NOW), store.exchange(&edits, &claims, NOW));
             let exchanged = match (inserted, exchanged) {
@@ -119,6 +136,13 @@ pub(crate) fn task(n: u64) -> NewTask {
         settings: Settings::default(),
         wait_secret: n,
         leased_by: None,
+    }
+}
+
+fn large(n: u64) -> NewTask {
+    NewTask {
+        payload: Payload::encode(&"x".repeat(LARGE)).expect("a text"),
+        ..task(n)
     }
 }
 

@@ -1,4 +1,4 @@
-//! MariaDB or MySQL: every commit synced, one user who may create databases.
+//! MariaDB or MySQL: every commit synced, one user who may create databases and users.
 
 use std::fs;
 use std::path::PathBuf;
@@ -22,7 +22,7 @@ const SETTINGS: &[(&str, &str)] = &[
 /// Run by the server at each start; repeating it changes nothing.
 const WELCOME: &str = "CREATE DATABASE IF NOT EXISTS retry;\n\
     CREATE USER IF NOT EXISTS 'retry'@'%' IDENTIFIED BY 'retry';\n\
-    GRANT ALL ON *.* TO 'retry'@'%';\n";
+    GRANT ALL ON *.* TO 'retry'@'%' WITH GRANT OPTION;\n";
 
 #[derive(Debug)]
 pub(super) struct MySql {

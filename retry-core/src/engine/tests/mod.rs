@@ -18,6 +18,7 @@ mod outcomes;
 mod parts;
 mod privacy;
 mod quick;
+mod purges;
 mod repeats;
 mod rescue;
 mod retries;
