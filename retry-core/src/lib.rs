@@ -9,6 +9,7 @@ pub mod name;
 pub mod payload;
 pub mod priority;
 pub mod time;
+mod span;
 
 pub mod policy;
 pub mod task;
@@ -19,8 +20,10 @@ pub mod machine;
 pub mod clock;
 pub mod seams;
 pub mod store;
+pub mod why;
 
 pub mod executor;
+pub mod propagate;
 
 pub mod client;
 pub mod engine;

@@ -76,7 +76,7 @@ impl<S: TaskStore + ?Sized> Client<S> {
         let now = shared.now().await?;
         let tasks = drafts
             .into_iter()
-            .map(|draft| shared.build(draft, now))
+            .map(|draft| shared.build(self.in_context(draft), now))
             .collect::<Result<Vec<_>, _>>()?;
         let mut enqueued = Vec::with_capacity(tasks.len());
         for call in calls(&tasks) {
@@ -138,7 +138,8 @@ impl<'c, S: TaskStore + ?Sized> Enqueue<'c, S> {
     {
         // No round trip here: inside a transaction the last synchronised reading, or the local clock, is enough.
         let now = self.client.shared.clock.now();
-        let built = self.client.shared.build(self.draft, now);
+        let draft = self.client.in_context(self.draft);
+        let built = self.client.shared.build(draft, now);
         let id = built.as_ref().map_or(TaskId::MIN, |task| task.id);
         let invalid = built.as_ref().err().cloned();
         let tasks = built
@@ -167,9 +168,10 @@ impl<'c, S: TaskStore + ?Sized> IntoFuture for Enqueue<'c, S> {
 
     fn into_future(self) -> Self::IntoFuture {
         let shared = Arc::clone(&self.client.shared);
+        let draft = self.client.in_context(self.draft);
         Box::pin(async move {
             let now = shared.now().await?;
-            let task = shared.build(self.draft, now)?;
+            let task = shared.build(draft, now)?;
             let id = task.id;
             match shared.coalescer.insert(task).await? {
                 Inserted::NotTried => Err(super::not_tried().into()),

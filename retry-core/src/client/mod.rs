@@ -5,8 +5,10 @@ mod coalescer;
 mod complete;
 mod enqueue;
 mod error;
+mod payloads;
 #[cfg(test)]
 mod tests;
+mod why;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,11 +17,13 @@ use std::time::Duration;
 pub use admin::{Cancelled, Changes};
 pub use enqueue::{Enqueue, Enqueued};
 pub use error::{Error, Result};
+pub use payloads::PayloadCheck;
 
 use self::coalescer::Coalescer;
 use crate::clock::{Clock, SyncedClock, SystemClock};
 use crate::draft::{Draft, InvalidTask};
 use crate::id::{Nonce, Shard, TaskId, TaskIds};
+use crate::propagate::{Propagator, in_context};
 use crate::seams::{Random, Spawn, SystemRandom, TokioSpawn};
 use crate::store::{self, Applied, Certainty, Inserted, StoreError, StoreErrorKind, TaskStore};
 use crate::task::NewTask;
@@ -50,6 +54,7 @@ use crate::time::Timestamp;
 pub struct Client<S: ?Sized = dyn TaskStore> {
     store: Arc<S>,
     shared: Arc<Shared>,
+    propagator: Option<Arc<dyn Propagator>>,
 }
 
 impl<S: ?Sized> Clone for Client<S> {
@@ -57,6 +62,7 @@ impl<S: ?Sized> Clone for Client<S> {
         Self {
             store: Arc::clone(&self.store),
             shared: Arc::clone(&self.shared),
+            propagator: self.propagator.clone(),
         }
     }
 }
@@ -112,6 +118,7 @@ impl<S: TaskStore> Client<S> {
         Client {
             store: self.store,
             shared: self.shared,
+            propagator: self.propagator,
         }
     }
 }
@@ -145,6 +152,7 @@ impl<S: TaskStore> ClientBuilder<S> {
         Client {
             store: self.store,
             shared: Shared::new(store, self.clock, self.random, self.spawn),
+            propagator: None,
         }
     }
 }
@@ -154,13 +162,26 @@ impl Client {
     #[must_use]
     pub fn of(store: Arc<dyn TaskStore>) -> Self {
         let (clock, random, spawn) = (SystemClock::new(), SystemRandom::new(), TokioSpawn);
-        let shared = Shared::new(
-            Arc::clone(&store),
-            Arc::new(clock),
-            Arc::new(random),
-            Arc::new(spawn),
-        );
-        Self { store, shared }
+        Self::with_seams(store, Arc::new(clock), Arc::new(random), Arc::new(spawn))
+    }
+
+    pub(crate) fn with_seams(
+        store: Arc<dyn TaskStore>,
+        clock: Arc<dyn Clock>,
+        random: Arc<dyn Random>,
+        spawn: Arc<dyn Spawn>,
+    ) -> Self {
+        let shared = Shared::new(Arc::clone(&store), clock, random, spawn);
+        Self {
+            store,
+            shared,
+            propagator: None,
+        }
+    }
+
+    /// The store's time.
+    pub(crate) async fn now(&self) -> store::Result<Timestamp> {
+        self.shared.now().await
     }
 }
 
@@ -169,6 +190,17 @@ impl<S: TaskStore + ?Sized> Client<S> {
     #[must_use]
     pub fn store(&self) -> &Arc<S> {
         &self.store
+    }
+
+    /// The same client, which puts the context of its caller into the headers of each task that it enqueues.
+    #[must_use]
+    pub fn with_propagator(mut self, propagator: impl Propagator) -> Self {
+        self.propagator = Some(Arc::new(propagator));
+        self
+    }
+
+    fn in_context(&self, draft: Draft) -> Draft {
+        in_context(draft, self.propagator.as_deref())
     }
 
     pub(crate) fn erased_store(&self) -> Arc<dyn TaskStore> {

@@ -11,7 +11,10 @@ pub(super) fn applied(part: &Part, edit: &Edit, role: Role, applied: &Applied) {
     let id = edit.id;
     match role {
         Role::Progress(on_applied) => on_applied(applied),
-        Role::Settle { hold, .. } => part.held.remove(hold),
+        Role::Settle { hold, .. } => {
+            part.engine.round.recorded(&edit.action, applied);
+            part.held.remove(hold);
+        }
     }
     match applied {
         Applied::Done {

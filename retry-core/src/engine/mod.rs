@@ -41,18 +41,26 @@ mod permits;
 mod pump;
 mod rescuer;
 mod room;
+mod round;
 mod runnable;
 mod runner;
 mod session;
 mod settle;
 mod sources;
+mod tick;
 mod watchdog;
+mod window;
 mod worker;
 
 #[cfg(test)]
 pub(crate) mod tests;
 
 pub use builder::{BuildError, HandledTask, IntoStore, WorkerBuilder};
+pub use config::WorkerConfig;
+#[cfg(feature = "config")]
+pub use config::{ConfigError, ConfigOption, OPTIONS};
 pub use handle::WorkerHandle;
 pub use kind::{KindOptions, OnLeaseLost};
+pub use tick::{Skipped, TickEnd, TickOptions, TickSummary};
+pub use window::ScanWindow;
 pub use worker::Worker;

@@ -64,7 +64,14 @@ async fn run_one(part: &Arc<Part>, mut claimed: Runnable) {
         return part.settle(hold, task, edit);
     }
     let span =
-        tracing::info_span!("attempt", task = %id, %kind, attempt = task.attempt, version = task.version);
+        tracing::info_span!("attempt", task = %id, %kind, queue = %task.queue, attempt = task.attempt, version = task.version);
+    if let Some(propagator) = &part.engine.setup.propagator {
+        // A user's code: its panic must not end this future, which would keep the permit.
+        let join = AssertUnwindSafe(|| propagator.extract(&claimed.carried.headers, &span));
+        if std::panic::catch_unwind(join).is_err() {
+            tracing::error!(task = %id, "the propagator panicked");
+        }
+    }
     let cancel = Cancel::default();
     if !part.held.start(hold, &cancel, entry.options.on_lease_lost) {
         tracing::debug!(task = %id, "not run: it was taken away while it waited for a permit");
@@ -166,6 +173,7 @@ async fn handle(
     let follow_ups = ctx.take_follow_ups();
     let report = Report {
         task: &task,
+        headers: ctx.headers(),
         entry,
         started_at,
         via_fallback,
