@@ -8,8 +8,8 @@ pub mod id;
 pub mod name;
 pub mod payload;
 pub mod priority;
-pub mod time;
 mod span;
+pub mod time;
 
 pub mod policy;
 pub mod task;

@@ -78,7 +78,18 @@ mod tests {
         ] {
             assert_eq!(parse(text), Ok(Duration::from_millis(millis)), "{text}");
         }
-        for text in ["", "15", "s", "15 s", "1.5s", "-1s", "1y", "15s,", "99999999999999999999s", "999999999999999999d"] {
+        for text in [
+            "",
+            "15",
+            "s",
+            "15 s",
+            "1.5s",
+            "-1s",
+            "1y",
+            "15s,",
+            "99999999999999999999s",
+            "999999999999999999d",
+        ] {
             let error = parse(text).unwrap_err();
             assert!(error.contains("is no duration"), "{error}");
         }

@@ -143,12 +143,16 @@ impl<S: TaskStore + ?Sized> Client<S> {
     pub async fn edit(&self, id: TaskId, changes: Changes) -> Result<TaskDetail> {
         // New headers take the place of the old ones, but the version says how to read the payload.
         let mut headers = changes.headers;
-        if let Some(headers) = headers.as_mut().filter(|headers| headers.get(VERSION_HEADER).is_none())
+        if let Some(headers) = headers
+            .as_mut()
+            .filter(|headers| headers.get(VERSION_HEADER).is_none())
             && let Some(detail) = self.store.get(id).await?
             && let Some(version) = detail.headers.get(VERSION_HEADER)
         {
             let version = version.to_owned();
-            headers.insert(VERSION_HEADER, version).map_err(InvalidTask::from)?;
+            headers
+                .insert(VERSION_HEADER, version)
+                .map_err(InvalidTask::from)?;
         }
         let edit = AdminEdit {
             payload: changes.payload,

@@ -56,7 +56,9 @@ impl<S: TaskStore + ?Sized> Client<S> {
             let listed = self.store.list(&filter, &page).await?;
             for bad in listed.bad {
                 check.checked += 1;
-                check.undecodable.push((bad.id, DecodeError::Undecodable(bad.reason)));
+                check
+                    .undecodable
+                    .push((bad.id, DecodeError::Undecodable(bad.reason)));
             }
             for summary in listed.tasks {
                 let Some(detail) = self.store.get(summary.task.id).await? else {

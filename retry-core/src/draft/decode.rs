@@ -60,7 +60,11 @@ impl std::error::Error for DecodeError {}
 pub fn decode<P: TaskPayload>(payload: &Payload, headers: &Headers) -> Result<P, DecodeError> {
     let stored = match headers.get(VERSION_HEADER) {
         None => 1,
-        Some(version) => version.parse().ok().filter(|version| *version > 0).ok_or(DecodeError::Version)?,
+        Some(version) => version
+            .parse()
+            .ok()
+            .filter(|version| *version > 0)
+            .ok_or(DecodeError::Version)?,
     };
     decode_version(payload, stored)
 }
@@ -134,7 +138,7 @@ mod tests {
         }
     }
 
-    fn told<T: serde::de::DeserializeOwned + std::fmt::Debug>(json: &str) -> String {
+    fn told<T: DeserializeOwned + fmt::Debug>(json: &str) -> String {
         unquoted(&serde_json::from_str::<T>(json).unwrap_err())
     }
 

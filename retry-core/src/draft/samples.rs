@@ -45,7 +45,11 @@ pub fn assert_decodes<P: TaskPayload>(samples: &str) {
 pub fn assert_decodes_version<P: TaskPayload>(version: u32, samples: &str) {
     for (number, sample) in values::<P>(samples).iter().enumerate() {
         if let Err(error) = decode_version::<P>(&payload(sample), version) {
-            panic!("sample {} of {} in version {version}: {error}", number + 1, P::KIND);
+            panic!(
+                "sample {} of {} in version {version}: {error}",
+                number + 1,
+                P::KIND
+            );
         }
     }
 }
@@ -59,10 +63,16 @@ pub fn assert_decodes_version<P: TaskPayload>(version: u32, samples: &str) {
 #[track_caller]
 pub fn assert_tolerates_new_fields<P: TaskPayload>(samples: &str) {
     for (number, mut sample) in values::<P>(samples).into_iter().enumerate() {
-        let Some(fields) = sample.as_object_mut() else { continue };
+        let Some(fields) = sample.as_object_mut() else {
+            continue;
+        };
         fields.insert("a_field_of_tomorrow".to_owned(), Value::Null);
         if let Err(error) = decode_version::<P>(&payload(&sample), P::VERSION) {
-            panic!("sample {} of {} with one more field: {error}", number + 1, P::KIND);
+            panic!(
+                "sample {} of {} with one more field: {error}",
+                number + 1,
+                P::KIND
+            );
         }
     }
 }
@@ -139,14 +149,21 @@ mod tests {
         assert_eq!(stored(Some("2"), r#"{"full_name":"Ada Lovelace"}"#), Ok(ada()));
         let now = r#"{"first":"Ada","last":"Lovelace"}"#;
         assert_eq!(stored(Some("3"), now), Ok(ada()));
-        assert_eq!(stored(Some("4"), now), Ok(ada()), "a newer one that still decodes");
+        assert_eq!(
+            stored(Some("4"), now),
+            Ok(ada()),
+            "a newer one that still decodes"
+        );
         let newer = DecodeError::Newer { stored: 4, known: 3 };
         assert_eq!(stored(Some("4"), "{}"), Err(newer));
         for version in ["", "0", "-1", "x"] {
             assert_eq!(stored(Some(version), now), Err(DecodeError::Version));
         }
         let refused = stored(None, r#"{"name":"Ada"}"#).unwrap_err();
-        assert!(matches!(&refused, DecodeError::Migration { stored: 1, .. }), "{refused}");
+        assert!(
+            matches!(&refused, DecodeError::Migration { stored: 1, .. }),
+            "{refused}"
+        );
         assert!(matches!(stored(None, "{"), Err(DecodeError::Undecodable(_))));
     }
 
@@ -159,7 +176,10 @@ mod tests {
             assert_eq!(task.headers.get(VERSION_HEADER), Some("3"));
             assert_eq!(decode(&task.payload, &task.headers), Ok(ada()));
         }
-        assert!(build(Draft::of(&Strict {})).headers.is_empty(), "version 1 costs nothing");
+        assert!(
+            build(Draft::of(&Strict {})).headers.is_empty(),
+            "version 1 costs nothing"
+        );
     }
 
     #[test]

@@ -99,7 +99,9 @@ impl fmt::Display for BuildError {
             Self::LeaseTooShort { given, least } => {
                 write!(f, "a lease of {given:?} is too short, at least {least:?}")
             }
-            Self::TooMany { what, given, most } => write!(f, "{what} of {given} is too large, at most {most}"),
+            Self::TooMany { what, given, most } => {
+                write!(f, "{what} of {given} is too large, at most {most}")
+            }
             Self::TooLong {
                 what,
                 given,
@@ -227,7 +229,9 @@ impl WorkerBuilder {
         Args: 'static,
         H: Handler<P, Args>,
     {
-        let options = P::ALIASES.iter().fold(options(KindOptions::new()), |options, kind| options.alias(*kind));
+        let options = P::ALIASES
+            .iter()
+            .fold(options(KindOptions::new()), |options, kind| options.alias(*kind));
         self.register(P::KIND, typed(handler), P::options(), options)
     }
 
@@ -251,7 +255,7 @@ impl WorkerBuilder {
         options: KindOptions,
     ) -> Self {
         let kinds = std::iter::once(kind).chain(options.aliases.iter().map(String::as_str));
-        let kinds: Vec<Kind> = match kinds.map(|kind| named("kind", kind, Kind::new)).collect() {
+        let kinds: Vec<Kind> = match kinds.map(|kind| named("kind", kind)).collect() {
             Ok(kinds) => kinds,
             Err(error) => return self.refuse(error),
         };
@@ -285,7 +289,7 @@ impl WorkerBuilder {
     /// Claims from this queue, and only from those named so. Without it the worker claims from the queues that its
     /// kinds' payloads name.
     pub fn queue(mut self, queue: impl AsRef<str>) -> Self {
-        match named("queue", queue.as_ref(), Queue::new) {
+        match named::<Queue>("queue", queue.as_ref()) {
             Ok(queue) => {
                 self.queues.insert(queue);
                 self
@@ -378,7 +382,7 @@ impl WorkerBuilder {
 
     /// The worker's name, shown to operators; host and process id unless told otherwise.
     pub fn name(mut self, name: impl AsRef<str>) -> Self {
-        match named("worker name", name.as_ref(), WorkerName::new) {
+        match named::<WorkerName>("worker name", name.as_ref()) {
             Ok(name) => {
                 self.code.name = Some(name.into());
                 self
@@ -429,9 +433,14 @@ impl WorkerBuilder {
             }
         }
         let told = settings.queues.iter().flatten();
-        let told = told.map(|queue| named("queue", queue, Queue::new)).collect::<Result<_, _>>()?;
+        let told = told
+            .map(|queue| named("queue", queue))
+            .collect::<Result<_, _>>()?;
         let sources: [BTreeSet<Queue>; 3] = [self.queues, told, self.default_queues];
-        let queues = sources.into_iter().find(|queues| !queues.is_empty()).unwrap_or_default();
+        let queues = sources
+            .into_iter()
+            .find(|queues| !queues.is_empty())
+            .unwrap_or_default();
         config.check_queues(&queues)?;
         Ok(Worker::new(Setup {
             store: self.store,

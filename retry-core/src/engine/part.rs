@@ -45,7 +45,9 @@ impl Engine {
         let limit = |entry: &Arc<KindEntry>| Some((entry.name.clone(), entry.options.concurrency?));
         let kinds = setup.kinds.values().filter_map(limit).collect();
         let aliases = setup.kinds.iter().filter(|(kind, entry)| **kind != entry.name);
-        let aliases = aliases.map(|(kind, entry)| (kind.clone(), entry.name.clone())).collect();
+        let aliases = aliases
+            .map(|(kind, entry)| (kind.clone(), entry.name.clone()))
+            .collect();
         let queues = setup.config.queue_limits.clone();
         let permits = Permits::new(setup.config.concurrency, queues, kinds, aliases);
         let stopping = AtomicBool::new(false);

@@ -148,7 +148,10 @@ mod tests {
         );
         let first = permits.take(&queue, &kind).unwrap();
         assert!(permits.take(&other, &kind).is_none(), "the kind's limit");
-        assert!(permits.take(&other, &old).is_none(), "the kind's limit, by another name");
+        assert!(
+            permits.take(&other, &old).is_none(),
+            "the kind's limit, by another name"
+        );
         let second = permits.take(&queue, &free).unwrap();
         assert!(permits.take(&queue, &free).is_none(), "the queue's limit");
         let third = permits.take(&other, &free).unwrap();

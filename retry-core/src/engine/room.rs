@@ -131,7 +131,10 @@ impl<'e> Room<'e> {
             // All names of a kind share its limit. One claim may ask for it under each of them; what comes beyond it
             // waits for a permit.
             let name = permits.own_name(kind);
-            let waiting = self.engine.buffer.count(|task| permits.own_name(&task.kind) == name);
+            let waiting = self
+                .engine
+                .buffer
+                .count(|task| permits.own_name(&task.kind) == name);
             let asked = self.asked_of_kind.get(name).copied().unwrap_or(0);
             let places = permits.free_of_kind(kind) + if ahead { limit.min(self.ahead) } else { 0 };
             places.saturating_sub(waiting + asked)

@@ -116,7 +116,10 @@ impl Round {
     }
 
     pub(super) fn tally(&self) -> Tally {
-        self.tally.as_ref().map(|tally| lock(tally).clone()).unwrap_or_default()
+        self.tally
+            .as_ref()
+            .map(|tally| lock(tally).clone())
+            .unwrap_or_default()
     }
 }
 

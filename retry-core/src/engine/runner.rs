@@ -63,8 +63,7 @@ async fn run_one(part: &Arc<Part>, mut claimed: Runnable) {
     if let Some(edit) = unrun(part, &claimed) {
         return part.settle(hold, task, edit);
     }
-    let span =
-        tracing::info_span!("attempt", task = %id, %kind, queue = %task.queue, attempt = task.attempt, version = task.version);
+    let span = tracing::info_span!("attempt", task = %id, %kind, queue = %task.queue, attempt = task.attempt, version = task.version);
     if let Some(propagator) = &part.engine.setup.propagator {
         // A user's code: its panic must not end this future, which would keep the permit.
         let join = AssertUnwindSafe(|| propagator.extract(&claimed.carried.headers, &span));

@@ -253,7 +253,10 @@ impl Worker {
             let rescued = if abandoned { &part.marked } else { &part.rescued };
             part.is_idle() && rescued.load(Ordering::Acquire)
         });
-        let in_time = matches!(select(Box::pin(done), clock.sleep_until(over)).await, Either::Left(_));
+        let in_time = matches!(
+            select(Box::pin(done), clock.sleep_until(over)).await,
+            Either::Left(_)
+        );
         let round = Arc::clone(handle.engine());
         handle.shutdown().await;
         let ended = match (in_time, round.round.is_spent()) {

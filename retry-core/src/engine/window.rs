@@ -64,7 +64,8 @@ impl ScanWindow {
 
     /// Whether no time lies in it, whenever it is asked.
     pub(super) fn is_empty(&self) -> bool {
-        let crossed = |low: Option<_>, high: Option<_>| matches!((low, high), (Some(low), Some(high)) if low > high);
+        let crossed =
+            |low: Option<_>, high: Option<_>| matches!((low, high), (Some(low), Some(high)) if low > high);
         crossed(self.not_before, self.not_after)
             || matches!((self.min_age, self.max_age), (Some(min), Some(max)) if min > max)
     }
@@ -116,9 +117,18 @@ mod tests {
         assert_eq!(bounds(ScanWindow::new(), 9_000), (None, None));
         let aged = ScanWindow::new().max_age(SECOND * 5).min_age(SECOND);
         assert_eq!(bounds(aged, 9_000), (Some(4_000), Some(8_000)));
-        assert_eq!(bounds(aged.not_before(at(6_000)).not_after(at(7_000)), 9_000), (Some(6_000), Some(7_000)));
-        assert_eq!(bounds(aged.not_before(at(1)).not_after(at(8_500)), 9_000), (Some(4_000), Some(8_000)));
-        let inner = ScanWindow::new().not_before(at(5_000)).max_age(SECOND * 9).within(aged);
+        assert_eq!(
+            bounds(aged.not_before(at(6_000)).not_after(at(7_000)), 9_000),
+            (Some(6_000), Some(7_000))
+        );
+        assert_eq!(
+            bounds(aged.not_before(at(1)).not_after(at(8_500)), 9_000),
+            (Some(4_000), Some(8_000))
+        );
+        let inner = ScanWindow::new()
+            .not_before(at(5_000))
+            .max_age(SECOND * 9)
+            .within(aged);
         assert_eq!(inner, aged.not_before(at(5_000)));
     }
 

@@ -51,7 +51,7 @@ impl OpenTelemetry {
         self
     }
 
-    fn with<T>(&self, act: impl FnOnce(&dyn TextMapPropagator) -> T) -> T {
+    fn with<T>(&self, mut act: impl FnMut(&dyn TextMapPropagator) -> T) -> T {
         match &self.format {
             Some(format) => act(format.as_ref()),
             None => opentelemetry::global::get_text_map_propagator(|format| act(format)),
@@ -80,7 +80,10 @@ impl Propagator for OpenTelemetry {
         };
         let mut carrier = HashMap::new();
         self.with(|format| format.inject_context(&context, &mut carrier));
-        carrier.into_iter().filter(|(_, value): &(_, String)| !value.is_empty()).collect()
+        carrier
+            .into_iter()
+            .filter(|(_, value): &(_, String)| !value.is_empty())
+            .collect()
     }
 
     fn extract(&self, headers: &Headers, span: &tracing::Span) {

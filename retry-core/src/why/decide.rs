@@ -156,7 +156,11 @@ fn queued(task: &Task, serving: &[&Session], queue: Option<&QueueInfo>, now: Tim
     let lanes = queue.map_or(&[][..], |queue| queue.lanes.as_slice());
     let head = lanes.iter().find(|(lane, _)| *lane == own).map(|(_, due)| *due);
     let first = head.unwrap_or(task.run_at).min(task.run_at);
-    let is_asked = |lane: &Lane| serving.iter().any(|session| session.info.kinds.contains(&lane.kind));
+    let is_asked = |lane: &Lane| {
+        serving
+            .iter()
+            .any(|session| session.info.kinds.contains(&lane.kind))
+    };
     let comes_first = |lane: &Lane, due: Timestamp| (lane.priority, due) < (own.priority, first);
     let ahead = lanes
         .iter()

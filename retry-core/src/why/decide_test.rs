@@ -31,7 +31,9 @@ fn kind(name: &str) -> Kind {
 
 fn detail(change: impl FnOnce(&mut Task)) -> TaskDetail {
     let id = TaskIds::new().next(ago(60), Shard::default(), 7);
-    let new = Draft::raw("mail", Payload::null()).build(id, ago(60), 1, None).unwrap();
+    let new = Draft::raw("mail", Payload::null())
+        .build(id, ago(60), 1, None)
+        .unwrap();
     let mut task = Task::pending(&new, ago(60));
     change(&mut task);
     TaskDetail::new(ClaimedTask {
@@ -101,14 +103,18 @@ fn the_first_reason_is_told_whatever_else_holds() {
     for state in State::ALL {
         for (at, sessions) in sessions.iter().enumerate() {
             for queue in &queues {
-                for (due, expired) in [(ago(1), false), (ago(1), true), (ahead(9), false), (ahead(9), true)] {
+                for (due, expired) in [
+                    (ago(1), false),
+                    (ago(1), true),
+                    (ahead(9), false),
+                    (ahead(9), true),
+                ] {
                     for (crashes, cancel) in [(0, false), (2, false), (0, true), (2, true)] {
                         let detail = detail(|task| {
                             (task.state, task.run_at, task.crashes) = (state, due, crashes);
                             task.cancel_requested = cancel;
                             task.settings.expires_at = expired.then(|| ago(1));
-                            task.session =
-                                (state == State::Running).then(|| SessionId::from_random(1, 1));
+                            task.session = (state == State::Running).then(|| SessionId::from_random(1, 1));
                         });
                         let (reason, text) = told(&detail, sessions, queue.as_ref());
                         let paused = queue.as_ref().is_some_and(|queue| queue.paused);
@@ -126,7 +132,8 @@ fn the_first_reason_is_told_whatever_else_holds() {
                                 ];
                                 running.lease == lease[at] && running.cancel_requested == cancel
                             }
-                            (Reason::Waiting { .. }, State::Waiting) | (Reason::Joining { .. }, State::Joining) => true,
+                            (Reason::Waiting { .. }, State::Waiting)
+                            | (Reason::Joining { .. }, State::Joining) => true,
                             (Reason::Expired { workers, .. }, State::Pending) => {
                                 expired && *workers == usize::from(at == 1 || at == 2)
                             }
@@ -148,7 +155,10 @@ fn the_first_reason_is_told_whatever_else_holds() {
                             }
                             _ => false,
                         };
-                        assert!(right, "{state} {at} {queue:?} {due} {expired} {crashes} {cancel}: {reason:?}");
+                        assert!(
+                            right,
+                            "{state} {at} {queue:?} {due} {expired} {crashes} {cancel}: {reason:?}"
+                        );
                         assert!(text.len() > 10 && !text.ends_with(' '), "{text}");
                         seen += 1;
                     }
@@ -174,14 +184,29 @@ fn a_delay_is_told_with_its_cause() {
     };
     assert_eq!(pending(0, 0, 0, vec![]).0, Because::Enqueued);
     let (because, text) = pending(2, 3, 0, vec![failure(3, ago(5), true, "refused")]);
-    assert!(matches!(because, Because::Retry { attempt: 3, .. }), "{because:?}");
+    assert!(
+        matches!(because, Because::Retry { attempt: 3, .. }),
+        "{because:?}"
+    );
     assert_eq!(text, "it is due in 20s: attempt 3 failed: refused");
-    let (because, _) = pending(2, 3, 0, vec![failure(3, ago(5), false, "the attempt overran its deadline")]);
-    assert!(matches!(because, Because::Retry { attempt: 3, .. }), "{because:?}");
+    let (because, _) = pending(
+        2,
+        3,
+        0,
+        vec![failure(3, ago(5), false, "the attempt overran its deadline")],
+    );
+    assert!(
+        matches!(because, Because::Retry { attempt: 3, .. }),
+        "{because:?}"
+    );
     let lost = failure(2, ago(5), false, "its worker's lease was lost");
     assert_eq!(pending(2, 2, 1, vec![lost]).0, Because::Rescued { crashes: 1 });
     let before = failure(1, ago(30), true, "refused");
-    assert_eq!(pending(4, 1, 0, vec![before.clone()]).0, Because::PutOff, "snoozed since");
+    assert_eq!(
+        pending(4, 1, 0, vec![before.clone()]).0,
+        Because::PutOff,
+        "snoozed since"
+    );
     assert_eq!(pending(4, 0, 0, vec![]).0, Because::PutOff);
     assert_eq!(pending(4, 2, 0, vec![before]).0, Because::PutOff);
 }
@@ -191,11 +216,13 @@ fn what_is_claimed_first_is_counted() {
     let task = detail(|task| task.run_at = ago(10));
     let own = (lane("mail", Priority::Normal), ago(10));
     let both = [session(1, &["mail", "sms"], ahead(10), false)];
-    let queued = |sessions: &[Session], lanes: Vec<(StoreLane, Timestamp)>| {
-        match told(&task, sessions, Some(&queue(false, lanes))) {
-            (Reason::Queued { ahead, behind, .. }, text) => (ahead, behind, text),
-            (other, _) => panic!("{other:?}"),
-        }
+    let queued = |sessions: &[Session], lanes: Vec<(StoreLane, Timestamp)>| match told(
+        &task,
+        sessions,
+        Some(&queue(false, lanes)),
+    ) {
+        (Reason::Queued { ahead, behind, .. }, text) => (ahead, behind, text),
+        (other, _) => panic!("{other:?}"),
     };
     let (first, behind, text) = queued(&both, vec![own.clone()]);
     assert_eq!((first.len(), behind), (0, None));
@@ -205,10 +232,23 @@ fn what_is_claimed_first_is_counted() {
     let (first, _, text) = queued(&both, lanes.clone());
     assert_eq!(first, std::slice::from_ref(&urgent));
     assert!(text.contains("1 lanes come first (sms urgent)"), "{text}");
-    assert_eq!(queued(&[live()], lanes).0, [], "its worker does not run that kind");
-    assert_eq!(queued(&both, vec![own.clone(), (urgent, ahead(1))]).0, [], "not due");
+    assert_eq!(
+        queued(&[live()], lanes).0,
+        [],
+        "its worker does not run that kind"
+    );
+    assert_eq!(
+        queued(&both, vec![own.clone(), (urgent, ahead(1))]).0,
+        [],
+        "not due"
+    );
     let sooner = lane("sms", Priority::Normal);
-    assert_eq!(queued(&both, vec![own.clone(), (sooner.clone(), ago(11))]).0.len(), 1);
+    assert_eq!(
+        queued(&both, vec![own.clone(), (sooner.clone(), ago(11))])
+            .0
+            .len(),
+        1
+    );
     assert_eq!(queued(&both, vec![own, (sooner, ago(9))]).0.len(), 0);
     let (_, behind, text) = queued(&both, vec![(lane("mail", Priority::Normal), ago(90))]);
     assert_eq!(behind, Some(ago(90)));
@@ -233,8 +273,14 @@ fn a_parent_waits_for_children_an_operator_or_a_rescuer() {
             task.settings.on_failed_children = policy;
         });
         let (reason, text) = told(&task, &[], None);
-        assert!(matches!(&reason, Reason::Joining { next: is, .. } if *is == next), "{reason:?}");
-        assert!(text.starts_with(&format!("it waits for its children: {open} of 3 open")), "{text}");
+        assert!(
+            matches!(&reason, Reason::Joining { next: is, .. } if *is == next),
+            "{reason:?}"
+        );
+        assert!(
+            text.starts_with(&format!("it waits for its children: {open} of 3 open")),
+            "{text}"
+        );
     }
 }
 
@@ -252,10 +298,19 @@ fn a_running_task_names_its_worker_and_its_rescue() {
         "worker-1 on host has it since 3s ago (attempt 2); it runs, its lease ends in 10s unless renewed"
     );
     let overran = running(Some(ago(1)), &[live()]);
-    assert!(overran.ends_with("its deadline was 1s ago: a worker is about to rescue it"), "{overran}");
+    assert!(
+        overran.ends_with("its deadline was 1s ago: a worker is about to rescue it"),
+        "{overran}"
+    );
     let lost = running(None, &[session(1, &["mail"], ago(4), false)]);
-    assert!(lost.ends_with("the lease ended 4s ago: no worker is live to rescue it"), "{lost}");
+    assert!(
+        lost.ends_with("the lease ended 4s ago: no worker is live to rescue it"),
+        "{lost}"
+    );
     let gone = running(None, &[session(2, &[], ahead(4), false)]);
     assert!(gone.starts_with("a worker that is gone has it"), "{gone}");
-    assert!(gone.ends_with("the lease is lost: a worker is about to rescue it"), "{gone}");
+    assert!(
+        gone.ends_with("the lease is lost: a worker is about to rescue it"),
+        "{gone}"
+    );
 }

@@ -40,13 +40,20 @@ impl fmt::Display for Why {
                 };
                 match until {
                     Some(until) if *until > self.at => write!(f, "; {} it {then}", when(*until)),
-                    Some(until) => write!(f, "; its deadline was {}: a worker sees that it {then}", when(*until)),
+                    Some(until) => write!(
+                        f,
+                        "; its deadline was {}: a worker sees that it {then}",
+                        when(*until)
+                    ),
                     None => Ok(()),
                 }
             }
             Reason::Joining { children, next } => {
                 let (open, total, failed) = (children.open, children.total, children.failed);
-                write!(f, "it waits for its children: {open} of {total} open, {failed} failed")?;
+                write!(
+                    f,
+                    "it waits for its children: {open} of {total} open, {failed} failed"
+                )?;
                 f.write_str(match next {
                     Joining::Children => "",
                     Joining::Cancel => "; they are being cancelled, and then it is",
@@ -66,7 +73,9 @@ impl fmt::Display for Why {
                 f.write_str("its cancel was requested; the worker that claims it next cancels it")
             }
             Reason::Paused { queue } => write!(f, "it is due, but its queue {queue} is paused"),
-            Reason::NoWorker { queue, kind, serving } => show_no_worker(f, queue.as_str(), kind.as_str(), serving),
+            Reason::NoWorker { queue, kind, serving } => {
+                show_no_worker(f, queue.as_str(), kind.as_str(), serving)
+            }
             Reason::Suspect {
                 crashes,
                 budget,
@@ -77,7 +86,11 @@ impl fmt::Display for Why {
                 if let Some(budget) = budget {
                     write!(f, " (of {budget} that fail it)")?;
                 }
-                let how = if *last_life { "alone among its like" } else { "with care" };
+                let how = if *last_life {
+                    "alone among its like"
+                } else {
+                    "with care"
+                };
                 write!(f, "; it waits to be run {how} by one of {workers} workers")
             }
             Reason::Queued {
@@ -93,7 +106,12 @@ impl fmt::Display for Why {
                         .map(|lane| format!("{} {:?}", lane.kind, lane.priority).to_lowercase())
                         .collect();
                     let more = if ahead.len() > NAMED { ", …" } else { "" };
-                    write!(f, "; {} lanes come first ({}{more})", ahead.len(), lanes.join(", "))?;
+                    write!(
+                        f,
+                        "; {} lanes come first ({}{more})",
+                        ahead.len(),
+                        lanes.join(", ")
+                    )?;
                 }
                 match behind {
                     Some(first) => write!(f, "; tasks of its own lane have been due since {}", when(*first)),
@@ -126,7 +144,11 @@ fn show_ended(f: &mut fmt::Formatter<'_>, ended: &Ended, when: impl Fn(Timestamp
         write!(f, ": {error}")?;
     }
     if ended.open_children > 0 {
-        write!(f, "; {} of its children are still to be cancelled", ended.open_children)?;
+        write!(
+            f,
+            "; {} of its children are still to be cancelled",
+            ended.open_children
+        )?;
     }
     Ok(())
 }
@@ -173,15 +195,32 @@ fn show_no_worker(
     kind: &str,
     serving: &[super::Serves],
 ) -> fmt::Result {
-    write!(f, "it is due, but no live worker serves kind {kind} of queue {queue}")?;
+    write!(
+        f,
+        "it is due, but no live worker serves kind {kind} of queue {queue}"
+    )?;
     if serving.is_empty() {
         return f.write_str("; there is no live worker at all");
     }
     f.write_str("; there are: ")?;
     for (index, worker) in serving.iter().take(NAMED).enumerate() {
         let names = |names: Vec<&str>| names.join(", ");
-        let queues = names(worker.queues.iter().take(NAMED).map(|name| name.as_str()).collect());
-        let kinds = names(worker.kinds.iter().take(NAMED).map(|name| name.as_str()).collect());
+        let queues = names(
+            worker
+                .queues
+                .iter()
+                .take(NAMED)
+                .map(|name| name.as_str())
+                .collect(),
+        );
+        let kinds = names(
+            worker
+                .kinds
+                .iter()
+                .take(NAMED)
+                .map(|name| name.as_str())
+                .collect(),
+        );
         let comma = if index > 0 { "; " } else { "" };
         write!(f, "{comma}{} (queues {queues}; kinds {kinds})", worker.worker)?;
     }

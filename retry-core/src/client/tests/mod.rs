@@ -3,6 +3,7 @@
 mod admin;
 mod complete;
 mod enqueue;
+mod why;
 
 use std::sync::Arc;
 

@@ -142,11 +142,14 @@ impl WorkerConfig {
                 suggestion: similar(&key).map(|option| option.key.to_owned()),
                 key: key.clone(),
             })?;
-            option.place.set(&mut config, value).map_err(|reason| ConfigError::Value {
-                origin: origin.to_owned(),
-                key,
-                reason,
-            })?;
+            option
+                .place
+                .set(&mut config, value)
+                .map_err(|reason| ConfigError::Value {
+                    origin: origin.to_owned(),
+                    key,
+                    reason,
+                })?;
         }
         Ok(config)
     }
@@ -222,7 +225,8 @@ impl Place {
             Self::Numbers(_) => {
                 let pair = |part: &str| {
                     let pair = part.split_once('=');
-                    let (name, value) = pair.ok_or_else(|| format!("{part:?} is not written as name=number"))?;
+                    let (name, value) =
+                        pair.ok_or_else(|| format!("{part:?} is not written as name=number"))?;
                     Ok((name.trim().to_owned(), number(value)?))
                 };
                 Value::Table(parts().map(pair).collect::<Result<_, String>>()?)
@@ -238,7 +242,10 @@ impl Place {
             (Self::Texts(place), Value::Array(values)) => {
                 let texts = values.into_iter().map(|value| match value {
                     Value::String(text) => Ok(text),
-                    other => Err(format!("a text is expected in the list, not {}", other.type_str())),
+                    other => Err(format!(
+                        "a text is expected in the list, not {}",
+                        other.type_str()
+                    )),
                 });
                 *place(config) = Some(texts.collect::<Result<_, _>>()?);
             }
@@ -248,7 +255,13 @@ impl Place {
                     place(config).insert(name, value);
                 }
             }
-            (place, other) => return Err(format!("{} is expected, not {}", place.expected(), other.type_str())),
+            (place, other) => {
+                return Err(format!(
+                    "{} is expected, not {}",
+                    place.expected(),
+                    other.type_str()
+                ));
+            }
         }
         Ok(())
     }

@@ -49,12 +49,7 @@ pub(super) enum Place {
     Numbers(In<BTreeMap<String, usize>>),
 }
 
-const fn option(
-    key: &'static str,
-    place: Place,
-    default: &'static str,
-    doc: &'static str,
-) -> ConfigOption {
+const fn option(key: &'static str, place: Place, default: &'static str, doc: &'static str) -> ConfigOption {
     ConfigOption {
         key,
         default,

@@ -7,7 +7,7 @@ use super::WorkerConfig;
 use crate::engine::builder::BuildError;
 use crate::engine::window::ScanWindow;
 use crate::limits::MAX_BATCH;
-use crate::name::{Queue, WorkerName};
+use crate::name::{InvalidName, Queue, WorkerName};
 use crate::propagate::TRACE_HEADERS;
 
 /// Attempts that run at once unless told otherwise: handlers mostly wait for a network.
@@ -57,11 +57,11 @@ impl Config {
         host: String,
         mut window: ScanWindow,
     ) -> Result<Self, BuildError> {
-        let given = |name: &String| named("worker name", name, WorkerName::new);
-        let name = settings.name.as_ref().map(given).transpose()?.unwrap_or(name);
+        let given = settings.name.as_ref().map(|name| named("worker name", name));
+        let name = given.transpose()?.unwrap_or(name);
         let limits = settings.queue_limits.iter();
         let queue_limits = limits
-            .map(|(queue, limit)| Ok((named("queue", queue, Queue::new)?, *limit)))
+            .map(|(queue, limit)| Ok((named("queue", queue)?, *limit)))
             .collect::<Result<_, _>>()?;
         if let Some(age) = settings.scan_max_age {
             window = window.max_age(age);
@@ -124,7 +124,12 @@ impl Config {
             }
             within(what, interval, "the longest interval", MAX_INTERVAL)?;
         }
-        within("the rescue interval", self.rescue_interval, "the lease", self.lease)?;
+        within(
+            "the rescue interval",
+            self.rescue_interval,
+            "the lease",
+            self.lease,
+        )?;
         if self.window.is_empty() {
             return Err(BuildError::EmptyWindow);
         }
@@ -143,12 +148,11 @@ impl Config {
     }
 }
 
-pub(in crate::engine) fn named<N>(
-    what: &'static str,
-    given: &str,
-    check: impl FnOnce(&str) -> Result<N, crate::name::InvalidName>,
-) -> Result<N, BuildError> {
-    check(given).map_err(|error| BuildError::Name {
+pub(in crate::engine) fn named<'n, N>(what: &'static str, given: &'n str) -> Result<N, BuildError>
+where
+    N: TryFrom<&'n str, Error = InvalidName>,
+{
+    N::try_from(given).map_err(|error| BuildError::Name {
         what,
         given: given.to_owned(),
         error,
