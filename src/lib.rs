@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod connect;
+pub mod guide;
 
 pub use connect::{ConnectError, connect};
 pub use retry_core::client::{Cancelled, Changes, Client, Enqueue, Enqueued, Error, Result};
@@ -17,7 +18,7 @@ pub use retry_core::time::Timestamp;
 // Everything else, under the names that the documentation of the core uses.
 pub use retry_core::{
     client, clock, draft, engine, executor, headers, id, limits, machine, name, payload, policy, priority,
-    seams, store, task, time,
+    propagate, seams, store, task, time, why,
 };
 
 /// The MySQL and MariaDB store.
