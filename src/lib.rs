@@ -7,7 +7,8 @@ pub use connect::{ConnectError, connect};
 pub use retry_core::client::{Cancelled, Changes, Client, Enqueue, Enqueued, Error, Result};
 pub use retry_core::draft::{Draft, InvalidTask, TaskOptions, TaskPayload};
 pub use retry_core::engine::{
-    BuildError, HandledTask, KindOptions, OnLeaseLost, Worker, WorkerBuilder, WorkerHandle,
+    BuildError, HandledTask, KindOptions, OnLeaseLost, TickOptions, TickSummary, Worker, WorkerBuilder,
+    WorkerConfig, WorkerHandle,
 };
 pub use retry_core::executor::{Ctx, Executor, Final, HandlerError, Outcome, State};
 pub use retry_core::id::TaskId;
@@ -15,6 +16,7 @@ pub use retry_core::policy::{Backoff, Jitter, RetryPolicy};
 pub use retry_core::priority::Priority;
 pub use retry_core::task::State as TaskState;
 pub use retry_core::time::Timestamp;
+pub use retry_core::why::Why;
 // Everything else, under the names that the documentation of the core uses.
 pub use retry_core::{
     client, clock, draft, engine, executor, headers, id, limits, machine, name, payload, policy, priority,
@@ -46,4 +48,5 @@ pub use retry_macros::task;
 #[doc(hidden)]
 pub mod __private {
     pub use serde;
+    pub use serde_json;
 }

@@ -143,7 +143,11 @@ async fn one_trace_leads_from_the_enqueue_to_every_attempt() {
     let (request, attempts) = run(&client, format().linked(), &exporter).await;
     for attempt in of_kind(&attempts, "order") {
         assert_ne!(attempt.span_context.trace_id(), request.span_context.trace_id());
-        assert_eq!(attempt.links.links[0].span_context, request.span_context);
+        let (link, enqueuer) = (&attempt.links.links[0].span_context, &request.span_context);
+        assert_eq!(
+            (link.trace_id(), link.span_id()),
+            (enqueuer.trace_id(), enqueuer.span_id())
+        );
     }
 
     // Outside every span, and with a header set by hand that is no context at all: nothing is lost but the trace.

@@ -21,7 +21,7 @@ pub(super) use resolve::{Config, named};
 ///
 /// Given to [`WorkerBuilder::config`](super::WorkerBuilder::config), it fills in what code did not set: a setter of the
 /// builder wins over the configuration, in whichever order they are called. Of several configurations the first wins:
-/// [`load`](Self::load) puts the environment before the file. Nothing is checked before
+/// with the feature `config`, `load` puts the environment before the file. Nothing is checked before
 /// [`build`](super::WorkerBuilder::build), except what cannot be read at all.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]

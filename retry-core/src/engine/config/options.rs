@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::WorkerConfig;
 
-/// One setting, as [the page of all settings](https://docs.rs/task-retry) shows it.
+/// One setting, as the guide's page of all settings shows it.
 #[derive(Debug, Clone, Copy)]
 pub struct ConfigOption {
     /// Its key in a file; in the environment it is in capitals behind `TASK_RETRY_WORKER_`.
