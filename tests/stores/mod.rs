@@ -14,7 +14,7 @@ use test_servers::{Kind, installed};
 
 /// A kind of store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Store {
+pub(crate) enum Store {
     Memory,
     Sqlite,
     Sled,
@@ -24,7 +24,7 @@ pub enum Store {
 }
 
 impl Store {
-    pub const ALL: [Self; 6] = [
+    pub(crate) const ALL: [Self; 6] = [
         Self::Memory,
         Self::Sqlite,
         Self::Sled,
@@ -33,7 +33,7 @@ impl Store {
         Self::Redis,
     ];
 
-    pub const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Memory => "memory",
             Self::Sqlite => "sqlite",
@@ -45,7 +45,7 @@ impl Store {
     }
 
     /// The server that it needs.
-    pub const fn server(self) -> Option<Kind> {
+    pub(crate) const fn server(self) -> Option<Kind> {
         match self {
             Self::Memory | Self::Sqlite | Self::Sled => None,
             Self::Postgres => Some(Kind::Postgres),
@@ -55,13 +55,13 @@ impl Store {
     }
 
     /// Whether its server is not installed, and need not be.
-    pub fn is_ignored(self) -> bool {
+    pub(crate) fn is_ignored(self) -> bool {
         let missing = self.server().is_some_and(|kind| installed(kind).is_err());
         missing && !std::env::var("RETRY_REQUIRE").is_ok_and(|required| required == "all")
     }
 
     /// A store with the data `own`: below `path`, or on the server at `url`. `clock` is an embedded store's.
-    pub async fn open(
+    pub(crate) async fn open(
         self,
         clock: Arc<dyn Clock>,
         path: &Path,

@@ -83,6 +83,20 @@ fn mistakes_are_named() {
     }
     let short = error(worker().lease(SECOND / 2));
     assert!(matches!(short, BuildError::LeaseTooShort { .. }), "{short}");
+    assert!(
+        worker()
+            .prefetch(0)
+            .shutdown_grace(Duration::ZERO)
+            .cancel_grace(Duration::ZERO)
+            .build()
+            .is_ok()
+    );
+}
+
+#[test]
+fn settings_beyond_their_bounds_or_against_each_other_are_refused() {
+    let world = World::new();
+    let worker = || world.worker().kind("a", done());
     for (builder, told) in [
         (
             worker().lease(SECOND * 3_601),
@@ -123,14 +137,6 @@ fn mistakes_are_named() {
         .prefetch(1_000)
         .concurrency(100_000);
     assert!(bounds.config(limited("default")).build().is_ok());
-    assert!(
-        worker()
-            .prefetch(0)
-            .shutdown_grace(Duration::ZERO)
-            .cancel_grace(Duration::ZERO)
-            .build()
-            .is_ok()
-    );
 }
 
 #[test]
