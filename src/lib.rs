@@ -9,7 +9,8 @@ pub use retry_core::client::{
 };
 pub use retry_core::draft::{Draft, InvalidTask, TaskOptions, TaskPayload};
 pub use retry_core::engine::{
-    BuildError, DryRun, HandledTask, KindOptions, OnLeaseLost, Worker, WorkerBuilder, WorkerHandle,
+    BuildError, DryRun, HandledTask, KindOptions, OnLeaseLost, TickOptions, TickSummary, Worker,
+    WorkerBuilder, WorkerConfig, WorkerHandle,
 };
 pub use retry_core::executor::{Ctx, Executor, Final, HandlerError, Outcome, State};
 pub use retry_core::id::TaskId;
@@ -17,10 +18,11 @@ pub use retry_core::policy::{Backoff, Jitter, RetryPolicy};
 pub use retry_core::priority::Priority;
 pub use retry_core::task::State as TaskState;
 pub use retry_core::time::Timestamp;
+pub use retry_core::why::Why;
 // Everything else, under the names that the documentation of the core uses.
 pub use retry_core::{
     client, clock, draft, engine, executor, headers, id, limits, machine, name, payload, policy, priority,
-    seams, store, task, time,
+    propagate, seams, store, task, time, why,
 };
 
 /// The MySQL and MariaDB store.
@@ -52,4 +54,5 @@ pub use retry_macros::task;
 #[doc(hidden)]
 pub mod __private {
     pub use serde;
+    pub use serde_json;
 }

@@ -8,6 +8,7 @@ pub mod id;
 pub mod name;
 pub mod payload;
 pub mod priority;
+mod span;
 pub mod time;
 
 pub mod policy;
@@ -19,8 +20,10 @@ pub mod machine;
 pub mod clock;
 pub mod seams;
 pub mod store;
+pub mod why;
 
 pub mod executor;
+pub mod propagate;
 
 pub mod client;
 pub mod engine;

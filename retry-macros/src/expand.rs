@@ -85,6 +85,22 @@ impl<'a> Expansion<'a> {
         } = self;
         let own_name = || LitStr::new(&function.item.sig.ident.to_string(), Span::call_site());
         let kind = options.kind.clone().unwrap_or_else(own_name);
+        let aliases = &options.aliases;
+        let version = options
+            .version
+            .as_ref()
+            .map(|version| quote!(const VERSION: u32 = #version;));
+        let migrate = options.migrate.as_ref().map(|path| {
+            let json = quote!(#krate::__private::serde_json::Value);
+            quote! {
+                fn migrate(
+                    from: u32,
+                    payload: #json,
+                ) -> ::core::result::Result<#json, ::std::boxed::Box<dyn ::std::error::Error + ::core::marker::Send + ::core::marker::Sync>> {
+                    #path(from, payload)
+                }
+            }
+        });
         let setters = self.setters()?;
         let for_this = options.unique.as_ref().map(|unique| {
             let fields = function.fields.iter().map(|field| &field.name);
@@ -99,12 +115,16 @@ impl<'a> Expansion<'a> {
         Ok(quote! {
             impl #krate::TaskPayload for #name {
                 const KIND: &'static str = #kind;
+                const ALIASES: &'static [&'static str] = &[#(#aliases),*];
+                #version
 
                 fn options() -> #krate::TaskOptions {
                     #krate::TaskOptions::new() #setters
                 }
 
                 #for_this
+
+                #migrate
             }
         })
     }

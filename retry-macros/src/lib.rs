@@ -41,7 +41,10 @@ use proc_macro::TokenStream;
 ///
 /// | option | meaning | without it |
 /// |---|---|---|
-/// | `kind = "…"` | the kind's name, kept in the store: changing it orphans stored tasks | the function's name |
+/// | `kind = "…"` | the kind's name, kept in the store: changing it orphans stored tasks, unless the old one becomes an alias | the function's name |
+/// | `aliases("…", "…")` | kinds under which tasks were enqueued before | none |
+/// | `version = 2` | the version of the payload's form | 1 |
+/// | `migrate = path` | `fn(from: u32, Value) -> Result<Value, Box<dyn Error + Send + Sync>>`, for payloads of older versions | they are decoded as they are |
 /// | `name = Ident` | the struct's name | the function's name in camel case |
 /// | `derive(…)` | more traits for the struct | `Serialize` and `Deserialize` only |
 /// | `queue = "…"` | the queue | `default` |

@@ -11,6 +11,9 @@ const NAME: &str = "a name is 1–128 characters of A-Z a-z 0-9 . _ : / -";
 /// Every option by name, for the message about an unknown one.
 const KNOWN: &[&str] = &[
     "kind",
+    "aliases",
+    "version",
+    "migrate",
     "name",
     "derive",
     "queue",
@@ -39,6 +42,9 @@ pub(crate) enum Limit {
 #[derive(Default)]
 pub(crate) struct Options {
     pub(crate) kind: Option<LitStr>,
+    pub(crate) aliases: Vec<LitStr>,
+    pub(crate) version: Option<LitInt>,
+    pub(crate) migrate: Option<Path>,
     pub(crate) name: Option<Ident>,
     pub(crate) derive: Vec<Path>,
     pub(crate) queue: Option<LitStr>,
@@ -72,6 +78,9 @@ impl Parse for Options {
                 input.parse::<Token![,]>()?;
             }
         }
+        if let (Some(migrate), None) = (&options.migrate, &options.version) {
+            return Err(syn::Error::new_spanned(migrate, "`migrate` needs `version`"));
+        }
         match (&options.fallback, &options.fallback_after) {
             (None, Some(after)) => Err(syn::Error::new_spanned(
                 after,
@@ -100,6 +109,13 @@ impl Options {
             self.derive = paths.into_iter().collect();
             return Ok(());
         }
+        if name == "aliases" {
+            let list;
+            parenthesized!(list in input);
+            let names = Punctuated::<LitStr, Token![,]>::parse_terminated_with(&list, checked_name)?;
+            self.aliases = names.into_iter().collect();
+            return Ok(());
+        }
         if !KNOWN.contains(&name) {
             let known = KNOWN.join("`, `");
             let text = format!("there is no option `{name}`; the options are `{known}`");
@@ -109,6 +125,8 @@ impl Options {
         match name {
             "kind" => self.kind = Some(checked_name(input)?),
             "queue" => self.queue = Some(checked_name(input)?),
+            "version" => self.version = Some(positive(input)?),
+            "migrate" => self.migrate = Some(input.parse()?),
             "name" => self.name = Some(input.parse()?),
             "priority" => self.priority = Some(priority(input)?),
             "delay" => self.delay = Some(input.parse()?),

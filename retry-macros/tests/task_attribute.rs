@@ -36,6 +36,44 @@ async fn by_post(task: Welcome, State(seen): State<Seen>) -> Result<(), &'static
     Ok(())
 }
 
+/// Its first form had one amount in cents, under another name.
+#[task(kind = "pay", aliases("charge", "bill"), version = 2, migrate = with_currency)]
+async fn pay(State(seen): State<Seen>, amount: u32, currency: String) -> Result<(), &'static str> {
+    assert_eq!(currency, "EUR");
+    seen.fetch_add(amount, Ordering::SeqCst);
+    Ok(())
+}
+
+type Migrated = Result<serde_json::Value, Box<dyn std::error::Error + Send + Sync>>;
+
+fn with_currency(from: u32, old: serde_json::Value) -> Migrated {
+    assert_eq!(from, 1);
+    Ok(serde_json::json!({ "amount": old["cents"], "currency": "EUR" }))
+}
+
+#[tokio::test]
+async fn an_older_payload_under_an_older_name_is_run() {
+    let client = Client::new(MemoryStore::new());
+    let old = task_retry::payload::Payload::from_json(r#"{"cents":7}"#).expect("it is JSON");
+    client.enqueue(Draft::raw("charge", old)).await.expect("enqueued");
+    let currency = "EUR".to_owned();
+    Pay { amount: 30, currency }
+        .enqueue(&client)
+        .await
+        .expect("enqueued");
+    let seen = Seen::default();
+    let worker = Worker::builder(&client)
+        .task::<Pay>()
+        .state(Arc::clone(&seen))
+        .build()
+        .expect("it is valid");
+    let summary = worker
+        .tick(Duration::from_secs(30))
+        .await
+        .expect("the store answers");
+    assert_eq!((summary.succeeded, seen.load(Ordering::SeqCst)), (2, 37));
+}
+
 #[task]
 async fn tick() -> Result<(), std::convert::Infallible> {
     Ok(())

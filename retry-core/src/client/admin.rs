@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::{Client, Error, Result, Shared, not_tried, resend};
 use crate::clock::Clock as _;
+use crate::draft::{InvalidTask, VERSION_HEADER};
 use crate::headers::Headers;
 use crate::id::TaskId;
 use crate::limits::MAX_BATCH;
@@ -134,14 +135,28 @@ impl<S: TaskStore + ?Sized> Client<S> {
         self.reschedule(id, Timestamp::MIN).await
     }
 
-    /// Changes what a pending task carries.
+    /// Changes what a pending task carries. A new payload is of the version that the task's headers name; new headers
+    /// that name none keep it.
     ///
     /// # Errors
-    /// It does not exist, is not pending, or the store failed.
+    /// The headers have no room for the version, it does not exist, is not pending, or the store failed.
     pub async fn edit(&self, id: TaskId, changes: Changes) -> Result<TaskDetail> {
+        // New headers take the place of the old ones, but the version says how to read the payload.
+        let mut headers = changes.headers;
+        if let Some(headers) = headers
+            .as_mut()
+            .filter(|headers| headers.get(VERSION_HEADER).is_none())
+            && let Some(detail) = self.store.get(id).await?
+            && let Some(version) = detail.headers.get(VERSION_HEADER)
+        {
+            let version = version.to_owned();
+            headers
+                .insert(VERSION_HEADER, version)
+                .map_err(InvalidTask::from)?;
+        }
         let edit = AdminEdit {
             payload: changes.payload,
-            headers: changes.headers,
+            headers,
         };
         self.decide(id, || Event::Edit(edit.clone())).await
     }

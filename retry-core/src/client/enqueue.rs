@@ -75,7 +75,7 @@ impl<S: TaskStore + ?Sized> Client<S> {
         let now = shared.now().await?;
         let tasks = drafts
             .into_iter()
-            .map(|draft| shared.build(draft, now))
+            .map(|draft| shared.build(self.in_context(draft), now))
             .collect::<Result<Vec<_>, _>>()?;
         let mut enqueued = Vec::with_capacity(tasks.len());
         for call in calls(&tasks) {
@@ -149,9 +149,10 @@ impl<'c, S: TaskStore + ?Sized> IntoFuture for Enqueue<'c, S> {
 
     fn into_future(self) -> Self::IntoFuture {
         let shared = Arc::clone(&self.client.shared);
+        let draft = self.client.in_context(self.draft);
         Box::pin(async move {
             let now = shared.now().await?;
-            let task = shared.build(self.draft, now)?;
+            let task = shared.build(draft, now)?;
             let id = task.id;
             match shared.coalescer.insert(task).await? {
                 Inserted::NotTried => Err(super::not_tried().into()),

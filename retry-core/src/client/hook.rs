@@ -86,7 +86,7 @@ impl<S: TaskStore + ?Sized> Enqueue<'_, S> {
     pub(super) fn enlisting(self, leased: bool) -> Enlisting {
         // No round trip here: others wait for what the transaction has locked.
         let now = self.client.local_now();
-        let mut built = self.client.shared.build(self.draft, now);
+        let mut built = self.client.shared.build(self.client.in_context(self.draft), now);
         let place = match &mut built {
             Ok(task) if leased => self.client.reserve(task, now),
             _ => None,

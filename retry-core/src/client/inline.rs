@@ -189,7 +189,7 @@ impl<S: TaskStore + ?Sized> Enqueue<'_, S> {
     async fn birth(self) -> Result<(WaitToken, Birth)> {
         let shared = Arc::clone(&self.client.shared);
         let now = shared.now().await?;
-        let mut task = shared.build(self.draft, now)?;
+        let mut task = shared.build(self.client.in_context(self.draft), now)?;
         let place = self.client.reserve(&mut task, now);
         Ok((token(&task), insert(&shared, task, place, now).await?))
     }
@@ -222,7 +222,7 @@ impl<S: TaskStore + ?Sized> Enqueue<'_, S> {
         let shared = Arc::clone(&self.client.shared);
         // No round trip: a reading that failed must not keep the handler from running.
         let now = self.client.local_now();
-        let mut task = shared.build(self.draft, now)?;
+        let mut task = shared.build(self.client.in_context(self.draft), now)?;
         let Some(place) = self.client.reserve(&mut task, now) else {
             let birth = insert(&shared, task, None, now).await?;
             return Ok(Inline::Enqueued(birth.enqueued));

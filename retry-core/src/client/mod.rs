@@ -9,10 +9,12 @@ mod enqueue;
 mod error;
 mod hook;
 mod inline;
+mod payloads;
 mod resend;
 #[cfg(test)]
 mod tests;
 mod transaction;
+mod why;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,15 +25,17 @@ pub use enqueue::{Enqueue, Enqueued};
 pub use error::{Error, Result};
 pub use hook::RunAfterCommit;
 pub use inline::Inline;
+pub use payloads::PayloadCheck;
 pub use transaction::{BlockingTransaction, Transaction};
 
 use self::coalescer::Coalescer;
+use self::resend::{insert, not_tried, resend};
 use crate::clock::{Clock, SyncedClock, SystemClock};
 use crate::draft::{Draft, InvalidTask};
 use crate::engine::Attachment;
 use crate::id::{Nonce, Shard, TaskId, TaskIds};
+use crate::propagate::{Propagator, in_context};
 use crate::seams::{Random, Spawn, SystemRandom, TokioSpawn};
-use self::resend::{insert, not_tried, resend};
 use crate::store::{self, TaskStore};
 use crate::task::NewTask;
 use crate::time::Timestamp;
@@ -62,6 +66,7 @@ pub struct Client<S: ?Sized = dyn TaskStore> {
     store: Arc<S>,
     shared: Arc<Shared>,
     attached: Option<Attachment>,
+    propagator: Option<Arc<dyn Propagator>>,
 }
 
 impl<S: ?Sized> Clone for Client<S> {
@@ -70,6 +75,7 @@ impl<S: ?Sized> Clone for Client<S> {
             store: Arc::clone(&self.store),
             shared: Arc::clone(&self.shared),
             attached: self.attached.clone(),
+            propagator: self.propagator.clone(),
         }
     }
 }
@@ -127,6 +133,7 @@ impl<S: TaskStore> Client<S> {
             store: self.store,
             shared: self.shared,
             attached: self.attached,
+            propagator: self.propagator,
         }
     }
 }
@@ -161,6 +168,7 @@ impl<S: TaskStore> ClientBuilder<S> {
             store: self.store,
             shared: Shared::new(store, self.clock, self.random, self.spawn),
             attached: None,
+            propagator: None,
         }
     }
 }
@@ -170,17 +178,27 @@ impl Client {
     #[must_use]
     pub fn of(store: Arc<dyn TaskStore>) -> Self {
         let (clock, random, spawn) = (SystemClock::new(), SystemRandom::new(), TokioSpawn);
-        let shared = Shared::new(
-            Arc::clone(&store),
-            Arc::new(clock),
-            Arc::new(random),
-            Arc::new(spawn),
-        );
+        Self::with_seams(store, Arc::new(clock), Arc::new(random), Arc::new(spawn))
+    }
+
+    pub(crate) fn with_seams(
+        store: Arc<dyn TaskStore>,
+        clock: Arc<dyn Clock>,
+        random: Arc<dyn Random>,
+        spawn: Arc<dyn Spawn>,
+    ) -> Self {
+        let shared = Shared::new(Arc::clone(&store), clock, random, spawn);
         Self {
             store,
             shared,
             attached: None,
+            propagator: None,
         }
+    }
+
+    /// The store's time.
+    pub(crate) async fn now(&self) -> store::Result<Timestamp> {
+        self.shared.now().await
     }
 }
 
@@ -189,6 +207,17 @@ impl<S: TaskStore + ?Sized> Client<S> {
     #[must_use]
     pub fn store(&self) -> &Arc<S> {
         &self.store
+    }
+
+    /// The same client, which puts the context of its caller into the headers of each task that it enqueues.
+    #[must_use]
+    pub fn with_propagator(mut self, propagator: impl Propagator) -> Self {
+        self.propagator = Some(Arc::new(propagator));
+        self
+    }
+
+    fn in_context(&self, draft: Draft) -> Draft {
+        in_context(draft, self.propagator.as_deref())
     }
 
     pub(crate) fn erased_store(&self) -> Arc<dyn TaskStore> {

@@ -1,14 +1,18 @@
 //! A task before it has an id and a time: what a caller wants done, with its options.
 
+mod decode;
 mod invalid;
 mod options;
+mod samples;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+pub use decode::{DecodeError, VERSION_HEADER, decode};
 pub use invalid::InvalidTask;
 pub use options::TaskOptions;
 pub(crate) use options::option_setters;
+pub use samples::{assert_decodes, assert_decodes_version, assert_tolerates_new_fields};
 
 use crate::id::TaskId;
 use crate::limits::MAX_COUNT;
@@ -41,6 +45,25 @@ pub trait TaskPayload: Serialize + DeserializeOwned + Send + 'static {
     /// Selects the handler: 1–128 bytes of `[A-Za-z0-9._:/-]`.
     const KIND: &'static str;
 
+    /// Names under which tasks of this type were enqueued before its kind was renamed. Its handler runs them as well.
+    const ALIASES: &'static [&'static str] = &[];
+
+    /// The version of the payload's form, from 1, kept in a header of each task. Raise it with a change after which stored
+    /// payloads would not decode, or would mean something else, and tell [`migrate`](Self::migrate) how to read them.
+    const VERSION: u32 = 1;
+
+    /// Brings a payload of an older version, `from`, into today's form, before it is decoded.
+    ///
+    /// # Errors
+    /// It cannot be brought into that form; the task fails at once with the reason. Do not quote the payload there.
+    fn migrate(
+        from: u32,
+        payload: serde_json::Value,
+    ) -> Result<serde_json::Value, Box<dyn std::error::Error + Send + Sync>> {
+        let _ = from;
+        Ok(payload)
+    }
+
     /// What every task of this kind gets unless told otherwise. The worker takes the retry policy from here as well.
     fn options() -> TaskOptions {
         TaskOptions::new()
@@ -60,6 +83,8 @@ pub struct Draft {
     kind: Result<Kind, InvalidTask>,
     payload: Result<Payload, InvalidTask>,
     options: TaskOptions,
+    /// The version of the payload's form.
+    version: u32,
 }
 
 impl Draft {
@@ -69,16 +94,19 @@ impl Draft {
             kind: Kind::new(P::KIND).map_err(|error| InvalidTask::name("kind", P::KIND, error)),
             payload: Payload::encode(payload).map_err(InvalidTask::from),
             options: payload.options_for(P::options()),
+            version: P::VERSION,
         }
     }
 
-    /// A task of any kind with a payload given as JSON, for callers that do not have the type.
+    /// A task of any kind with a payload given as JSON, for callers that do not have the type. Where that has a version
+    /// above 1, set the header [`VERSION_HEADER`].
     pub fn raw(kind: impl AsRef<str>, payload: Payload) -> Self {
         let kind = Kind::new(kind.as_ref()).map_err(|error| InvalidTask::name("kind", kind.as_ref(), error));
         Self {
             kind,
             payload: Ok(payload),
             options: TaskOptions::new(),
+            version: 1,
         }
     }
 
@@ -95,6 +123,17 @@ impl Draft {
 
     option_setters!();
 
+    /// Adds headers that are not set and fit; one that does not is left out.
+    pub(crate) fn inherit(mut self, headers: impl IntoIterator<Item = (String, String)>) -> Self {
+        for (key, value) in headers {
+            if self.options.headers.get(&key).is_none() {
+                // Handed down from elsewhere, so no mistake of who made the draft.
+                let _ = self.options.headers.insert(key, value);
+            }
+        }
+        self
+    }
+
     /// The task to insert. `secret` becomes part of its wait tokens.
     ///
     /// # Errors
@@ -106,7 +145,10 @@ impl Draft {
         secret: u64,
         parent: Option<TaskId>,
     ) -> Result<NewTask, InvalidTask> {
-        let options = self.options.checked()?;
+        let mut options = self.options.checked()?;
+        if self.version != 1 {
+            options.headers.insert(VERSION_HEADER, self.version.to_string())?;
+        }
         let retry = &options.retry;
         Ok(NewTask {
             id,

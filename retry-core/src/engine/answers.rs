@@ -12,6 +12,7 @@ pub(super) fn applied(part: &Part, edit: &Edit, role: Role, applied: &Applied) {
     match role {
         Role::Progress(on_applied) => on_applied(applied),
         Role::Settle { hold, teller, .. } => {
+            part.engine.round.recorded(&edit.action, applied);
             part.held.remove(hold);
             if let Some(teller) = teller {
                 teller.tell(edit, applied);

@@ -6,15 +6,17 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::config::Config;
+use super::config::{Config, WorkerConfig, named};
 use super::kind::{KindEntry, KindOptions};
 use super::quick::QuickRetries;
+use super::window::ScanWindow;
 use super::worker::{Setup, Worker};
 use crate::client::Client;
 use crate::clock::{Clock, SystemClock};
 use crate::draft::{TaskOptions, TaskPayload};
 use crate::executor::{Executor, Handler, States, typed};
 use crate::name::{InvalidName, Kind, Queue, WorkerName};
+use crate::propagate::Propagator;
 use crate::seams::{Random, Spawn, SystemRandom, TokioSpawn};
 use crate::store::TaskStore;
 
@@ -51,6 +53,35 @@ pub enum BuildError {
         /// What is allowed.
         least: Duration,
     },
+    /// A number is beyond its bound.
+    TooMany {
+        /// Which one.
+        what: &'static str,
+        /// What was given.
+        given: usize,
+        /// What is allowed.
+        most: usize,
+    },
+    /// A time is longer than another setting, or a bound, allows.
+    TooLong {
+        /// Which one.
+        what: &'static str,
+        /// What was given.
+        given: Duration,
+        /// What it must not exceed.
+        bound: &'static str,
+        /// How long that is.
+        most: Duration,
+    },
+    /// A queue has a limit, but the worker does not claim from it.
+    UnclaimedQueue {
+        /// The queue.
+        queue: Queue,
+        /// Those it claims from.
+        claimed: Vec<Queue>,
+    },
+    /// No task can be due in the scan window: it ends before it begins.
+    EmptyWindow,
 }
 
 impl fmt::Display for BuildError {
@@ -69,6 +100,24 @@ impl fmt::Display for BuildError {
             Self::LeaseTooShort { given, least } => {
                 write!(f, "a lease of {given:?} is too short, at least {least:?}")
             }
+            Self::TooMany { what, given, most } => {
+                write!(f, "{what} of {given} is too large, at most {most}")
+            }
+            Self::TooLong {
+                what,
+                given,
+                bound,
+                most,
+            } => write!(f, "{what} of {given:?} is longer than {bound} of {most:?}"),
+            Self::UnclaimedQueue { queue, claimed } => {
+                let claimed: Vec<_> = claimed.iter().map(Queue::as_str).collect();
+                write!(
+                    f,
+                    "the queue {queue} has a limit, but the worker claims from {} only",
+                    claimed.join(", ")
+                )
+            }
+            Self::EmptyWindow => f.write_str("the scan window ends before it begins"),
         }
     }
 }
@@ -116,7 +165,11 @@ pub trait HandledTask: TaskPayload {
 #[must_use]
 pub struct WorkerBuilder {
     store: Arc<dyn TaskStore>,
-    config: Config,
+    /// What code set, which wins over `given`.
+    code: WorkerConfig,
+    given: WorkerConfig,
+    window: ScanWindow,
+    propagator: Option<Arc<dyn Propagator>>,
     kinds: HashMap<Kind, Arc<KindEntry>>,
     queues: BTreeSet<Queue>,
     default_queues: BTreeSet<Queue>,
@@ -130,11 +183,12 @@ pub struct WorkerBuilder {
 
 impl WorkerBuilder {
     pub(super) fn new(store: Arc<dyn TaskStore>) -> Self {
-        let host = host();
-        let config = Config::new(default_name(&host), host);
         Self {
             store,
-            config,
+            code: WorkerConfig::new(),
+            given: WorkerConfig::new(),
+            window: ScanWindow::new(),
+            propagator: None,
             kinds: HashMap::new(),
             queues: BTreeSet::new(),
             default_queues: BTreeSet::new(),
@@ -178,7 +232,10 @@ impl WorkerBuilder {
         Args: 'static,
         H: Handler<P, Args>,
     {
-        self.register(P::KIND, typed(handler), P::options(), options(KindOptions::new()))
+        let options = P::ALIASES
+            .iter()
+            .fold(options(KindOptions::new()), |options, kind| options.alias(*kind));
+        self.register(P::KIND, typed(handler), P::options(), options)
     }
 
     /// Runs tasks of `kind` with an executor of one's own. `defaults` are the options its tasks are enqueued with, as
@@ -200,15 +257,10 @@ impl WorkerBuilder {
         defaults: TaskOptions,
         options: KindOptions,
     ) -> Self {
-        let name = match Kind::new(kind) {
-            Ok(name) => name,
-            Err(error) => {
-                return self.refuse(BuildError::Name {
-                    what: "kind",
-                    given: kind.to_owned(),
-                    error,
-                });
-            }
+        let kinds = std::iter::once(kind).chain(options.aliases.iter().map(String::as_str));
+        let kinds: Vec<Kind> = match kinds.map(|kind| named("kind", kind)).collect() {
+            Ok(kinds) => kinds,
+            Err(error) => return self.refuse(error),
         };
         if options.concurrency == Some(0) || options.timeout.is_some_and(|timeout| timeout.is_zero()) {
             return self.refuse(BuildError::Zero("a kind's concurrency or timeout"));
@@ -220,13 +272,16 @@ impl WorkerBuilder {
         let retry = options.retry.clone().unwrap_or_else(|| defaults.retry.clone());
         let prefetch = defaults.retry.max_attempts() != Some(1);
         let entry = Arc::new(KindEntry {
+            name: kinds[0].clone(),
             executor,
             retry,
             options,
             prefetch,
         });
-        if self.kinds.insert(name.clone(), entry).is_some() {
-            return self.refuse(BuildError::DuplicateKind(name));
+        for kind in kinds {
+            if self.kinds.insert(kind.clone(), Arc::clone(&entry)).is_some() {
+                return self.refuse(BuildError::DuplicateKind(kind));
+            }
         }
         self.default_queues.insert(defaults.queue);
         self
@@ -241,89 +296,105 @@ impl WorkerBuilder {
     /// Claims from this queue, and only from those named so. Without it the worker claims from the queues that its
     /// kinds' payloads name.
     pub fn queue(mut self, queue: impl AsRef<str>) -> Self {
-        match Queue::new(queue.as_ref()) {
+        match named::<Queue>("queue", queue.as_ref()) {
             Ok(queue) => {
                 self.queues.insert(queue);
                 self
             }
-            Err(error) => self.refuse(BuildError::Name {
-                what: "queue",
-                given: queue.as_ref().to_owned(),
-                error,
-            }),
+            Err(error) => self.refuse(error),
         }
     }
 
     /// Claims from this queue and runs at most `limit` of its tasks at once.
     pub fn queue_with_limit(self, queue: impl AsRef<str>, limit: usize) -> Self {
         let mut builder = self.queue(queue.as_ref());
-        if let Ok(queue) = Queue::new(queue.as_ref()) {
-            builder.config.queue_limits.insert(queue, limit);
-        }
+        builder.code.queue_limits.insert(queue.as_ref().to_owned(), limit);
         builder
+    }
+
+    /// Settings from a file, the environment or elsewhere, for all that code does not set; a second configuration fills
+    /// in what the first one left open.
+    pub fn config(mut self, config: WorkerConfig) -> Self {
+        self.given = self.given.or(config);
+        self
+    }
+
+    /// Claims only tasks that are due in this window. Without one the oldest due task comes first, however old.
+    pub fn scan_window(mut self, window: ScanWindow) -> Self {
+        self.window = window;
+        self
+    }
+
+    /// Joins the span of each attempt to the context in which its task was enqueued.
+    pub fn propagator(mut self, propagator: impl Propagator) -> Self {
+        self.propagator = Some(Arc::new(propagator));
+        self
+    }
+
+    /// Children and follow-ups get these headers from the task that makes them, unless they set them themselves;
+    /// `traceparent`, `tracestate` and `baggage` unless told otherwise.
+    pub fn inherit_headers(mut self, keys: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.code.inherit_headers = Some(keys.into_iter().map(Into::into).collect());
+        self
     }
 
     /// How many attempts run at once; 64 unless told otherwise.
     pub fn concurrency(mut self, limit: usize) -> Self {
-        self.config.concurrency = limit;
+        self.code.concurrency = Some(limit);
         self
     }
 
     /// How many claimed tasks may wait for a permit; as many as run at once unless told otherwise, at most 1,000.
     pub fn prefetch(mut self, tasks: usize) -> Self {
-        self.config.prefetch = Some(tasks);
+        self.code.prefetch = Some(tasks);
         self
     }
 
     /// How long the store keeps this worker's tasks for it without a heartbeat, which comes three times as often; 15 s
     /// unless told otherwise, at least 1 s.
     pub fn lease(mut self, lease: Duration) -> Self {
-        self.config.lease = lease;
+        self.code.lease = Some(lease);
         self
     }
 
     /// How long an idle worker sleeps at most when no hint comes; 1 s unless told otherwise.
     pub fn idle_poll(mut self, interval: Duration) -> Self {
-        self.config.idle_poll = interval;
+        self.code.idle_poll = Some(interval);
         self
     }
 
     /// How often it looks for expired tasks of any worker; 1 s unless told otherwise.
     pub fn rescue_interval(mut self, interval: Duration) -> Self {
-        self.config.rescue_interval = interval;
+        self.code.rescue_interval = Some(interval);
         self
     }
 
     /// How often it purges ended tasks; 5 s unless told otherwise.
     pub fn purge_interval(mut self, interval: Duration) -> Self {
-        self.config.purge_interval = interval;
+        self.code.purge_interval = Some(interval);
         self
     }
 
     /// How long handlers may go on after a shutdown began before they are cancelled; 10 s unless told otherwise.
     pub fn shutdown_grace(mut self, grace: Duration) -> Self {
-        self.config.shutdown_grace = grace;
+        self.code.shutdown_grace = Some(grace);
         self
     }
 
     /// How long a cancelled handler may take to end by itself before its future is dropped; 2 s unless told otherwise.
     pub fn cancel_grace(mut self, grace: Duration) -> Self {
-        self.config.cancel_grace = grace;
+        self.code.cancel_grace = Some(grace);
         self
     }
 
     /// The worker's name, shown to operators; host and process id unless told otherwise.
     pub fn name(mut self, name: impl AsRef<str>) -> Self {
-        match WorkerName::new(name.as_ref()) {
+        match named::<WorkerName>("worker name", name.as_ref()) {
             Ok(name) => {
-                self.config.name = name;
+                self.code.name = Some(name.into());
                 self
             }
-            Err(error) => self.refuse(BuildError::Name {
-                what: "worker name",
-                given: name.as_ref().to_owned(),
-                error,
-            }),
+            Err(error) => self.refuse(error),
         }
     }
 
@@ -371,7 +442,9 @@ impl WorkerBuilder {
         if self.kinds.is_empty() {
             return Err(BuildError::NoHandlers);
         }
-        self.config.check()?;
+        let settings = self.code.or(self.given);
+        let host = host();
+        let config = Config::resolve(&settings, default_name(&host), host, self.window)?;
         let states = States::new(self.states);
         for (kind, entry) in &self.kinds {
             if let Some(missing) = entry.requires().iter().find(|need| !states.contains(need.id)) {
@@ -381,17 +454,23 @@ impl WorkerBuilder {
                 });
             }
         }
-        let queues = if self.queues.is_empty() {
-            self.default_queues
-        } else {
-            self.queues
-        };
+        let told = settings.queues.iter().flatten();
+        let told = told
+            .map(|queue| named("queue", queue))
+            .collect::<Result<_, _>>()?;
+        let sources: [BTreeSet<Queue>; 3] = [self.queues, told, self.default_queues];
+        let queues = sources
+            .into_iter()
+            .find(|queues| !queues.is_empty())
+            .unwrap_or_default();
+        config.check_queues(&queues)?;
         Ok(Worker::new(Setup {
             store: self.store,
-            config: self.config,
+            config,
             kinds: self.kinds,
             queues: queues.into_iter().collect(),
             states,
+            propagator: self.propagator,
             clock: self.clock,
             random: self.random,
             spawn: self.spawn,

@@ -7,6 +7,7 @@ use futures_util::FutureExt as _;
 
 use super::lease::Lease;
 use super::part::{Engine, Part};
+use super::round::Round;
 use super::runnable::Runnable;
 use super::runner::{self, Settled};
 use super::worker::Worker;
@@ -57,7 +58,7 @@ impl Worker {
             return Err(Error::NoHandler(detail.task.kind));
         };
         let memory = MemoryStore::with_clock(Arc::clone(&setup.clock));
-        let engine = Engine::new(Arc::clone(setup));
+        let engine = Engine::new(Arc::clone(setup), Round::default());
         let part = Part::new(Arc::clone(&engine), Arc::new(memory.clone()));
         let now = part.clock.now();
         let mut copy = due(detail, now)?;

@@ -18,6 +18,7 @@ use super::part::{Engine, Part};
 use super::pump::Pump;
 use super::rescuer::Rescuer;
 use super::reserve::Attachment;
+use super::round::Round;
 use super::watchdog::Watchdog;
 use super::worker::Setup;
 use crate::store::TaskStore;
@@ -38,8 +39,8 @@ pub struct WorkerHandle {
 }
 
 impl WorkerHandle {
-    pub(super) fn start(setup: Arc<Setup>) -> Self {
-        let engine = Engine::new(Arc::clone(&setup));
+    pub(super) fn start(setup: Arc<Setup>, round: Round) -> Self {
+        let engine = Engine::new(Arc::clone(&setup), round);
         let members = setup.store.parts();
         let stores: Vec<Arc<dyn TaskStore>> = if members.is_empty() {
             vec![Arc::clone(&setup.store)]
@@ -79,6 +80,10 @@ impl WorkerHandle {
             engine.progress.notify_waiters();
         };
         self.engine.setup.spawn.spawn(Box::pin(running));
+    }
+
+    pub(super) const fn engine(&self) -> &Arc<Engine> {
+        &self.engine
     }
 
     /// Attempts that run now.

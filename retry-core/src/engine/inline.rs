@@ -16,6 +16,7 @@ use super::runner::{self, Ran};
 use super::teller::{Recorded, Teller};
 use crate::draft::Draft;
 use crate::executor::{Attempt, LeaseLost, Outcome};
+use crate::headers::Headers;
 use crate::payload::Payload;
 use crate::task::{ClaimedTask, ErrorText, Task};
 use crate::time::Timestamp;
@@ -90,6 +91,7 @@ impl Tried {
         };
         Self {
             ran: Ran {
+                headers: Headers::new(),
                 ended: Ended::Failed(failure),
                 via_fallback: false,
                 follow_ups: Vec::new(),

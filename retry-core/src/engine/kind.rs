@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::quick::QuickRetries;
 use crate::draft::TaskPayload;
 use crate::executor::{Executor, Handler, Requirement, typed};
+use crate::name::Kind;
 use crate::policy::RetryPolicy;
 
 /// What happens to a running handler when its worker's lease ends.
@@ -30,6 +31,7 @@ pub struct KindOptions {
     pub(super) fallback: Option<Fallback>,
     pub(super) quick: Option<QuickRetries>,
     pub(super) on_lease_lost: OnLeaseLost,
+    pub(super) aliases: Vec<String>,
 }
 
 #[derive(Clone)]
@@ -96,6 +98,13 @@ impl KindOptions {
         self
     }
 
+    /// Runs tasks of this kind as well: the name under which they were enqueued before it was renamed. A limit of the
+    /// kind counts all its names together; a unique key keeps out only tasks of the same name.
+    pub fn alias(mut self, kind: impl Into<String>) -> Self {
+        self.aliases.push(kind.into());
+        self
+    }
+
     /// What happens to a running handler when the worker's lease ends.
     pub fn on_lease_lost(mut self, action: OnLeaseLost) -> Self {
         self.on_lease_lost = action;
@@ -113,6 +122,7 @@ impl fmt::Debug for KindOptions {
                 &self.fallback.as_ref().map(|fallback| fallback.threshold),
             )
             .field("quick_retries", &self.quick)
+            .field("aliases", &self.aliases)
             .field("on_lease_lost", &self.on_lease_lost)
             .finish_non_exhaustive()
     }
@@ -120,6 +130,8 @@ impl fmt::Debug for KindOptions {
 
 /// A registered kind.
 pub(super) struct KindEntry {
+    /// Its own name, whichever alias a task has.
+    pub(super) name: Kind,
     pub(super) executor: Arc<dyn Executor>,
     pub(super) retry: RetryPolicy,
     pub(super) options: KindOptions,
@@ -135,6 +147,7 @@ impl KindEntry {
             fallback.executor = wrap(Arc::clone(&fallback.executor));
         }
         Self {
+            name: self.name.clone(),
             executor: wrap(Arc::clone(&self.executor)),
             retry: self.retry.clone(),
             options,

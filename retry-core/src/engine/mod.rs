@@ -52,23 +52,31 @@ mod quick;
 mod rescuer;
 mod reserve;
 mod room;
+mod round;
 mod runnable;
 mod runner;
 mod session;
 mod settle;
 mod sources;
 mod teller;
+mod tick;
 mod watchdog;
+mod window;
 mod worker;
 
 #[cfg(test)]
 pub(crate) mod tests;
 
 pub use builder::{BuildError, HandledTask, IntoStore, WorkerBuilder};
+pub use config::WorkerConfig;
+#[cfg(feature = "config")]
+pub use config::{ConfigError, ConfigOption, OPTIONS};
 pub use dry_run::DryRun;
 pub use handle::WorkerHandle;
 pub(crate) use inline::{Tried, run_inline, settle_tried, try_run};
 pub use kind::{KindOptions, OnLeaseLost};
 pub(crate) use reserve::{Attachment, Reservation, as_claimed, born};
 pub(crate) use teller::Recorded;
+pub use tick::{Skipped, TickEnd, TickOptions, TickSummary};
+pub use window::ScanWindow;
 pub use worker::Worker;

@@ -12,8 +12,10 @@ use tokio::sync::Notify;
 use super::buffer::Buffer;
 use super::health::Health;
 use super::held::{Held, Hold};
+use super::kind::KindEntry;
 use super::outbox::{Outbox, Role};
 use super::permits::Permits;
+use super::round::Round;
 use super::session::SessionState;
 use super::teller::Teller;
 use super::worker::Setup;
@@ -28,6 +30,7 @@ use crate::time::Timestamp;
 #[derive(Debug)]
 pub(super) struct Engine {
     pub(super) setup: Arc<Setup>,
+    pub(super) round: Round,
     pub(super) permits: Arc<Permits>,
     pub(super) buffer: Buffer,
     ids: Mutex<TaskIds>,
@@ -39,18 +42,19 @@ pub(super) struct Engine {
 }
 
 impl Engine {
-    pub(super) fn new(setup: Arc<Setup>) -> Arc<Self> {
-        let limit = |(kind, entry): (&_, &Arc<super::kind::KindEntry>)| {
-            entry
-                .options
-                .concurrency
-                .map(|limit| (crate::name::Kind::clone(kind), limit))
-        };
-        let kinds = setup.kinds.iter().filter_map(limit).collect();
-        let permits = Permits::new(setup.config.concurrency, setup.config.queue_limits.clone(), kinds);
+    pub(super) fn new(setup: Arc<Setup>, round: Round) -> Arc<Self> {
+        let limit = |entry: &Arc<KindEntry>| Some((entry.name.clone(), entry.options.concurrency?));
+        let kinds = setup.kinds.values().filter_map(limit).collect();
+        let aliases = setup.kinds.iter().filter(|(kind, entry)| **kind != entry.name);
+        let aliases = aliases
+            .map(|(kind, entry)| (kind.clone(), entry.name.clone()))
+            .collect();
+        let queues = setup.config.queue_limits.clone();
+        let permits = Permits::new(setup.config.concurrency, queues, kinds, aliases);
         let stopping = AtomicBool::new(false);
         Arc::new(Self {
             setup,
+            round,
             permits,
             buffer: Buffer::default(),
             ids: Mutex::default(),
@@ -99,6 +103,13 @@ impl Engine {
         pumps.iter().for_each(|pump| pump.notify_one());
         drop(pumps);
         self.progress.notify_waiters();
+    }
+
+    /// Gives back what was set aside for a claim and not claimed; another part may ask for it.
+    pub(super) fn give_back(&self, reserved: usize) {
+        if self.round.give_back(reserved) {
+            self.permit_freed();
+        }
     }
 
     /// Waits until `done`, looking again whenever there is progress.

@@ -10,6 +10,8 @@ pub(super) struct Permits {
     all: usize,
     queues: HashMap<Queue, usize>,
     kinds: HashMap<Kind, usize>,
+    /// Other names of kinds, each with the kind's own.
+    aliases: HashMap<Kind, Kind>,
     taken: Mutex<Taken>,
 }
 
@@ -32,13 +34,24 @@ pub(super) struct Permit {
 }
 
 impl Permits {
-    pub(super) fn new(all: usize, queues: HashMap<Queue, usize>, kinds: HashMap<Kind, usize>) -> Arc<Self> {
+    pub(super) fn new(
+        all: usize,
+        queues: HashMap<Queue, usize>,
+        kinds: HashMap<Kind, usize>,
+        aliases: HashMap<Kind, Kind>,
+    ) -> Arc<Self> {
         Arc::new(Self {
             all,
             queues,
             kinds,
+            aliases,
             taken: Mutex::default(),
         })
+    }
+
+    /// The kind's own name: limits count all its names together.
+    pub(super) fn own_name<'k>(&'k self, kind: &'k Kind) -> &'k Kind {
+        self.aliases.get(kind).unwrap_or(kind)
     }
 
     fn taken(&self) -> MutexGuard<'_, Taken> {
@@ -47,6 +60,7 @@ impl Permits {
 
     /// Takes a permit, unless a limit is reached.
     pub(super) fn take(self: &Arc<Self>, queue: &Queue, kind: &Kind) -> Option<Permit> {
+        let kind = self.own_name(kind);
         let mut taken = self.taken();
         let free = self.all > taken.all
             && room(&self.queues, &taken.queues, queue) > 0
@@ -103,7 +117,7 @@ impl Permits {
 
     /// Permits that are free for a kind; `usize::MAX` without a limit of its own.
     pub(super) fn free_of_kind(&self, kind: &Kind) -> usize {
-        room(&self.kinds, &self.taken().kinds, kind)
+        room(&self.kinds, &self.taken().kinds, self.own_name(kind))
     }
 
     /// The limit of a queue, if it has one.
@@ -113,7 +127,7 @@ impl Permits {
 
     /// The limit of a kind, if it has one.
     pub(super) fn kind_limit(&self, kind: &Kind) -> Option<usize> {
-        self.kinds.get(kind).copied()
+        self.kinds.get(self.own_name(kind)).copied()
     }
 }
 
@@ -153,7 +167,7 @@ mod tests {
     #[test]
     fn a_reserved_permit_is_taken_and_does_not_run_until_it_begins() {
         let (queue, kind) = (Queue::new("q").unwrap(), Kind::new("k").unwrap());
-        let permits = Permits::new(2, HashMap::new(), HashMap::new());
+        let permits = Permits::new(2, HashMap::new(), HashMap::new(), HashMap::new());
         let mut first = permits.reserve(&queue, &kind).unwrap();
         let second = permits.reserve(&queue, &kind).unwrap();
         assert!(permits.reserve(&queue, &kind).is_none(), "the worker's limit");
@@ -171,13 +185,19 @@ mod tests {
     fn every_limit_holds_and_a_dropped_permit_is_free_again() {
         let (queue, other) = (Queue::new("q").unwrap(), Queue::new("other").unwrap());
         let (kind, free) = (Kind::new("k").unwrap(), Kind::new("free").unwrap());
+        let old = Kind::new("old-k").unwrap();
         let permits = Permits::new(
             3,
             HashMap::from([(queue.clone(), 2)]),
             HashMap::from([(kind.clone(), 1)]),
+            HashMap::from([(old.clone(), kind.clone())]),
         );
         let first = permits.take(&queue, &kind).unwrap();
         assert!(permits.take(&other, &kind).is_none(), "the kind's limit");
+        assert!(
+            permits.take(&other, &old).is_none(),
+            "the kind's limit, by another name"
+        );
         let second = permits.take(&queue, &free).unwrap();
         assert!(permits.take(&queue, &free).is_none(), "the queue's limit");
         let third = permits.take(&other, &free).unwrap();

@@ -79,9 +79,13 @@ impl Pump {
         } else {
             self.claims()
         };
+        let asked = requests.iter().map(|(_, request)| request.limit).sum();
+        // Given back however this ends, by a panic too: what is claimed by then is counted.
+        let reserved = Reserved(Arc::clone(&part), asked);
         if self.sent.is_empty() && requests.is_empty() {
             self.batch = MAX_BATCH;
-            part.set_idle(self.sources.nothing_due() && part.lease_is_current());
+            let nothing_due = self.sources.nothing_due() && part.lease_is_current();
+            part.set_idle(nothing_due || part.engine.round.is_spent());
             return self.wake_at();
         }
         part.set_idle(false);
@@ -92,7 +96,7 @@ impl Pump {
             Err(error) => self.failed(&error, !claims.is_empty()),
         };
         runner::start_all(&part.engine);
-        drop(under_way);
+        drop((reserved, under_way));
         next
     }
 
@@ -114,7 +118,12 @@ impl Pump {
         let session = part.session();
         match session.id() {
             Some(id) if session.is_current(part.clock.monotonic()) && !part.engine.is_stopping() => {
-                self.sources.requests(part, id)
+                let round = &part.engine.round;
+                let granted = round.reserve(MAX_BATCH);
+                let requests = self.sources.requests(part, id, granted);
+                let asked: usize = requests.iter().map(|(_, request)| request.limit).sum();
+                round.give_back(granted - asked);
+                requests
             }
             _ => Vec::new(),
         }
@@ -170,6 +179,8 @@ impl Pump {
                 .any(|claimed| claimed.task.is_on_its_last_life());
             part.careful.store(careful, Ordering::Release);
         }
+        let ids = claimed.tasks.iter().map(|claimed| claimed.task.id);
+        part.engine.round.claimed(ids);
         let may_run = same_session && session.is_current(part.clock.monotonic());
         let mut alone = part.held.any_on_last_life();
         let mut runnable = Vec::with_capacity(claimed.tasks.len());
@@ -242,6 +253,16 @@ impl Pump {
             self.batch = sent.edits.len() / 2;
         }
         part.outbox.put_back(sent);
+    }
+}
+
+/// Tasks that a claim may bring, set aside of a tick's limit.
+#[derive(Debug)]
+struct Reserved(Arc<Part>, usize);
+
+impl Drop for Reserved {
+    fn drop(&mut self) {
+        self.0.engine.give_back(self.1);
     }
 }
 

@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 
 use super::part::{Caution, Engine, Part};
-use crate::limits::MAX_BATCH;
 use crate::name::{Kind, Queue};
 use crate::task::Task;
 
@@ -33,8 +32,8 @@ pub(super) struct Share {
 }
 
 impl<'e> Room<'e> {
-    /// With `only_free` nothing is claimed ahead.
-    pub(super) fn of(part: &'e Part, only_free: bool) -> Self {
+    /// With `only_free` nothing is claimed ahead. `call` is what the call may carry.
+    pub(super) fn of(part: &'e Part, only_free: bool, call: usize) -> Self {
         let engine = &part.engine;
         let (permits, waiting) = (engine.permits.free(), engine.buffer.len());
         // Each part has its share of the places, so that none is kept out by another's backlog.
@@ -54,7 +53,7 @@ impl<'e> Room<'e> {
             engine,
             free,
             ahead: if full { 0 } else { capacity - waiting_on },
-            call: MAX_BATCH,
+            call,
             suspects,
             suspects_wait: suspects == 0,
             asked_of_queue: HashMap::new(),
@@ -110,7 +109,8 @@ impl<'e> Room<'e> {
         self.suspects -= share.max_suspects;
         *self.asked_of_queue.entry(queue.clone()).or_default() += share.limit;
         for (kind, limit) in &share.kinds {
-            *self.asked_of_kind.entry(kind.clone()).or_default() += limit;
+            let name = self.engine.permits.own_name(kind).clone();
+            *self.asked_of_kind.entry(name).or_default() += limit;
         }
     }
 
@@ -128,8 +128,14 @@ impl<'e> Room<'e> {
         let (permits, kinds) = (&self.engine.permits, &self.engine.setup.kinds);
         permits.kind_limit(kind).map_or(usize::MAX, |limit| {
             let ahead = kinds.get(kind).is_some_and(|entry| entry.prefetch);
-            let waiting = self.engine.buffer.count(|task| task.kind == *kind);
-            let asked = self.asked_of_kind.get(kind).copied().unwrap_or(0);
+            // All names of a kind share its limit. One claim may ask for it under each of them; what comes beyond it
+            // waits for a permit.
+            let name = permits.own_name(kind);
+            let waiting = self
+                .engine
+                .buffer
+                .count(|task| permits.own_name(&task.kind) == name);
+            let asked = self.asked_of_kind.get(name).copied().unwrap_or(0);
             let places = permits.free_of_kind(kind) + if ahead { limit.min(self.ahead) } else { 0 };
             places.saturating_sub(waiting + asked)
         })

@@ -19,6 +19,7 @@ use super::teller::Teller;
 use crate::clock::{Clock as _, Monotonic};
 use crate::draft::Draft;
 use crate::executor::{Attempt, Ctx, Executor, Outcome};
+use crate::headers::Headers;
 use crate::machine::Event;
 use crate::payload::Payload;
 use crate::task::{CompletionOutcome, Edit, Task};
@@ -75,8 +76,14 @@ pub(super) async fn run_one(part: &Arc<Part>, mut claimed: Runnable, teller: Opt
     if let Some(edit) = unrun(part, &claimed) {
         return part.settle(hold, task, edit, teller);
     }
-    let span =
-        tracing::info_span!("attempt", task = %id, %kind, attempt = task.attempt, version = task.version);
+    let span = tracing::info_span!("attempt", task = %id, %kind, queue = %task.queue, attempt = task.attempt, version = task.version);
+    if let Some(propagator) = &part.engine.setup.propagator {
+        // A user's code: its panic must not end this future, which would keep the permit.
+        let join = AssertUnwindSafe(|| propagator.extract(&claimed.carried.headers, &span));
+        if std::panic::catch_unwind(join).is_err() {
+            tracing::error!(task = %id, "the propagator panicked");
+        }
+    }
     let cancel = Cancel::default();
     let lease = Lease::new(Arc::clone(part), Arc::clone(&task), cancel.clone());
     if !part.held.start(hold, &cancel, entry.options.on_lease_lost) {
@@ -159,6 +166,8 @@ pub(super) async fn handle(
 /// What an attempt's runs came to.
 #[derive(Debug)]
 pub(super) struct Ran {
+    /// What the task came with, for those that it leaves behind.
+    pub(super) headers: Headers,
     pub(super) ended: Ended,
     pub(super) via_fallback: bool,
     pub(super) follow_ups: Vec<Draft>,
@@ -170,6 +179,7 @@ impl Ran {
     pub(super) fn report<'a>(self, task: &'a Task, entry: &'a KindEntry) -> Report<'a> {
         Report {
             task,
+            headers: self.headers,
             entry,
             started_at: self.started_at,
             via_fallback: self.via_fallback,
@@ -242,6 +252,7 @@ pub(super) async fn run_attempt(
     trace_ended(&ended, via_fallback);
     let follow_ups = ctx.take_follow_ups();
     Ran {
+        headers: ctx.headers().clone(),
         ended,
         via_fallback,
         follow_ups,

@@ -7,15 +7,18 @@ use super::part::Part;
 use crate::clock::Clock as _;
 use crate::draft::{Draft, InvalidTask};
 use crate::executor::Outcome;
+use crate::headers::Headers;
 use crate::id::TaskId;
 use crate::limits::{MAX_BATCH, MAX_CALL_BYTES, MAX_SPLIT_CHILDREN};
 use crate::machine::Event;
+use crate::propagate;
 use crate::task::{Edit, ErrorText, FailedAttempt, NewTask, Task};
 use crate::time::Timestamp;
 
 /// What became of an attempt, before the machine decides what it means.
 pub(super) struct Report<'a> {
     pub(super) task: &'a Task,
+    pub(super) headers: Headers,
     pub(super) entry: &'a KindEntry,
     pub(super) started_at: Timestamp,
     pub(super) via_fallback: bool,
@@ -85,11 +88,12 @@ impl Report<'_> {
         part: &Part,
         output: Option<crate::payload::Payload>,
     ) -> Result<(Event, Vec<NewTask>), InvalidTask> {
+        let follow_ups = std::mem::take(&mut self.follow_ups);
         let build = |draft: Draft| {
             let now = part.clock.now();
+            let draft = self.handed_down(part, draft);
             draft.build(part.engine.next_id(now), now, part.engine.random(), None)
         };
-        let follow_ups = std::mem::take(&mut self.follow_ups);
         let insert = follow_ups.into_iter().map(build).collect::<Result<_, _>>()?;
         Ok((
             Event::Succeed {
@@ -112,9 +116,16 @@ impl Report<'_> {
             .zip(children)
             .map(|(index, draft)| {
                 let id = TaskId::child(parent.id, parent.reruns, parent.step, index);
+                let draft = self.handed_down(part, draft);
                 draft.build(id, now, part.engine.random(), Some(parent.id))
             })
             .collect()
+    }
+
+    fn handed_down(&self, part: &Part, draft: Draft) -> Draft {
+        let setup = &part.engine.setup;
+        let propagator = setup.propagator.as_deref();
+        propagate::handed_down(draft, &self.headers, &setup.config.inherit_headers, propagator)
     }
 
     fn cancelled(&self, reason: CancelReason) -> Event {

@@ -9,6 +9,7 @@ use crate::id::SessionId;
 use crate::limits::MAX_CLAIM_KINDS;
 use crate::name::{Kind, Queue};
 use crate::store::{ClaimRequest, Claimed, Mark};
+use crate::task::Task;
 
 /// How long low-water marks are trusted: what they may hide, such as an earlier task that became due again, waits no
 /// longer.
@@ -148,11 +149,17 @@ impl Sources {
     }
 
     /// The claims that are worth making now, each with the index of its source. Sources take turns at being first.
-    pub(super) fn requests(&mut self, part: &Part, session: SessionId) -> Vec<(usize, ClaimRequest)> {
+    /// At most `call` tasks in all.
+    pub(super) fn requests(
+        &mut self,
+        part: &Part,
+        session: SessionId,
+        call: usize,
+    ) -> Vec<(usize, ClaimRequest)> {
         let now = part.clock.monotonic();
-        let mut room = Room::of(part, false);
+        let mut room = Room::of(part, false, call);
         if self.sources.iter().any(|source| source.is_hungry(&room, now)) {
-            room = Room::of(part, true);
+            room = Room::of(part, true, call);
         }
         let n = self.sources.len();
         let serves = |source: &Source, at| {
@@ -178,7 +185,11 @@ impl Sources {
             let whole = |share: &Share| share.kinds.len() == source.kinds.len();
             if let Some(share) = share.filter(|share| turn < due.len() || whole(share)) {
                 room.take(&source.queue, &share);
-                requests.push((*index, source.request(share, room.suspects_wait(), session, now)));
+                let mut request = source.request(share, room.suspects_wait(), session, now);
+                let round = &part.engine.round;
+                request.ids.clone_from(&round.ids);
+                round.window.bound(&mut request, part.clock.now());
+                requests.push((*index, request));
             }
         }
         requests
@@ -203,7 +214,12 @@ impl Sources {
             return;
         }
         let store_now = part.clock.now();
-        let due_in = claimed.next_due.map(|due| due.saturating_since(store_now));
+        // Asked for ids a store says nothing of what is left: what was not given is not due.
+        let next_due = match &request.ids {
+            Some(_) => reached_a_limit(request, claimed).then_some(store_now),
+            None => claimed.next_due,
+        };
+        let due_in = next_due.map(|due| due.saturating_since(store_now));
         source.more = due_in == Some(Duration::ZERO);
         source.nothing_due = !source.more;
         let missed = claimed.tasks.is_empty() && source.told_due;
@@ -222,4 +238,16 @@ impl Sources {
         }
         source.marks = if full { claimed.marks.clone() } else { Vec::new() };
     }
+}
+
+/// Whether a claim got as many as it asked for, in all, of a kind, or of suspects: there may be more.
+fn reached_a_limit(request: &ClaimRequest, claimed: &Claimed) -> bool {
+    let count = |passes: &dyn Fn(&Task) -> bool| {
+        let tasks = claimed.tasks.iter();
+        tasks.filter(|claimed| passes(&claimed.task)).count()
+    };
+    let of_kind = |(kind, limit): &(Kind, usize)| count(&|task| task.kind == *kind) >= *limit;
+    claimed.tasks.len() >= request.limit
+        || request.kinds.iter().any(of_kind)
+        || (request.max_suspects > 0 && count(&Task::is_suspect) >= request.max_suspects)
 }

@@ -2,21 +2,19 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::time::Duration;
-
-use futures_util::future::{Either, select};
 
 use super::builder::{IntoStore, WorkerBuilder};
 use super::config::Config;
 use super::handle::WorkerHandle;
 use super::kind::KindEntry;
+use super::round::Round;
 use crate::client::Client;
 use crate::clock::Clock;
 use crate::executor::States;
 use crate::name::{Kind, Queue};
+use crate::propagate::Propagator;
 use crate::seams::{Random, Spawn};
-use crate::store::{MemoryStore, Result, TaskStore};
+use crate::store::{MemoryStore, TaskStore};
 
 /// Everything a worker is made of, shared by its loops and attempts.
 #[derive(Debug)]
@@ -26,6 +24,7 @@ pub(super) struct Setup {
     pub(super) kinds: HashMap<Kind, Arc<KindEntry>>,
     pub(super) queues: Vec<Queue>,
     pub(super) states: States,
+    pub(super) propagator: Option<Arc<dyn Propagator>>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) random: Arc<dyn Random>,
     pub(super) spawn: Arc<dyn Spawn>,
@@ -64,7 +63,7 @@ pub(super) struct Setup {
 /// ```
 #[derive(Debug, Clone)]
 pub struct Worker {
-    setup: Arc<Setup>,
+    pub(super) setup: Arc<Setup>,
 }
 
 impl Worker {
@@ -140,7 +139,8 @@ impl Worker {
     /// Outside a tokio runtime, unless another [`Spawn`] was given to the builder.
     #[must_use = "a dropped handle stops the worker"]
     pub fn start(&self) -> WorkerHandle {
-        WorkerHandle::start(Arc::clone(&self.setup))
+        let window = self.setup.config.window;
+        WorkerHandle::start(Arc::clone(&self.setup), Round::endless(window))
     }
 
     /// Runs until `signal` ends, then shuts down gracefully. If this future is dropped, the worker stops without grace.
@@ -151,40 +151,5 @@ impl Worker {
         let handle = self.start();
         signal.await;
         handle.shutdown().await;
-    }
-
-    /// One bounded round, for users with a scheduler of their own: runs due tasks, of this worker's kinds, until
-    /// nothing is due or `limit` has passed, then shuts down gracefully, which takes as long again as running handlers and
-    /// the graces allow.
-    ///
-    /// When another worker's lease has ended, the round lasts at least the rescuer's grace of three seconds, so that
-    /// its tasks come back also where only ticks run.
-    ///
-    /// # Errors
-    /// The store did not answer at the start. What fails later is retried as in [`start`](Self::start).
-    pub async fn tick(&self, limit: Duration) -> Result<()> {
-        let now = self.setup.store.time().await?;
-        let abandoned = self
-            .setup
-            .store
-            .sessions()
-            .await?
-            .iter()
-            .any(|session| !session.lost && session.lease_until < now);
-        let handle = self.start();
-        {
-            let done = handle.until(|part| {
-                let rescued = if abandoned { &part.marked } else { &part.rescued };
-                part.is_idle() && rescued.load(Ordering::Acquire)
-            });
-            let clock = &self.setup.clock;
-            let deadline = clock.sleep_until(clock.monotonic() + limit);
-            match select(Box::pin(done), deadline).await {
-                Either::Left(((), _)) => {}
-                Either::Right(((), _)) => tracing::debug!("the tick's time is over"),
-            }
-        }
-        handle.shutdown().await;
-        Ok(())
     }
 }

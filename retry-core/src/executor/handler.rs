@@ -7,7 +7,7 @@ use std::sync::Arc;
 use futures_util::future::BoxFuture;
 
 use super::{Ctx, Executor, Final, FromCtx, HandlerError, Outcome, Requirement};
-use crate::draft::TaskPayload;
+use crate::draft::{DecodeError, TaskPayload, decode};
 use crate::payload::Payload;
 
 /// An async function `async fn(P, …) -> Result<impl Into<Outcome>, impl Into<HandlerError>>` with up to six arguments
@@ -81,37 +81,16 @@ where
     H: Handler<P, Args>,
 {
     fn execute(&self, payload: Payload, ctx: Ctx) -> BoxFuture<'static, Result<Outcome, HandlerError>> {
-        match payload.decode::<P>() {
+        match decode::<P>(&payload, ctx.headers()) {
             Ok(payload) => self.handler.clone().call(payload, &ctx),
-            Err(error) => {
-                let text = format!("the payload does not decode: {}", unquoted(&error));
-                Box::pin(std::future::ready(Err(Final::new(text).into())))
-            }
+            // A program that knows the version may come to the task yet: during a deploy there are both.
+            Err(error @ DecodeError::Newer { .. }) => Box::pin(std::future::ready(Err(error.into()))),
+            Err(error) => Box::pin(std::future::ready(Err(Final::new(error).into()))),
         }
     }
 
     fn requires(&self) -> Vec<Requirement> {
         H::requires()
-    }
-}
-
-/// What is wrong with a payload without a word of the payload: serde's messages quote the value that they found before
-/// they say what was expected.
-fn unquoted(error: &serde_json::Error) -> String {
-    let text = error.to_string();
-    let names_fields_only = text.starts_with("missing field") || text.starts_with("duplicate field");
-    if !error.is_data() || names_fields_only {
-        return text;
-    }
-    let found = text.split([':', '`', '"']).next().unwrap_or_default().trim_end();
-    let told = found.starts_with("invalid ") || found.starts_with("unknown ");
-    match text.rfind(", expected ").filter(|_| told) {
-        Some(expected) => format!("{found}{}", &text[expected..]),
-        None => format!(
-            "an invalid value at line {} column {}",
-            error.line(),
-            error.column()
-        ),
     }
 }
 
@@ -126,64 +105,4 @@ where
         handler,
         marker: PhantomData,
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use serde::Deserialize;
-
-    use super::*;
-
-    #[derive(Debug, Deserialize)]
-    #[expect(dead_code, reason = "only decoded")]
-    struct Order {
-        n: u32,
-        size: Size,
-    }
-
-    #[derive(Debug, Deserialize)]
-    #[serde(rename_all = "snake_case")]
-    enum Size {
-        Small,
-    }
-
-    #[derive(Debug)]
-    struct Own;
-
-    impl<'de> Deserialize<'de> for Own {
-        fn deserialize<D: serde::Deserializer<'de>>(_: D) -> Result<Self, D::Error> {
-            Err(serde::de::Error::custom("secret, expected nothing"))
-        }
-    }
-
-    fn told<T: serde::de::DeserializeOwned + std::fmt::Debug>(json: &str) -> String {
-        unquoted(&serde_json::from_str::<T>(json).unwrap_err())
-    }
-
-    #[test]
-    fn an_undecodable_payload_is_described_without_quoting_it() {
-        let place = "at line 1 column";
-        assert_eq!(
-            told::<Order>(r#"{"n":"secret"}"#),
-            format!("invalid type, expected u32 {place} 13")
-        );
-        assert_eq!(
-            told::<Order>(r#"{"n":-7}"#),
-            format!("invalid value, expected u32 {place} 7")
-        );
-        assert_eq!(
-            told::<Order>(r#"{"n":1,"size":"secret, expected x"}"#),
-            format!("unknown variant, expected `small` {place} 34")
-        );
-        assert_eq!(
-            told::<Order>(r#"{"n":1}"#),
-            format!("missing field `size` {place} 7")
-        );
-        assert_eq!(
-            told::<Order>("{"),
-            format!("EOF while parsing an object {place} 1")
-        );
-        let own = told::<Own>("1");
-        assert!(own.starts_with("an invalid value at line"), "{own}");
-    }
 }

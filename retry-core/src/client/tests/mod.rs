@@ -4,6 +4,7 @@ mod admin;
 mod complete;
 mod dry_run;
 mod enqueue;
+mod why;
 
 use std::sync::Arc;
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::harness::{SECOND, WithKind as _, World, done};
 use crate::draft::{TaskOptions, TaskPayload};
-use crate::engine::{BuildError, KindOptions, WorkerBuilder};
+use crate::engine::{BuildError, KindOptions, ScanWindow, WorkerBuilder, WorkerConfig};
 use crate::executor::{HandlerError, State};
 use crate::name::Kind;
 
@@ -22,6 +22,16 @@ impl TaskPayload for Mail {
 async fn send(_: Mail, State(address): State<String>) -> Result<(), HandlerError> {
     assert_eq!(address, "here");
     Ok(())
+}
+
+fn limited(queue: &str) -> WorkerConfig {
+    let mut config = WorkerConfig::new();
+    config.queue_limits.insert(queue.to_owned(), 1);
+    config
+}
+
+fn crossed() -> ScanWindow {
+    ScanWindow::new().min_age(SECOND * 2).max_age(SECOND)
 }
 
 fn error(builder: WorkerBuilder) -> BuildError {
@@ -81,6 +91,52 @@ fn mistakes_are_named() {
             .build()
             .is_ok()
     );
+}
+
+#[test]
+fn settings_beyond_their_bounds_or_against_each_other_are_refused() {
+    let world = World::new();
+    let worker = || world.worker().kind("a", done());
+    for (builder, told) in [
+        (
+            worker().lease(SECOND * 3_601),
+            "the lease of 3601s is longer than the longest interval of 3600s",
+        ),
+        (worker().idle_poll(SECOND * 3_601), "the idle poll"),
+        (worker().purge_interval(SECOND * 3_601), "the purge interval"),
+        (
+            worker().rescue_interval(SECOND * 16),
+            "the rescue interval of 16s is longer than the lease of 15s",
+        ),
+        (
+            worker().prefetch(1_001),
+            "the prefetch of 1001 is too large, at most 1000",
+        ),
+        (
+            worker().concurrency(100_001),
+            "the concurrency of 100001 is too large",
+        ),
+        (
+            worker().config(limited("mail")),
+            "the queue mail has a limit, but the worker claims from default only",
+        ),
+        (
+            worker().scan_window(crossed()),
+            "the scan window ends before it begins",
+        ),
+    ] {
+        let error = error(builder).to_string();
+        assert!(error.contains(told), "{error}");
+    }
+    let bounds = worker()
+        .lease(SECOND * 3_600)
+        .rescue_interval(SECOND * 3_600)
+        .idle_poll(SECOND * 3_600);
+    let bounds = bounds
+        .purge_interval(SECOND * 3_600)
+        .prefetch(1_000)
+        .concurrency(100_000);
+    assert!(bounds.config(limited("default")).build().is_ok());
 }
 
 #[test]
