@@ -20,7 +20,10 @@ pub mod clock;
 pub mod seams;
 pub mod store;
 
+pub mod alert;
 pub mod executor;
+
+mod meters;
 
 pub mod client;
 pub mod engine;

@@ -26,6 +26,7 @@ const KNOWN: &[&str] = &[
     "concurrency",
     "fallback",
     "fallback_after",
+    "alert",
     "crate",
 ];
 
@@ -54,6 +55,7 @@ pub(crate) struct Options {
     pub(crate) concurrency: Option<LitInt>,
     pub(crate) fallback: Option<Path>,
     pub(crate) fallback_after: Option<LitInt>,
+    pub(crate) alert: Option<LitStr>,
     pub(crate) krate: Option<Path>,
 }
 
@@ -122,6 +124,7 @@ impl Options {
             "concurrency" => self.concurrency = Some(positive(input)?),
             "fallback" => self.fallback = Some(input.parse()?),
             "fallback_after" => self.fallback_after = Some(input.parse()?),
+            "alert" => self.alert = Some(input.parse()?),
             _ => self.krate = Some(Path::parse_mod_style(input)?),
         }
         Ok(())

@@ -92,10 +92,12 @@ impl<S: TaskStore + ?Sized> Client<S> {
 }
 
 async fn insert(shared: &Shared, tasks: &[NewTask]) -> store::Result<Vec<Inserted>> {
-    resend(shared.clock.as_ref(), || {
+    let inserted = resend(shared.clock.as_ref(), || {
         shared.store.insert(tasks, shared.clock.now())
     })
-    .await
+    .await?;
+    shared.meters.enqueued(tasks, &inserted);
+    Ok(inserted)
 }
 
 /// Cuts tasks into calls within the bounds.

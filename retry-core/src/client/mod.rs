@@ -20,6 +20,7 @@ use self::coalescer::Coalescer;
 use crate::clock::{Clock, SyncedClock, SystemClock};
 use crate::draft::{Draft, InvalidTask};
 use crate::id::{Nonce, Shard, TaskId, TaskIds};
+use crate::meters::Meters;
 use crate::seams::{Random, Spawn, SystemRandom, TokioSpawn};
 use crate::store::{self, Applied, Certainty, Inserted, StoreError, StoreErrorKind, TaskStore};
 use crate::task::NewTask;
@@ -77,6 +78,7 @@ struct Shared {
     random: Arc<dyn Random>,
     ids: Mutex<TaskIds>,
     coalescer: Coalescer,
+    meters: Arc<Meters>,
 }
 
 /// Builds a [`Client`] with seams of one's own.
@@ -184,13 +186,15 @@ impl Shared {
         spawn: Arc<dyn Spawn>,
     ) -> Arc<Self> {
         let clock = Arc::new(SyncedClock::new(clock));
-        let coalescer = Coalescer::new(Arc::clone(&store), Arc::clone(&clock), spawn);
+        let meters = Arc::new(Meters::new());
+        let coalescer = Coalescer::new(Arc::clone(&store), Arc::clone(&clock), spawn, Arc::clone(&meters));
         Arc::new(Self {
             store,
             clock,
             random,
             ids: Mutex::default(),
             coalescer,
+            meters,
         })
     }
 

@@ -6,13 +6,16 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::alerts::AlertConfig;
 use super::config::Config;
 use super::kind::{KindEntry, KindOptions};
 use super::worker::{Setup, Worker};
+use crate::alert::{AlertOptions, AlertRule, AlertSink, InvalidRule};
 use crate::client::Client;
 use crate::clock::{Clock, SystemClock};
 use crate::draft::{TaskOptions, TaskPayload};
 use crate::executor::{Executor, Handler, States, typed};
+use crate::meters::Meters;
 use crate::name::{InvalidName, Kind, Queue, WorkerName};
 use crate::seams::{Random, Spawn, SystemRandom, TokioSpawn};
 use crate::store::TaskStore;
@@ -50,6 +53,13 @@ pub enum BuildError {
         /// What is allowed.
         least: Duration,
     },
+    /// An alert rule cannot be read.
+    AlertRule {
+        /// The kind whose rule it is; none for a rule of the worker.
+        kind: Option<Kind>,
+        /// What is wrong with it, and where.
+        error: InvalidRule,
+    },
 }
 
 impl fmt::Display for BuildError {
@@ -68,6 +78,11 @@ impl fmt::Display for BuildError {
             Self::LeaseTooShort { given, least } => {
                 write!(f, "a lease of {given:?} is too short, at least {least:?}")
             }
+            Self::AlertRule { kind: None, error } => write!(f, "{error}"),
+            Self::AlertRule {
+                kind: Some(kind),
+                error,
+            } => write!(f, "the kind {kind}: {error}"),
         }
     }
 }
@@ -116,6 +131,7 @@ pub trait HandledTask: TaskPayload {
 pub struct WorkerBuilder {
     store: Arc<dyn TaskStore>,
     config: Config,
+    alerts: AlertConfig,
     kinds: HashMap<Kind, Arc<KindEntry>>,
     queues: BTreeSet<Queue>,
     default_queues: BTreeSet<Queue>,
@@ -133,6 +149,7 @@ impl WorkerBuilder {
         Self {
             store,
             config,
+            alerts: AlertConfig::default(),
             kinds: HashMap::new(),
             queues: BTreeSet::new(),
             default_queues: BTreeSet::new(),
@@ -209,6 +226,10 @@ impl WorkerBuilder {
         };
         if options.concurrency == Some(0) || options.timeout.is_some_and(|timeout| timeout.is_zero()) {
             return self.refuse(BuildError::Zero("a kind's concurrency or timeout"));
+        }
+        if let Some(Err(error)) = &options.alert {
+            let (kind, error) = (Some(name), error.clone());
+            return self.refuse(BuildError::AlertRule { kind, error });
         }
         let retry = options.retry.clone().unwrap_or_else(|| defaults.retry.clone());
         let prefetch = defaults.retry.max_attempts() != Some(1);
@@ -305,6 +326,38 @@ impl WorkerBuilder {
         self
     }
 
+    /// Tells failed attempts that fit this rule to the [sinks](Self::alert_sink): a rule, or its text such as
+    /// `attempts > 1 && attempts < 5`, which is also the default. Of several rules one that fits is enough. Kinds with a
+    /// rule of their own ([`KindOptions::alert`]) go by that alone.
+    pub fn alert<R>(mut self, rule: R) -> Self
+    where
+        R: TryInto<AlertRule>,
+        R::Error: Into<InvalidRule>,
+    {
+        match rule.try_into() {
+            Ok(rule) => {
+                self.alerts.rules.push(rule);
+                self
+            }
+            Err(error) => {
+                let (kind, error) = (None, error.into());
+                self.refuse(BuildError::AlertRule { kind, error })
+            }
+        }
+    }
+
+    /// Tells alerts to this sink; several each get every alert. Without a sink nothing is judged, looked for or told.
+    pub fn alert_sink(mut self, sink: impl AlertSink) -> Self {
+        self.alerts.sinks.push(Arc::new(sink));
+        self
+    }
+
+    /// How alerts are raised and delivered.
+    pub fn alert_options(mut self, options: AlertOptions) -> Self {
+        self.alerts.options = options;
+        self
+    }
+
     /// The worker's name, shown to operators; host and process id unless told otherwise.
     pub fn name(mut self, name: impl AsRef<str>) -> Self {
         match WorkerName::new(name.as_ref()) {
@@ -350,6 +403,7 @@ impl WorkerBuilder {
             return Err(BuildError::NoHandlers);
         }
         self.config.check()?;
+        let alerts = self.alerts.checked()?;
         let states = States::new(self.states);
         for (kind, entry) in &self.kinds {
             if let Some(missing) = entry.requires().iter().find(|need| !states.contains(need.id)) {
@@ -367,6 +421,8 @@ impl WorkerBuilder {
         Ok(Worker::new(Setup {
             store: self.store,
             config: self.config,
+            alerts,
+            meters: Meters::new(),
             kinds: self.kinds,
             queues: queues.into_iter().collect(),
             states,

@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 
 use super::held::Hold;
+use crate::alert::Alert;
 use super::part::lock;
 use crate::limits::{MAX_BATCH, MAX_CALL_BYTES};
 use crate::store::Applied;
@@ -20,6 +21,8 @@ pub(super) enum Role {
         hold: Hold,
         /// The record on which it was decided.
         task: Arc<Task>,
+        /// What is told when it is recorded.
+        alert: Option<Box<Alert>>,
         /// It stands in for an outcome that the store refused.
         replaced: bool,
     },

@@ -9,6 +9,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::{Either, select};
 use tokio::sync::Notify;
 
+use super::alerts::{Alerts, Judge};
 use super::buffer::Buffer;
 use super::health::Health;
 use super::held::{Held, Hold};
@@ -29,6 +30,7 @@ pub(super) struct Engine {
     pub(super) setup: Arc<Setup>,
     pub(super) permits: Arc<Permits>,
     pub(super) buffer: Buffer,
+    pub(super) alerts: Alerts,
     ids: Mutex<TaskIds>,
     stopping: AtomicBool,
     /// Told when an attempt ended, a write was answered, a loop found nothing to do.
@@ -49,6 +51,7 @@ impl Engine {
         let permits = Permits::new(setup.config.concurrency, setup.config.queue_limits.clone(), kinds);
         let stopping = AtomicBool::new(false);
         Arc::new(Self {
+            alerts: Alerts::new(Arc::clone(&setup)),
             setup,
             permits,
             buffer: Buffer::default(),
@@ -156,6 +159,7 @@ impl Part {
         let longest_silence = config.rescue_interval + config.heartbeat();
         let pump = Arc::new(Notify::new());
         lock(&engine.pumps).push(Arc::clone(&pump));
+        let store = engine.setup.meters.wrap(store);
         Arc::new(Self {
             store,
             clock,
@@ -192,11 +196,14 @@ impl Part {
         })
     }
 
-    /// Puts the edit that settles `task` on its way; it is sent with the next exchange.
-    pub(super) fn settle(&self, hold: Hold, task: Arc<Task>, edit: Edit) {
+    /// Puts the edit that settles `task` on its way; it is sent with the next exchange. What it means for alerts is told
+    /// when the store has recorded it.
+    pub(super) fn settle(&self, hold: Hold, task: Arc<Task>, edit: Edit, judge: Judge) {
+        let alert = self.engine.alerts.of_edit(&task, &edit, judge, self.clock.now());
         let role = Role::Settle {
             hold,
             task,
+            alert,
             replaced: false,
         };
         self.send(edit, role);
@@ -211,7 +218,7 @@ impl Part {
     pub(super) fn hand_back(&self, claimed: &Arc<Task>) {
         let hold = Hold::of(claimed);
         match self.edit(claimed, Event::HandBack) {
-            Ok(edit) => self.settle(hold, Arc::clone(claimed), edit),
+            Ok(edit) => self.settle(hold, Arc::clone(claimed), edit, Judge::Rules),
             Err(why) => {
                 tracing::warn!(task = %claimed.id, %why, "a task could not be handed back");
                 self.held.remove(hold);

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use futures_util::FutureExt as _;
 use tracing::Instrument as _;
 
+use super::alerts::Judge;
 use super::attempt::{self, Ended, Limits};
 use super::held::{Cancel, CancelReason, Hold};
 use super::kind::{KindEntry, OnLeaseLost};
@@ -61,12 +62,14 @@ async fn run_one(part: &Arc<Part>, mut claimed: Runnable) {
         return part.hand_back(&task);
     };
     if let Some(edit) = unrun(part, &claimed) {
-        return part.settle(hold, task, edit);
+        return part.settle(hold, task, edit, Judge::Rules);
     }
     let span =
         tracing::info_span!("attempt", task = %id, %kind, attempt = task.attempt, version = task.version);
     let cancel = Cancel::default();
-    if !part.held.start(hold, &cancel, entry.options.on_lease_lost) {
+    let meters = &part.engine.setup.meters;
+    let started = part.clock.monotonic();
+    if !part.held.start(hold, &cancel, entry.options.on_lease_lost, started) {
         tracing::debug!(task = %id, "not run: it was taken away while it waited for a permit");
         return part.held.remove(hold);
     }
@@ -74,11 +77,14 @@ async fn run_one(part: &Arc<Part>, mut claimed: Runnable) {
         // It ended since the look above, and whoever cancels by lease may have passed already.
         cancel.cancel(CancelReason::LeaseLost);
     }
+    meters.started(&task, part.clock.now(), part.engine.permits.taken_in_all());
     let handled = handle(part, &entry, claimed, cancel).instrument(span);
     let settled = AssertUnwindSafe(handled).catch_unwind().await;
     part.held.end(hold);
+    let took = part.clock.monotonic().saturating_since(started);
+    meters.ended(&task, took, part.engine.permits.taken_in_all().saturating_sub(1));
     match settled {
-        Ok(Some((task, edit))) => part.settle(hold, task, edit),
+        Ok(Some((task, edit, judge))) => part.settle(hold, task, edit, judge),
         Ok(None) => part.held.remove(hold),
         Err(_) => {
             tracing::error!(task = %id, "the attempt's end panicked; the heartbeat hands the task back");
@@ -119,7 +125,7 @@ async fn handle(
     entry: &KindEntry,
     claimed: Runnable,
     cancel: Cancel,
-) -> Option<(Arc<Task>, Edit)> {
+) -> Option<(Arc<Task>, Edit, Judge)> {
     let Runnable {
         task,
         payload,
@@ -146,6 +152,11 @@ async fn handle(
     };
     let mut ended = run(Arc::clone(&entry.executor), ctx.clone()).await;
     let mut via_fallback = false;
+    // With a fallback only its failure is judged.
+    let mut judge = match entry.options.fallback {
+        Some(_) => Judge::Nothing,
+        None => Judge::Rules,
+    };
     if let (Some(failure), Some(fallback)) = (ended.failure(), &entry.options.fallback)
         && task.attempt > fallback.threshold
         && cancel.reason().is_none()
@@ -156,6 +167,7 @@ async fn handle(
         let second = run(Arc::clone(&fallback.executor), ctx.clone()).await;
         if let Some(failure) = second.failure() {
             tracing::debug!(error = %failure.text, "the fallback failed as well");
+            judge = Judge::Rules;
         } else {
             via_fallback = matches!(second, Ended::Returned(_));
             ended = second;
@@ -172,7 +184,7 @@ async fn handle(
         follow_ups,
     };
     let edit = report.edit(part, ended)?;
-    Some((task, edit))
+    Some((task, edit, judge))
 }
 
 fn trace_ended(ended: &Ended, via_fallback: bool) {

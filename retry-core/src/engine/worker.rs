@@ -7,12 +7,14 @@ use std::time::Duration;
 
 use futures_util::future::{Either, select};
 
+use super::alerts::AlertConfig;
 use super::builder::{IntoStore, WorkerBuilder};
 use super::config::Config;
 use super::handle::WorkerHandle;
 use super::kind::KindEntry;
 use crate::clock::Clock;
 use crate::executor::States;
+use crate::meters::Meters;
 use crate::name::{Kind, Queue};
 use crate::seams::{Random, Spawn};
 use crate::store::{Result, TaskStore};
@@ -22,6 +24,8 @@ use crate::store::{Result, TaskStore};
 pub(super) struct Setup {
     pub(super) store: Arc<dyn TaskStore>,
     pub(super) config: Config,
+    pub(super) alerts: AlertConfig,
+    pub(super) meters: Meters,
     pub(super) kinds: HashMap<Kind, Arc<KindEntry>>,
     pub(super) queues: Vec<Queue>,
     pub(super) states: States,
