@@ -37,6 +37,8 @@ mod rule;
 mod sink;
 #[cfg(feature = "webhook")]
 mod webhook;
+#[cfg(all(test, feature = "webhook"))]
+mod webhook_test;
 
 pub use event::{Alert, AlertCounts, AlertReason, AlertTask};
 pub use expr::{InvalidRule, RuleProblem};
