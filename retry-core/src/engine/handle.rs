@@ -116,9 +116,9 @@ impl WorkerHandle {
     /// Stops gracefully: claims nothing more, hands back what was claimed ahead, lets handlers end within the grace,
     /// cancels the rest and hands it back after it has ended, writes the last outcomes and closes the session.
     ///
-    /// It ends also when the store does not answer: at most 20 seconds after the handlers' grace and cancel grace. What
-    /// was not written then is rescued by another worker. Alerts that wait have five seconds more; what no sink has taken
-    /// by then is lost.
+    /// It ends also when the store does not answer: at most 25 seconds after the handlers' grace and cancel grace, five
+    /// of them for alerts that wait. What was not written then is rescued by another worker; what no sink has taken is
+    /// lost.
     ///
     /// If this future is dropped, the worker stops without grace.
     pub async fn shutdown(self) {

@@ -9,6 +9,7 @@ pub(super) enum Type {
 }
 
 impl Type {
+    #[cfg(test)]
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Counter => "counter",
@@ -23,10 +24,12 @@ impl Type {
 pub(super) struct Metric {
     pub(super) name: &'static str,
     pub(super) ty: Type,
+    #[cfg(test)]
     pub(super) labels: &'static [&'static str],
     pub(super) about: &'static str,
 }
 
+#[cfg(test)]
 const TASK: &[&str] = &["kind", "queue"];
 
 macro_rules! metrics {
@@ -35,7 +38,7 @@ macro_rules! metrics {
 
         /// All metrics.
         pub(super) const TABLE: &[Metric] = &[
-            $(Metric { name: $name, ty: Type::$ty, labels: $labels, about: $about },)*
+            $(Metric { name: $name, ty: Type::$ty, #[cfg(test)] labels: $labels, about: $about },)*
         ];
     };
 }

@@ -39,7 +39,7 @@ async fn a_backlog_is_one_incident_until_it_is_gone() {
     assert_eq!(alert.kind.as_ref().unwrap().as_str(), "a");
     assert!(alert.span > MINUTE * 5 && alert.span < MINUTE * 9, "{:?}", alert.span);
     assert_eq!(alert.incident, "waits:default:a");
-    world.pass(MINUTE * 60).await;
+    world.pass(MINUTE * 10).await;
     assert_eq!(listener.reasons(), [NotStarted], "once");
     drop(handle);
 }
@@ -85,7 +85,7 @@ async fn a_run_that_does_not_end_is_told_once() {
     let alert = listener.told().remove(0);
     assert!(alert.span > MINUTE * 30, "{:?}", alert.span);
     assert_eq!(alert.task.as_ref().unwrap().id, id);
-    world.pass(MINUTE * 60).await;
+    world.pass(MINUTE * 10).await;
     assert_eq!(listener.reasons(), [RunningLong], "once");
     drop(handle);
 }
@@ -132,7 +132,7 @@ async fn limits_may_be_lifted_and_nobody_asks_without_a_sink() {
         .build()
         .unwrap()
         .start();
-    world.pass(MINUTE * 60).await;
+    world.pass(MINUTE * 20).await;
     assert_eq!(listener.reasons(), []);
     world.shut_down(handle).await;
     let store = world.store();
@@ -167,7 +167,7 @@ async fn retention_is_by_final_state_and_zero_deletes_a_success_at_once() {
         let [succeeded, failed, cancelled] = minutes.map(|minutes| minutes.map(|minutes| MINUTE * minutes));
         Retention { succeeded, failed, cancelled }
     };
-    let kept = retention([Some(20), Some(40), None]);
+    let kept = retention([Some(12), Some(15), None]);
     let good = world.enqueue(job("good").retention(kept)).await;
     let bad = world.enqueue(job("bad").retention(kept)).await;
     let cancelled = world.enqueue(job("good").delay(MINUTE).retention(kept)).await;
@@ -186,13 +186,13 @@ async fn retention_is_by_final_state_and_zero_deletes_a_success_at_once() {
     world.pass(MINUTE).await;
     assert!(!stored(forgotten).await, "deleted by the write that settled it");
     assert!(stored(good).await && stored(bad).await && stored(cancelled).await);
-    world.pass(MINUTE * 18).await;
+    world.pass(MINUTE * 10).await;
     assert!(stored(good).await);
     world.pass(MINUTE * 2).await;
     assert!(!stored(good).await && stored(bad).await);
-    world.pass(MINUTE * 20).await;
+    world.pass(MINUTE * 3).await;
     assert!(!stored(bad).await);
-    world.pass(MINUTE * 60).await;
+    world.pass(MINUTE * 5).await;
     assert!(stored(cancelled).await, "kept until it is deleted by hand");
     quiet().await;
     world.shut_down(handle).await;
