@@ -69,6 +69,7 @@ features! {
     GiveUp "give-up" "Tasks have a give-up time.",
     Born "born-leased" "Tasks are inserted as running under somebody's session.",
     Sleep "sleep" "Everything but the store sleeps for a while, and ended tasks are kept shortly.",
+    Alerts "alerts" "Workers tell failures, and look for tasks that hang.",
 }
 
 impl fmt::Display for Feature {

@@ -72,6 +72,11 @@ impl Fact<'_> {
                 0,
                 0,
             ],
+            Self::Alerted { who: w, alert } => {
+                let task = alert.task.as_ref();
+                let (id, version) = task.map_or((0, 0), |task| (short(task.id), task.version));
+                [15, who(w), alert.reason as u64, id, version, 0]
+            }
             Self::Quiet => [12, 0, 0, 0, 0, 0],
             Self::Drained => [13, 0, 0, 0, 0, 0],
         }
@@ -139,6 +144,13 @@ impl Fact<'_> {
                 name(token.task),
                 token.step
             ),
+            Self::Alerted { who: w, alert } => {
+                let task = alert.task.as_ref();
+                let task = task.map_or_else(String::new, |task| {
+                    format!(" of {} version {} attempt {}", name(task.id), task.version, task.attempt)
+                });
+                format!("{} tells {}{task}", who(w), alert.reason)
+            }
             Self::Quiet => "quiet".to_owned(),
             Self::Drained => "drained".to_owned(),
         }
