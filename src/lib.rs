@@ -1,8 +1,12 @@
 #![doc = include_str!("../README.md")]
 
 mod connect;
+pub mod guide;
 
 pub use connect::{ConnectError, connect};
+#[cfg(feature = "webhook")]
+pub use retry_core::alert::Webhook;
+pub use retry_core::alert::{Alert, AlertOptions, AlertReason, AlertRule, AlertSink, TracingSink};
 pub use retry_core::client::{Cancelled, Changes, Client, Enqueue, Enqueued, Error, Result};
 pub use retry_core::draft::{Draft, InvalidTask, TaskOptions, TaskPayload};
 pub use retry_core::engine::{
@@ -16,7 +20,7 @@ pub use retry_core::task::State as TaskState;
 pub use retry_core::time::Timestamp;
 // Everything else, under the names that the documentation of the core uses.
 pub use retry_core::{
-    client, clock, draft, engine, executor, headers, id, limits, machine, name, payload, policy, priority,
+    alert, client, clock, draft, engine, executor, headers, id, limits, machine, name, payload, policy, priority,
     seams, store, task, time,
 };
 

@@ -15,6 +15,7 @@ use crate::client::Client;
 use crate::clock::{Clock, SystemClock};
 use crate::draft::{TaskOptions, TaskPayload};
 use crate::executor::{Executor, Handler, States, typed};
+use crate::limits::MAX_BATCH;
 use crate::meters::Meters;
 use crate::name::{InvalidName, Kind, Queue, WorkerName};
 use crate::seams::{Random, Spawn, SystemRandom, TokioSpawn};
@@ -311,6 +312,13 @@ impl WorkerBuilder {
     /// How often it purges ended tasks; 5 s unless told otherwise.
     pub fn purge_interval(mut self, interval: Duration) -> Self {
         self.config.purge_interval = interval;
+        self
+    }
+
+    /// How many ended tasks one call purges at most; 1,000 unless told otherwise, which is also the most. While a call
+    /// finds as many, the next follows at once.
+    pub fn purge_batch(mut self, tasks: usize) -> Self {
+        self.config.purge_batch = tasks.min(MAX_BATCH);
         self
     }
 

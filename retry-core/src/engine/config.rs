@@ -35,6 +35,7 @@ pub(super) struct Config {
     pub(super) idle_poll: Duration,
     pub(super) rescue_interval: Duration,
     pub(super) purge_interval: Duration,
+    pub(super) purge_batch: usize,
     pub(super) shutdown_grace: Duration,
     pub(super) cancel_grace: Duration,
 }
@@ -51,6 +52,7 @@ impl Config {
             idle_poll: DEFAULT_IDLE_POLL,
             rescue_interval: DEFAULT_RESCUE_INTERVAL,
             purge_interval: DEFAULT_PURGE_INTERVAL,
+            purge_batch: MAX_BATCH,
             shutdown_grace: DEFAULT_SHUTDOWN_GRACE,
             cancel_grace: DEFAULT_CANCEL_GRACE,
         }
@@ -70,6 +72,9 @@ impl Config {
     pub(super) fn check(&self) -> Result<(), BuildError> {
         if self.concurrency == 0 || self.queue_limits.values().any(|limit| *limit == 0) {
             return Err(BuildError::Zero("the concurrency"));
+        }
+        if self.purge_batch == 0 {
+            return Err(BuildError::Zero("the purge batch"));
         }
         if self.lease < MIN_LEASE {
             return Err(BuildError::LeaseTooShort {

@@ -199,7 +199,11 @@ impl Part {
     /// Puts the edit that settles `task` on its way; it is sent with the next exchange. What it means for alerts is told
     /// when the store has recorded it.
     pub(super) fn settle(&self, hold: Hold, task: Arc<Task>, edit: Edit, judge: Judge) {
-        let alert = self.engine.alerts.of_edit(&task, &edit, judge, self.clock.now());
+        let alerts = &self.engine.alerts;
+        let alert = match alerts.is_on() {
+            true => alerts.of_edit(&task, &edit, judge, self.clock.now()),
+            false => None,
+        };
         let role = Role::Settle {
             hold,
             task,

@@ -77,12 +77,16 @@ async fn run_one(part: &Arc<Part>, mut claimed: Runnable) {
         // It ended since the look above, and whoever cancels by lease may have passed already.
         cancel.cancel(CancelReason::LeaseLost);
     }
-    meters.started(&task, part.clock.now(), part.engine.permits.taken_in_all());
+    if meters.are_on() {
+        meters.started(&task, part.clock.now(), part.engine.permits.taken_in_all());
+    }
     let handled = handle(part, &entry, claimed, cancel).instrument(span);
     let settled = AssertUnwindSafe(handled).catch_unwind().await;
     part.held.end(hold);
-    let took = part.clock.monotonic().saturating_since(started);
-    meters.ended(&task, took, part.engine.permits.taken_in_all().saturating_sub(1));
+    if meters.are_on() {
+        let took = part.clock.monotonic().saturating_since(started);
+        meters.ended(&task, took, part.engine.permits.taken_in_all().saturating_sub(1));
+    }
     match settled {
         Ok(Some((task, edit, judge))) => part.settle(hold, task, edit, judge),
         Ok(None) => part.held.remove(hold),

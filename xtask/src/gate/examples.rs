@@ -24,6 +24,7 @@ const LIMIT: Duration = Duration::from_secs(120);
 
 /// Every example of the workspace; the tidy check `examples` compares the table with the files.
 pub(crate) const EXAMPLES: &[Example] = &[
+    Example::new("fallback_and_alerts", &[], None),
     Example::new("orders", &["--db", "orders.db"], None),
     Example::new("orders", &["--store", "sled:orders.sled"], None),
     Example::new("orders", &["--store"], Some(Kind::Postgres)),

@@ -161,6 +161,36 @@ async fn a_task_past_its_start_deadline_is_cancelled_with_the_reason() {
 }
 
 #[tokio::test]
+async fn a_purge_goes_on_in_batches_until_nothing_is_left() {
+    let world = World::new();
+    let retention = Retention {
+        succeeded: Some(MINUTE * 11),
+        ..Retention::default()
+    };
+    for _ in 0..10 {
+        world.enqueue(job("a").retention(retention)).await;
+    }
+    let store = world.store();
+    let handle = world
+        .worker_on(&store)
+        .kind("a", done())
+        .purge_interval(MINUTE)
+        .purge_batch(4)
+        .build()
+        .unwrap()
+        .start();
+    world.pass(MINUTE * 10).await;
+    let before = store.calls(Op::Purge);
+    world.pass(MINUTE * 3).await;
+    assert!(world.list(crate::store::TaskFilter::default()).await.is_empty());
+    let calls = store.calls(Op::Purge) - before;
+    assert!((5..=6).contains(&calls), "4 and 4 and 2 in one round: {calls}");
+    world.shut_down(handle).await;
+    let built = world.worker().kind("a", done()).purge_batch(0).build();
+    assert!(built.is_err());
+}
+
+#[tokio::test]
 async fn retention_is_by_final_state_and_zero_deletes_a_success_at_once() {
     let world = World::new();
     let retention = |minutes: [Option<u32>; 3]| {
