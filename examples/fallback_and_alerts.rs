@@ -63,7 +63,10 @@ async fn main() -> anyhow::Result<()> {
     let mut reasons = Vec::new();
     while reasons.last().is_none_or(|last| last != "task_failed") {
         let alert = alerts.recv().await.context("the receiver is gone")?;
-        println!("told: {} in attempt {}", alert["reason"], alert["task"]["attempt"]);
+        println!(
+            "told: {} in attempt {}",
+            alert["reason"], alert["task"]["attempt"]
+        );
         anyhow::ensure!(alert["kind"] == "ship", "the invoice was a success");
         reasons.push(alert["reason"].as_str().unwrap_or_default().to_owned());
     }
@@ -71,7 +74,11 @@ async fn main() -> anyhow::Result<()> {
 
     address.store(true, Ordering::Release);
     client.rerun(parcel.id).await?;
-    while !client.get(parcel.id).await?.is_some_and(|it| it.task.state.is_final()) {
+    while !client
+        .get(parcel.id)
+        .await?
+        .is_some_and(|it| it.task.state.is_final())
+    {
         tokio::task::yield_now().await;
     }
     println!("{:?}", running.alerts());

@@ -20,8 +20,8 @@ pub use retry_core::task::State as TaskState;
 pub use retry_core::time::Timestamp;
 // Everything else, under the names that the documentation of the core uses.
 pub use retry_core::{
-    alert, client, clock, draft, engine, executor, headers, id, limits, machine, name, payload, policy, priority,
-    seams, store, task, time,
+    alert, client, clock, draft, engine, executor, headers, id, limits, machine, name, payload, policy,
+    priority, seams, store, task, time,
 };
 
 /// The MySQL and MariaDB store.

@@ -54,7 +54,10 @@ fn an_alert_rule_is_checked_when_the_worker_is_built() {
     let error = builder().task::<Misspelt>().build().expect_err("refused");
     let text = error.to_string();
     assert!(text.starts_with("the kind misspelt: "), "{text}");
-    assert!(text.contains("at character 1: there is no field `attempt`"), "{text}");
+    assert!(
+        text.contains("at character 1: there is no field `attempt`"),
+        "{text}"
+    );
 }
 
 #[task]

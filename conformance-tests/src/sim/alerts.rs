@@ -20,10 +20,7 @@ struct World {
 #[async_trait]
 impl AlertSink for World {
     async fn deliver(&self, alert: &Alert) -> Result<(), SinkError> {
-        self.shared.tell(Fact::Alerted {
-            who: self.who,
-            alert,
-        });
+        self.shared.tell(Fact::Alerted { who: self.who, alert });
         yield_once().await;
         Ok(())
     }

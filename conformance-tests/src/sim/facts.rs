@@ -7,9 +7,9 @@ use retry_core::clock::Monotonic;
 use retry_core::id::{SessionId, TaskId};
 use retry_core::task::{Action, State};
 
+use super::alerts;
 use super::config::{Config, MAX_PARTS};
 use super::cover::Coverage;
-use super::alerts;
 use super::fact::{Answer, By, Fact, How, Op, Row, Run, Who};
 
 /// A session, as the store has it.

@@ -147,7 +147,12 @@ impl Fact<'_> {
             Self::Alerted { who: w, alert } => {
                 let task = alert.task.as_ref();
                 let task = task.map_or_else(String::new, |task| {
-                    format!(" of {} version {} attempt {}", name(task.id), task.version, task.attempt)
+                    format!(
+                        " of {} version {} attempt {}",
+                        name(task.id),
+                        task.version,
+                        task.attempt
+                    )
                 });
                 format!("{} tells {}{task}", who(w), alert.reason)
             }

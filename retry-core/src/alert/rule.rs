@@ -118,10 +118,7 @@ impl AlertRule {
     /// A rule in Rust. `name` stands for it in alerts and tells cool-downs apart. The closure is called where the
     /// attempt's outcome is recorded, so it must be quick and must not block; if it panics, the attempt is told.
     #[must_use]
-    pub fn when(
-        name: impl AsRef<str>,
-        closure: impl Fn(&Facts<'_>) -> bool + Send + Sync + 'static,
-    ) -> Self {
+    pub fn when(name: impl AsRef<str>, closure: impl Fn(&Facts<'_>) -> bool + Send + Sync + 'static) -> Self {
         Self::new(name, Test::Closure(Arc::new(closure)))
     }
 
@@ -220,8 +217,16 @@ mod tests {
         ] {
             let parsed = AlertRule::parse(rule.name()).unwrap();
             for attempts in (0..12).chain([u32::MAX]) {
-                assert_eq!(fits(&rule, attempts), wanted.contains(&attempts), "{rule:?} {attempts}");
-                assert_eq!(fits(&parsed, attempts), wanted.contains(&attempts), "{rule:?} {attempts}");
+                assert_eq!(
+                    fits(&rule, attempts),
+                    wanted.contains(&attempts),
+                    "{rule:?} {attempts}"
+                );
+                assert_eq!(
+                    fits(&parsed, attempts),
+                    wanted.contains(&attempts),
+                    "{rule:?} {attempts}"
+                );
             }
         }
         assert!(!fits(&AlertRule::attempts(..0), 0) && !fits(&AlertRule::never(), 1));

@@ -39,7 +39,9 @@ impl fmt::Display for InvalidWebhook {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Url => f.write_str("a webhook is an absolute URL that begins with http:// or https://"),
-            Self::Credentials => f.write_str("a webhook's URL holds no user: give the header `authorization`"),
+            Self::Credentials => {
+                f.write_str("a webhook's URL holds no user: give the header `authorization`")
+            }
             Self::Header { name } => write!(f, "the header {name:?} has characters that HTTP does not allow"),
             Self::NoRootCertificates => f.write_str("the system has no root certificates to trust"),
         }

@@ -39,9 +39,12 @@ async fn read(stream: &mut TcpStream) -> Option<Received> {
     loop {
         let text = String::from_utf8_lossy(&bytes).into_owned();
         if let Some((head, body)) = text.split_once("\r\n\r\n") {
-            let length = head
-                .lines()
-                .find_map(|line| line.to_ascii_lowercase().strip_prefix("content-length: ")?.parse().ok());
+            let length = head.lines().find_map(|line| {
+                line.to_ascii_lowercase()
+                    .strip_prefix("content-length: ")?
+                    .parse()
+                    .ok()
+            });
             if body.len() >= length.unwrap_or(0) {
                 let (head, body) = (head.to_owned(), body.to_owned());
                 return Some(Received { head, body });
@@ -77,8 +80,14 @@ async fn server(answer: Option<&'static str>) -> (String, mpsc::UnboundedReceive
 /// A worker with one dead letter and a webhook; how many alerts were delivered and how many failed.
 async fn tell(url: &str) -> (u64, u64) {
     let client = Client::new(MemoryStore::new());
-    let enqueued = client.enqueue(Draft::raw("order", Payload::null())).await.unwrap();
-    let webhook = Webhook::new(url).unwrap().header("Authorization", "Bearer t0ken").unwrap();
+    let enqueued = client
+        .enqueue(Draft::raw("order", Payload::null()))
+        .await
+        .unwrap();
+    let webhook = Webhook::new(url)
+        .unwrap()
+        .header("Authorization", "Bearer t0ken")
+        .unwrap();
     let handle = Worker::builder(&client)
         .executor("order", Arc::new(Fails), TaskOptions::new(), KindOptions::new())
         .alert_sink(webhook)
@@ -104,7 +113,10 @@ async fn an_alert_is_posted_as_json() {
     assert_eq!(tell(&url).await, (1, 0));
     let request = received.recv().await.unwrap();
     let head = request.head.to_ascii_lowercase();
-    assert!(head.starts_with("post /hooks/secret?team=7 http/1.1\r\n"), "{head}");
+    assert!(
+        head.starts_with("post /hooks/secret?team=7 http/1.1\r\n"),
+        "{head}"
+    );
     assert!(head.contains("content-type: application/json"), "{head}");
     assert!(head.contains("authorization: bearer t0ken"), "{head}");
     assert!(head.contains("host: 127.0.0.1:"), "{head}");
@@ -154,7 +166,14 @@ async fn a_port_where_nobody_listens_and_a_server_without_tls_are_failures() {
 
 #[test]
 fn what_cannot_be_a_webhook_is_refused_and_secrets_stay_out_of_debug() {
-    for url in ["", "example.com/hook", "/hook", "ftp://example.com/", "http://", "http://a b/"] {
+    for url in [
+        "",
+        "example.com/hook",
+        "/hook",
+        "ftp://example.com/",
+        "http://",
+        "http://a b/",
+    ] {
         assert_eq!(Webhook::new(url).unwrap_err(), InvalidWebhook::Url, "{url:?}");
     }
     let error = Webhook::new("http://user:secret@example.com/").unwrap_err();
@@ -164,5 +183,8 @@ fn what_cannot_be_a_webhook_is_refused_and_secrets_stay_out_of_debug() {
     assert_eq!(error, InvalidWebhook::Header { name: "x".to_owned() });
     let webhook = webhook.header("authorization", "secret").unwrap();
     let debug = format!("{webhook:?}");
-    assert!(debug.contains("::1") && debug.contains("8080") && !debug.contains("secret"), "{debug}");
+    assert!(
+        debug.contains("::1") && debug.contains("8080") && !debug.contains("secret"),
+        "{debug}"
+    );
 }

@@ -38,7 +38,10 @@ impl AlertConfig {
         for (what, is_zero) in [
             ("the queue of alerts", options.queue == 0),
             ("the time of an alert sink", options.timeout.is_zero()),
-            ("the interval of checks for alerts", options.check_interval.is_zero()),
+            (
+                "the interval of checks for alerts",
+                options.check_interval.is_zero(),
+            ),
         ] {
             if is_zero {
                 return Err(BuildError::Zero(what));
@@ -135,7 +138,13 @@ impl Alerts {
     // Judging.
 
     /// What is to be told when the store has recorded `edit`; nothing of a success, a cancel or a hand-back.
-    pub(super) fn of_edit(&self, task: &Task, edit: &Edit, judge: Judge, now: Timestamp) -> Option<Box<Alert>> {
+    pub(super) fn of_edit(
+        &self,
+        task: &Task,
+        edit: &Edit,
+        judge: Judge,
+        now: Timestamp,
+    ) -> Option<Box<Alert>> {
         if !self.is_on() {
             return None;
         }
@@ -147,7 +156,9 @@ impl Alerts {
         if !failed && failure.is_none() {
             return None;
         }
-        let error = failure.map(|failure| failure.error.clone()).or_else(|| last_error(change));
+        let error = failure
+            .map(|failure| failure.error.clone())
+            .or_else(|| last_error(change));
         let lost = change.to.crashes > task.crashes;
         let reason = match (failed, lost) {
             (true, true) if spent(task, change) => AlertReason::CrashBudgetSpent,
@@ -160,13 +171,20 @@ impl Alerts {
         } else {
             let error = error.as_ref().map_or("", ErrorText::as_str);
             let facts = facts(task, change, error, now);
-            self.rules(&task.kind, judge).find(|rule| rule.fits(&facts))?.shared_name()
+            self.rules(&task.kind, judge)
+                .find(|rule| rule.fits(&facts))?
+                .shared_name()
         };
         let next_run_at = (!failed).then_some(change.to.run_at);
         let mut told = AlertTask::of(task, change.to.state, next_run_at);
         told.crashes = change.to.crashes;
         Some(Box::new(Alert {
-            incident: format!("task:{}:{}:{}", task.id, task.reruns, if failed { "failed" } else { "retried" }),
+            incident: format!(
+                "task:{}:{}:{}",
+                task.id,
+                task.reruns,
+                if failed { "failed" } else { "retried" }
+            ),
             task: Some(told),
             error,
             span: now.saturating_since(task.created_at),
@@ -208,7 +226,11 @@ impl Alerts {
     }
 
     fn rules(&self, kind: &Kind, judge: Judge) -> impl Iterator<Item = &AlertRule> {
-        let own = self.setup.kinds.get(kind).and_then(|entry| entry.options.alert_rule());
+        let own = self
+            .setup
+            .kinds
+            .get(kind)
+            .and_then(|entry| entry.options.alert_rule());
         let (own, all) = match (judge, own) {
             (Judge::Nothing, _) => (None, &[][..]),
             (Judge::Rules, Some(own)) => (Some(own), &[][..]),
@@ -287,7 +309,11 @@ impl Alerts {
 
     pub(super) fn done(&self, delivered: bool) {
         let counters = &self.counters;
-        count(if delivered { &counters.delivered } else { &counters.failed });
+        count(if delivered {
+            &counters.delivered
+        } else {
+            &counters.failed
+        });
     }
 
     /// Whether nothing waits and nothing is being delivered.

@@ -12,9 +12,9 @@ use futures_util::future::select;
 
 use super::drive::{Step, Stop, drive};
 use super::heartbeat::Heartbeat;
+use super::held::CancelReason;
 use super::herald::Herald;
 use super::inspector::Inspector;
-use super::held::CancelReason;
 use super::maintainer::Maintainer;
 use super::part::{Engine, Part};
 use super::pump::Pump;

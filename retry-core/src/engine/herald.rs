@@ -25,7 +25,9 @@ impl Herald {
     /// Whether the sink took the alert.
     async fn deliver(&self, sink: &dyn AlertSink, alert: &Alert) -> bool {
         let setup = &self.part.engine.setup;
-        let over = setup.clock.sleep_until(setup.clock.monotonic() + setup.alerts.options.timeout);
+        let over = setup
+            .clock
+            .sleep_until(setup.clock.monotonic() + setup.alerts.options.timeout);
         // A sink may panic before it gives its future, too.
         let delivery = AssertUnwindSafe(async { sink.deliver(alert).await }).catch_unwind();
         let problem = match select(std::pin::pin!(delivery), over).await {

@@ -5,8 +5,8 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 
 use super::held::Hold;
-use crate::alert::Alert;
 use super::part::lock;
+use crate::alert::Alert;
 use crate::limits::{MAX_BATCH, MAX_CALL_BYTES};
 use crate::store::Applied;
 use crate::task::{Edit, Task};

@@ -69,7 +69,10 @@ async fn run_one(part: &Arc<Part>, mut claimed: Runnable) {
     let cancel = Cancel::default();
     let meters = &part.engine.setup.meters;
     let started = part.clock.monotonic();
-    if !part.held.start(hold, &cancel, entry.options.on_lease_lost, started) {
+    if !part
+        .held
+        .start(hold, &cancel, entry.options.on_lease_lost, started)
+    {
         tracing::debug!(task = %id, "not run: it was taken away while it waited for a permit");
         return part.held.remove(hold);
     }

@@ -126,7 +126,9 @@ impl Meters {
             return pair;
         }
         if pairs.count >= MAX_PAIRS {
-            let other = pairs.other.get_or_insert_with(|| Arc::new(PairMeters::new(OTHER, OTHER)));
+            let other = pairs
+                .other
+                .get_or_insert_with(|| Arc::new(PairMeters::new(OTHER, OTHER)));
             return Arc::clone(other);
         }
         pairs.count += 1;
@@ -212,12 +214,17 @@ impl Meters {
 
     #[expect(clippy::unused_self, reason = "the same call as without the feature")]
     pub(crate) fn lag(&self, queue: &Queue, lag: Duration) {
-        metrics::gauge!(names::OLDEST_DUE_SECONDS, "queue" => queue.as_str().to_owned()).set(lag.as_secs_f64());
+        metrics::gauge!(names::OLDEST_DUE_SECONDS, "queue" => queue.as_str().to_owned())
+            .set(lag.as_secs_f64());
     }
 
     #[expect(clippy::unused_self, reason = "the same call as without the feature")]
     pub(crate) fn alert(&self, reason: AlertReason, queue: &Queue, kind: Option<&Kind>, raised: bool) {
-        let name = if raised { names::ALERTS } else { names::ALERTS_DROPPED };
+        let name = if raised {
+            names::ALERTS
+        } else {
+            names::ALERTS_DROPPED
+        };
         let labels = [
             ("reason", reason.as_str().to_owned()),
             ("kind", kind.map_or("", Kind::as_str).to_owned()),

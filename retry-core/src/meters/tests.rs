@@ -24,7 +24,10 @@ impl Values {
         let mut values = BTreeMap::new();
         for (key, _, _, value) in snapshotter.snapshot().into_vec() {
             let key = key.key();
-            let mut labels: Vec<_> = key.labels().map(|label| format!("{}={}", label.key(), label.value())).collect();
+            let mut labels: Vec<_> = key
+                .labels()
+                .map(|label| format!("{}={}", label.key(), label.value()))
+                .collect();
             labels.sort();
             values.insert(format!("{}{{{}}}", key.name(), labels.join(",")), value);
         }
@@ -63,8 +66,24 @@ async fn live(world: &World) {
     world.enqueue(job("final").queue("other")).await;
     let snoozes = world.enqueue(job("snoozes")).await;
     world.enqueue(job("nobodys")).await;
-    assert!(!world.client.enqueue(job("good").unique("k")).await.unwrap().id.to_string().is_empty());
-    assert!(!world.client.enqueue(job("good").unique("k")).await.unwrap().is_new());
+    assert!(
+        !world
+            .client
+            .enqueue(job("good").unique("k"))
+            .await
+            .unwrap()
+            .id
+            .to_string()
+            .is_empty()
+    );
+    assert!(
+        !world
+            .client
+            .enqueue(job("good").unique("k"))
+            .await
+            .unwrap()
+            .is_new()
+    );
     store.plan(Op::Purge, &Fault::Rejected(StoreErrorKind::Busy), 1);
     let slow = script(|ctx| async move {
         let _ = ctx;
@@ -127,16 +146,29 @@ fn a_workers_life_is_counted_exactly() {
     assert_eq!(row("snoozes", "default"), [1, 2, 1, 0, 0, 0, 1, 0, 0]);
     assert_eq!(row("nobodys", "default"), [1, 0, 0, 0, 0, 0, 0, 0, 0]);
     let good = "{kind=good,queue=default}";
-    assert_eq!(values.recorded(&format!("task_retry_attempt_seconds{good}")).len(), 4);
-    assert_eq!(values.recorded(&format!("task_retry_wait_seconds{good}")), [0.0; 4]);
+    assert_eq!(
+        values
+            .recorded(&format!("task_retry_attempt_seconds{good}"))
+            .len(),
+        4
+    );
+    assert_eq!(
+        values.recorded(&format!("task_retry_wait_seconds{good}")),
+        [0.0; 4]
+    );
     assert_eq!(values.gauge("task_retry_running{}"), 0.0);
     assert_eq!(values.gauge("task_retry_permits{}"), 8.0);
     assert_eq!(values.gauge("task_retry_sessions{}"), 1.0);
     let lag = values.gauge("task_retry_oldest_due_seconds{queue=default}");
     assert!((55.0..=110.0).contains(&lag), "{lag}");
-    assert_eq!(values.counter("task_retry_store_errors_total{call=purge,error=busy}"), 1);
+    assert_eq!(
+        values.counter("task_retry_store_errors_total{call=purge,error=busy}"),
+        1
+    );
     let alerts = |reason: &str, kind: &str, queue: &str| {
-        values.counter(&format!("task_retry_alerts_total{{kind={kind},queue={queue},reason={reason}}}"))
+        values.counter(&format!(
+            "task_retry_alerts_total{{kind={kind},queue={queue},reason={reason}}}"
+        ))
     };
     assert_eq!(alerts("attempt_failed", "bad", "default"), 1);
     assert_eq!(alerts("task_failed", "bad", "default"), 1);
@@ -146,7 +178,11 @@ fn a_workers_life_is_counted_exactly() {
         let name = key.split('{').next().unwrap_or_default();
         TABLE.iter().any(|metric| metric.name == name)
     };
-    assert!(values.0.keys().all(known), "every metric is in the table: {:?}", values.0.keys());
+    assert!(
+        values.0.keys().all(known),
+        "every metric is in the table: {:?}",
+        values.0.keys()
+    );
 }
 
 #[test]
@@ -169,8 +205,14 @@ fn names_beyond_the_bound_share_one_label() {
         }
     });
     let values = Values::of(&snapshotter);
-    assert_eq!(values.counter("task_retry_enqueued_total{kind=other,queue=other}"), 100);
-    let enqueued = values.0.keys().filter(|key| key.starts_with("task_retry_enqueued_total"));
+    assert_eq!(
+        values.counter("task_retry_enqueued_total{kind=other,queue=other}"),
+        100
+    );
+    let enqueued = values
+        .0
+        .keys()
+        .filter(|key| key.starts_with("task_retry_enqueued_total"));
     assert_eq!(enqueued.count(), 1_001);
 }
 
@@ -184,14 +226,23 @@ fn row(metric: &Metric) -> String {
 fn the_page_lists_every_metric() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/metrics.md");
     let page = std::fs::read_to_string(&path).unwrap();
-    let listed: Vec<_> = page.lines().filter(|line| line.starts_with("| `task_retry_")).collect();
+    let listed: Vec<_> = page
+        .lines()
+        .filter(|line| line.starts_with("| `task_retry_"))
+        .collect();
     let wanted: Vec<_> = TABLE.iter().map(row).collect();
     if std::env::var_os("UPDATE_DOCS").is_some() {
-        let rest: Vec<_> = page.lines().filter(|line| !line.starts_with("| `task_retry_")).collect();
+        let rest: Vec<_> = page
+            .lines()
+            .filter(|line| !line.starts_with("| `task_retry_"))
+            .collect();
         let head = rest.iter().position(|line| line.starts_with("|---")).unwrap();
         let mut lines: Vec<String> = rest.iter().map(|line| (*line).to_owned()).collect();
         lines.splice(head + 1..head + 1, wanted.clone());
         return std::fs::write(path, lines.join("\n") + "\n").unwrap();
     }
-    assert_eq!(listed, wanted, "UPDATE_DOCS=1 cargo test -p retry-core --features metrics writes the page anew");
+    assert_eq!(
+        listed, wanted,
+        "UPDATE_DOCS=1 cargo test -p retry-core --features metrics writes the page anew"
+    );
 }

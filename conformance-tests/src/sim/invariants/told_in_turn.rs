@@ -13,7 +13,10 @@ pub(super) fn check(fact: &Fact<'_>, facts: &Facts) -> Result<(), String> {
     };
     let Some(task) = &alert.task else { return Ok(()) };
     // Errors of scripts; rescuers and completions record texts of their own.
-    let of_handler = alert.error.as_ref().is_some_and(|error| error.as_str().contains("the script"));
+    let of_handler = alert
+        .error
+        .as_ref()
+        .is_some_and(|error| error.as_str().contains("the script"));
     if !of_handler || !facts.is_fenced(task.id) {
         return Ok(());
     }
@@ -21,7 +24,10 @@ pub(super) fn check(fact: &Fact<'_>, facts: &Facts) -> Result<(), String> {
     let ended = |run: &&Run, how| run.ended == Some(how);
     let wrong = |what: &str| {
         let (id, reason) = (name(task.id), alert.reason);
-        Err(format!("{reason} of {id} version {} is told though {what}", task.version))
+        Err(format!(
+            "{reason} of {id} version {} is told though {what}",
+            task.version
+        ))
     };
     let failed = |run: &&Run| ended(run, How::Failed) || ended(run, How::FailedForGood);
     if !runs.iter().any(|run| !run.fallback && failed(run)) {
@@ -31,7 +37,10 @@ pub(super) fn check(fact: &Fact<'_>, facts: &Facts) -> Result<(), String> {
     if fallback.is_some_and(|run| ended(run, How::Succeeded)) {
         return wrong("its fallback succeeded");
     }
-    let backed = alert.kind.as_ref().is_some_and(|kind| kind.as_str() == KindOf::Backed.name());
+    let backed = alert
+        .kind
+        .as_ref()
+        .is_some_and(|kind| kind.as_str() == KindOf::Backed.name());
     if backed && alert.reason == AlertReason::AttemptFailed && !fallback.is_some_and(failed_run) {
         return wrong("its fallback did not fail");
     }

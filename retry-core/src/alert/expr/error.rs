@@ -58,10 +58,7 @@ pub enum RuleProblem {
 
 impl InvalidRule {
     pub(super) fn new(rule: &str, at: usize, problem: RuleProblem) -> Self {
-        let column = 1 + rule
-            .char_indices()
-            .take_while(|(index, _)| *index < at)
-            .count();
+        let column = 1 + rule.char_indices().take_while(|(index, _)| *index < at).count();
         // A rule that is far too long is not repeated whole.
         let rule = rule.chars().take(MAX_RULE_BYTES).collect();
         Self {
@@ -87,7 +84,10 @@ impl fmt::Display for InvalidRule {
         } = self;
         match problem {
             RuleProblem::TooLong { .. } => write!(f, "the alert rule is too long: {problem}"),
-            _ => write!(f, "the alert rule `{rule}` is wrong at character {column}: {problem}"),
+            _ => write!(
+                f,
+                "the alert rule `{rule}` is wrong at character {column}: {problem}"
+            ),
         }
     }
 }
@@ -107,7 +107,9 @@ impl fmt::Display for RuleProblem {
                 list(f, FUNCTIONS.iter().copied())
             }
             Self::Type { found, expected } => write!(f, "this is {found}; it must be {expected}"),
-            Self::Literal { found, expected } => write!(f, "{found} cannot be read; it is written as {expected}"),
+            Self::Literal { found, expected } => {
+                write!(f, "{found} cannot be read; it is written as {expected}")
+            }
         }
     }
 }

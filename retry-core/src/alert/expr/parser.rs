@@ -161,7 +161,11 @@ impl Parser {
                     ty: Type::Int,
                     at,
                 }),
-                (other, at) => Err(literal(at, other.found().trim_matches('`'), "a number behind `-`")),
+                (other, at) => Err(literal(
+                    at,
+                    other.found().trim_matches('`'),
+                    "a number behind `-`",
+                )),
             };
         }
         let mut target = self.primary()?;
@@ -257,7 +261,10 @@ fn must_be(part: &Typed, ty: Type) -> Result<(), Problem> {
 fn conditions(left: Typed, right: Typed, node: fn(Box<Node>, Box<Node>) -> Node) -> Parsed {
     must_be(&left, Type::Bool)?;
     must_be(&right, Type::Bool)?;
-    Ok(condition(node(Box::new(left.node), Box::new(right.node)), left.at))
+    Ok(condition(
+        node(Box::new(left.node), Box::new(right.node)),
+        left.at,
+    ))
 }
 
 fn comparison(how: Comparison, left: Typed, right: Typed) -> Parsed {

@@ -61,7 +61,11 @@ fn rules_mean_what_they_say() {
 fn a_wrong_rule_names_its_place_and_what_is_allowed() {
     for (rule, column, text) in [
         ("", 1, "the end stands where a field or a value is expected"),
-        ("attempt > 1", 1, "there is no field `attempt`; the fields are `attempts`, `crashes`"),
+        (
+            "attempt > 1",
+            1,
+            "there is no field `attempt`; the fields are `attempts`, `crashes`",
+        ),
         ("attempts > 1 && knd == 'a'", 17, "no field `knd`"),
         ("attempts", 1, "this is a number; it must be a condition"),
         ("attempts && true", 1, "this is a number; it must be a condition"),
@@ -74,7 +78,11 @@ fn a_wrong_rule_names_its_place_and_what_is_allowed() {
         ("attempts > 1)", 13, "`)` stands where an operator or the end"),
         ("(attempts > 1", 14, "`)` is expected"),
         ("attempts = 1", 10, "'=' stands where"),
-        ("kind.matches('a.*')", 6, "there is no function `matches`; the functions are `contains`"),
+        (
+            "kind.matches('a.*')",
+            6,
+            "there is no function `matches`; the functions are `contains`",
+        ),
         ("size(kind) > 1", 1, "there is no function `size`"),
         ("attempts.contains('a')", 1, "this is a number; it must be a text"),
         ("kind.contains(1)", 15, "this is a number; it must be a text"),
@@ -82,7 +90,11 @@ fn a_wrong_rule_names_its_place_and_what_is_allowed() {
         ("kind in 'a'", 9, "a list such as"),
         ("true < false", 1, "it must be a number, a text or a duration"),
         ("1 < 2 < 3", 1, "it must be a number, a text or a duration"),
-        ("attempts % 0 == 0", 12, "`0` cannot be read; it is written as a number above 0"),
+        (
+            "attempts % 0 == 0",
+            12,
+            "`0` cannot be read; it is written as a number above 0",
+        ),
         ("attempts == 99999999999999999999", 13, "cannot be read"),
         ("kind == 'a", 9, "a text that ends on its line"),
         ("kind == 'a\\x41'", 11, "cannot be read"),

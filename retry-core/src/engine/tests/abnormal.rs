@@ -37,7 +37,11 @@ async fn a_backlog_is_one_incident_until_it_is_gone() {
     assert_eq!(listener.reasons(), [NotStarted], "two looks found it");
     let alert = listener.told().remove(0);
     assert_eq!(alert.kind.as_ref().unwrap().as_str(), "a");
-    assert!(alert.span > MINUTE * 5 && alert.span < MINUTE * 9, "{:?}", alert.span);
+    assert!(
+        alert.span > MINUTE * 5 && alert.span < MINUTE * 9,
+        "{:?}",
+        alert.span
+    );
     assert_eq!(alert.incident, "waits:default:a");
     world.pass(MINUTE * 10).await;
     assert_eq!(listener.reasons(), [NotStarted], "once");
@@ -93,7 +97,9 @@ async fn a_run_that_does_not_end_is_told_once() {
 #[tokio::test]
 async fn what_recovers_by_itself_is_not_told() {
     let (world, listener) = (World::new(), Listener::new(Manner::Takes));
-    let options = AlertOptions::new().not_started_after(SECOND * 30).running_after(MINUTE);
+    let options = AlertOptions::new()
+        .not_started_after(SECOND * 30)
+        .running_after(MINUTE);
     // Its attempts are ended by the time-out long before; its tasks wait behind each other for a while only.
     world.enqueue(job("a")).await;
     let store = world.store();
@@ -195,14 +201,20 @@ async fn retention_is_by_final_state_and_zero_deletes_a_success_at_once() {
     let world = World::new();
     let retention = |minutes: [Option<u32>; 3]| {
         let [succeeded, failed, cancelled] = minutes.map(|minutes| minutes.map(|minutes| MINUTE * minutes));
-        Retention { succeeded, failed, cancelled }
+        Retention {
+            succeeded,
+            failed,
+            cancelled,
+        }
     };
     let kept = retention([Some(12), Some(15), None]);
     let good = world.enqueue(job("good").retention(kept)).await;
     let bad = world.enqueue(job("bad").retention(kept)).await;
     let cancelled = world.enqueue(job("good").delay(MINUTE).retention(kept)).await;
     world.client.cancel(cancelled).await.unwrap();
-    let forgotten = world.enqueue(job("good").retention(retention([Some(0), None, None]))).await;
+    let forgotten = world
+        .enqueue(job("good").retention(retention([Some(0), None, None])))
+        .await;
     let fails = super::harness::script(|_| async { Err(crate::executor::Final::new("no").into()) });
     let handle = world
         .worker()

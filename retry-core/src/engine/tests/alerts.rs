@@ -50,7 +50,9 @@ async fn told(
 #[tokio::test]
 async fn rules_and_fallbacks_combine_as_the_table_says() {
     let rules: [(&str, fn(u32) -> bool); 5] = [
-        ("attempts > 1 && attempts < 5", |attempt| attempt > 1 && attempt < 5),
+        ("attempts > 1 && attempts < 5", |attempt| {
+            attempt > 1 && attempt < 5
+        }),
         ("attempts == 1", |attempt| attempt == 1),
         ("attempts % 2 == 0", |attempt| attempt % 2 == 0),
         ("error.contains('primary')", |_| true),
@@ -62,7 +64,11 @@ async fn rules_and_fallbacks_combine_as_the_table_says() {
                 let mut options = KindOptions::new();
                 if let Some(threshold) = threshold {
                     let fallback = script(move |_| async move {
-                        if succeeds { Ok(Outcome::Done) } else { Err("fallback".into()) }
+                        if succeeds {
+                            Ok(Outcome::Done)
+                        } else {
+                            Err("fallback".into())
+                        }
                     });
                     options = options.fallback_executor(threshold, fallback);
                 }
@@ -94,8 +100,14 @@ async fn rules_and_fallbacks_combine_as_the_table_says() {
 
 #[tokio::test]
 async fn the_default_rule_is_from_the_second_attempt_to_the_fourth() {
-    let wanted: Vec<_> = (2..5).map(|attempt| (attempt, AttemptFailed)).chain([(MAX, TaskFailed)]).collect();
-    assert_eq!(told(None, KindOptions::new(), fails()).await, (State::Failed, wanted));
+    let wanted: Vec<_> = (2..5)
+        .map(|attempt| (attempt, AttemptFailed))
+        .chain([(MAX, TaskFailed)])
+        .collect();
+    assert_eq!(
+        told(None, KindOptions::new(), fails()).await,
+        (State::Failed, wanted)
+    );
 }
 
 #[tokio::test]
@@ -117,7 +129,11 @@ async fn the_order_is_primary_fallback_alert() {
     let listener = Listener::new(Manner::Takes);
     let handle = world
         .worker()
-        .kind_with("a", note("primary"), KindOptions::new().fallback_executor(0, note("fallback")))
+        .kind_with(
+            "a",
+            note("primary"),
+            KindOptions::new().fallback_executor(0, note("fallback")),
+        )
         .alert(rule)
         .alert_sink(listener.clone())
         .build()
@@ -126,7 +142,11 @@ async fn the_order_is_primary_fallback_alert() {
     world.until_final(id).await;
     world.shut_down(handle).await;
     let wanted = ["primary 1", "fallback 1", "judged 1", "primary 2", "fallback 2"];
-    assert_eq!(*log.lock().unwrap(), wanted, "the dead letter is told without a rule");
+    assert_eq!(
+        *log.lock().unwrap(),
+        wanted,
+        "the dead letter is told without a rule"
+    );
     assert_eq!(listener.attempts(), [(1, AttemptFailed), (2, TaskFailed)]);
     let alert = &listener.told()[0];
     assert_eq!(alert.error.as_ref().unwrap().as_str(), "primary");
@@ -137,10 +157,18 @@ async fn the_order_is_primary_fallback_alert() {
 async fn a_final_error_a_stop_and_a_timeout_are_told() {
     let always = || Some(AlertRule::always());
     let last = script(|_| async { Err(Final::new("never").into()) });
-    assert_eq!(told(always(), KindOptions::new(), last).await.1, [(1, TaskFailed)]);
+    assert_eq!(
+        told(always(), KindOptions::new(), last).await.1,
+        [(1, TaskFailed)]
+    );
     let stop = script(|_| async { Ok(Outcome::Stop("no".into())) });
-    assert_eq!(told(always(), KindOptions::new(), stop).await.1, [(1, TaskFailed)]);
-    let timed = told(always(), KindOptions::new().timeout(SECOND), stuck()).await.1;
+    assert_eq!(
+        told(always(), KindOptions::new(), stop).await.1,
+        [(1, TaskFailed)]
+    );
+    let timed = told(always(), KindOptions::new().timeout(SECOND), stuck())
+        .await
+        .1;
     assert_eq!(timed.len(), MAX as usize);
     assert_eq!(told(always(), KindOptions::new(), done()).await.1, []);
 }
@@ -167,11 +195,16 @@ async fn a_dead_letter_carries_its_details_and_can_be_listed_rerun_and_purged() 
         .unwrap()
         .start();
     world.until_final(id).await;
-    world.until("it is told", async || !listener.told().is_empty()).await;
+    world
+        .until("it is told", async || !listener.told().is_empty())
+        .await;
     let alert = listener.told().remove(0);
     assert!(alert.reason.is_dead_letter());
     let task = alert.task.clone().unwrap();
-    assert_eq!((task.id, task.state, task.attempt, task.reruns), (id, State::Failed, 1, 0));
+    assert_eq!(
+        (task.id, task.state, task.attempt, task.reruns),
+        (id, State::Failed, 1, 0)
+    );
     assert_eq!(task.next_run_at, None);
     assert_eq!(alert.error.clone().unwrap().as_str(), "no such customer");
     assert_eq!(alert.span, SECOND);
@@ -190,7 +223,15 @@ async fn a_dead_letter_carries_its_details_and_can_be_listed_rerun_and_purged() 
     assert_eq!(world.until_final(id).await.task.state, State::Succeeded);
     assert!(world.list(filter).await.is_empty());
     world.pass(Duration::from_mins(21)).await;
-    assert!(world.memory.list(&TaskFilter::default(), &Page::first(1)).await.unwrap().tasks.is_empty());
+    assert!(
+        world
+            .memory
+            .list(&TaskFilter::default(), &Page::first(1))
+            .await
+            .unwrap()
+            .tasks
+            .is_empty()
+    );
     assert_eq!(listener.told().len(), 1);
     world.shut_down(handle).await;
 }
@@ -242,10 +283,20 @@ async fn a_sink_that_fails_or_panics_is_counted_and_the_next_alert_comes() {
     for manner in [Manner::Fails, Manner::Panics] {
         let (world, listener, other) = (World::new(), Listener::new(manner), Listener::new(Manner::Takes));
         let id = world.enqueue(job("a").retry(each_second(3))).await;
-        let handle = worker_with(&world, &listener).alert_sink(other.clone()).build().unwrap().start();
+        let handle = worker_with(&world, &listener)
+            .alert_sink(other.clone())
+            .build()
+            .unwrap()
+            .start();
         world.until_final(id).await;
         quiet().await;
-        let AlertCounts { raised, delivered, failed, dropped, .. } = handle.alerts();
+        let AlertCounts {
+            raised,
+            delivered,
+            failed,
+            dropped,
+            ..
+        } = handle.alerts();
         assert_eq!((raised, delivered, failed, dropped), (3, 3, 3, 0), "{manner:?}");
         assert_eq!(listener.attempts(), other.attempts());
         world.shut_down(handle).await;
@@ -259,7 +310,11 @@ async fn a_sink_that_hangs_disturbs_nobody_and_what_does_not_fit_is_counted() {
         world.enqueue(job("a").retry(each_second(1))).await;
     }
     let options = each().queue(5).timeout(SECOND * 30);
-    let handle = worker_with(&world, &listener).alert_options(options).build().unwrap().start();
+    let handle = worker_with(&world, &listener)
+        .alert_options(options)
+        .build()
+        .unwrap()
+        .start();
     world.pass(SECOND).await;
     assert_eq!(listener.told().len(), 1, "the first is under way");
     let counts = handle.alerts();
@@ -317,11 +372,15 @@ async fn an_outcome_that_is_sent_again_is_told_once() {
 #[tokio::test]
 async fn a_lost_lease_is_judged_and_a_spent_crash_budget_is_told() {
     let (world, listener) = (World::new(), Listener::new(Manner::Takes));
-    let id = world.enqueue(job("a").crash_budget(2).retry(each_second(10))).await;
+    let id = world
+        .enqueue(job("a").crash_budget(2).retry(each_second(10)))
+        .await;
     for life in 1..=2 {
         let worker = world.worker().kind("a", stuck()).build().unwrap();
         let handle = worker.start();
-        world.until("it runs", async || world.state(id).await == State::Running).await;
+        world
+            .until("it runs", async || world.state(id).await == State::Running)
+            .await;
         // Dropped like a crash: nothing is handed back.
         drop(handle);
         let rescuer = world
@@ -332,12 +391,23 @@ async fn a_lost_lease_is_judged_and_a_spent_crash_budget_is_told() {
             .build()
             .unwrap()
             .start();
-        world.until("it is rescued", async || world.state(id).await != State::Running).await;
-        world.until("it is told", async || listener.told().len() == life).await;
+        world
+            .until("it is rescued", async || world.state(id).await != State::Running)
+            .await;
+        world
+            .until("it is told", async || listener.told().len() == life)
+            .await;
         world.shut_down(rescuer).await;
     }
-    assert_eq!(listener.attempts(), [(1, LeaseLost), (2, AlertReason::CrashBudgetSpent)]);
-    let crashes: Vec<_> = listener.told().iter().map(|alert| alert.task.as_ref().unwrap().crashes).collect();
+    assert_eq!(
+        listener.attempts(),
+        [(1, LeaseLost), (2, AlertReason::CrashBudgetSpent)]
+    );
+    let crashes: Vec<_> = listener
+        .told()
+        .iter()
+        .map(|alert| alert.task.as_ref().unwrap().crashes)
+        .collect();
     assert_eq!(crashes, [1, 2]);
 }
 
@@ -355,7 +425,11 @@ async fn a_cancelled_tasks_failure_is_not_told_unless_it_ended_it() {
             let go = Arc::clone(&told_to_go);
             async move {
                 go.notified().await;
-                if is_final { Err(Final::new("no").into()) } else { Err("no".into()) }
+                if is_final {
+                    Err(Final::new("no").into())
+                } else {
+                    Err("no".into())
+                }
             }
         });
         let handle = world
@@ -366,7 +440,9 @@ async fn a_cancelled_tasks_failure_is_not_told_unless_it_ended_it() {
             .build()
             .unwrap()
             .start();
-        world.until("it runs", async || world.state(id).await == State::Running).await;
+        world
+            .until("it runs", async || world.state(id).await == State::Running)
+            .await;
         // The flag is stored; no beat has told the handler yet.
         world.client.cancel(id).await.unwrap();
         go.notify_one();
@@ -379,11 +455,28 @@ async fn a_cancelled_tasks_failure_is_not_told_unless_it_ended_it() {
 #[test]
 fn wrong_rules_and_options_are_refused_when_the_worker_is_built() {
     let world = World::new();
-    let error = world.worker().kind("a", done()).alert("attempt > 1").build().unwrap_err();
-    assert!(matches!(error, BuildError::AlertRule { kind: None, .. }), "{error}");
+    let error = world
+        .worker()
+        .kind("a", done())
+        .alert("attempt > 1")
+        .build()
+        .unwrap_err();
+    assert!(
+        matches!(error, BuildError::AlertRule { kind: None, .. }),
+        "{error}"
+    );
     let options = KindOptions::new().alert("attempts >");
-    let error = world.worker().kind_with("a", done(), options).build().unwrap_err();
-    assert!(error.to_string().starts_with("the kind a: the alert rule `attempts >`"), "{error}");
+    let error = world
+        .worker()
+        .kind_with("a", done(), options)
+        .build()
+        .unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .starts_with("the kind a: the alert rule `attempts >`"),
+        "{error}"
+    );
     for options in [
         AlertOptions::new().queue(0),
         AlertOptions::new().timeout(Duration::ZERO),
