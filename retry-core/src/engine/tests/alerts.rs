@@ -46,10 +46,13 @@ async fn told(
     (state, listener.attempts())
 }
 
+/// A rule, and the attempts that fit it.
+type Rule = (&'static str, fn(u32) -> bool);
+
 /// Every combination of a rule, a fallback and how that ends.
 #[tokio::test]
 async fn rules_and_fallbacks_combine_as_the_table_says() {
-    let rules: [(&str, fn(u32) -> bool); 5] = [
+    let rules: [Rule; 5] = [
         ("attempts > 1 && attempts < 5", |attempt| {
             attempt > 1 && attempt < 5
         }),
