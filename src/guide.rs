@@ -1,5 +1,8 @@
 //! The guide: pages to read, each of them tested as code. A page whose feature is off says so.
 
+#[doc = include_str!("../docs/guide/alerts.md")]
+pub mod alerts {}
+
 #[cfg_attr(feature = "config", doc = include_str!("../docs/configuration.md"))]
 #[cfg_attr(not(feature = "config"), doc = "This page needs the feature `config`.")]
 pub mod configuration {}

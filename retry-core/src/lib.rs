@@ -22,8 +22,11 @@ pub mod seams;
 pub mod store;
 pub mod why;
 
+pub mod alert;
 pub mod executor;
 pub mod propagate;
+
+mod meters;
 
 pub mod client;
 pub mod engine;

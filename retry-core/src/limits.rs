@@ -58,3 +58,16 @@ pub const MAX_VERSION: u64 = (1 << 53) - 1;
 
 /// Attempts, crashes and steps saturate here: the largest count every store's signed 32-bit column holds.
 pub const MAX_COUNT: u32 = i32::MAX as u32;
+
+/// Bytes of an alert rule: a condition is a line, not a program, and each failed attempt pays for judging it.
+pub const MAX_RULE_BYTES: usize = 1_024;
+
+/// Levels of nesting in an alert rule: bounds the stack that reading and judging it takes.
+pub const MAX_RULE_DEPTH: usize = 32;
+
+/// Alerts that wait for their sinks unless told otherwise; further ones are dropped and counted. With the largest error
+/// texts they take 8 MiB.
+pub const DEFAULT_ALERT_QUEUE: usize = 1_000;
+
+/// Cool-downs remembered at a time. Beyond it they begin anew: alerts then come more often, never less.
+pub const MAX_COOL_DOWNS: usize = 10_000;

@@ -218,6 +218,7 @@ impl<'a> Expansion<'a> {
                 .unwrap_or_else(|| quote!(0));
             quote!(.fallback::<#name, _, _>(#after, #path))
         });
+        let alert = options.alert.iter().map(|rule| quote!(.alert(#rule)));
         Ok(quote! {
             impl #krate::HandledTask for #name {
                 fn register(builder: #krate::WorkerBuilder) -> #krate::WorkerBuilder {
@@ -226,7 +227,7 @@ impl<'a> Expansion<'a> {
                             #unused
                             #call
                         },
-                        |options| options #timeout #(#concurrency)* #(#fallback)*,
+                        |options| options #timeout #(#concurrency)* #(#fallback)* #(#alert)*,
                     )
                 }
             }

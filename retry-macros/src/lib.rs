@@ -60,6 +60,7 @@ use proc_macro::TokenStream;
 /// | `concurrency = 4` | how many a worker runs at once | the worker's limit |
 /// | `fallback = path` | a handler `async fn(Welcome, …)` for an attempt whose function failed | none |
 /// | `fallback_after = 2` | attempts that do without it | 0 |
+/// | `alert = "attempts > 1"` | which failed attempts are told to the worker's alert sinks; a wrong rule is an error of the worker's `build()` | the worker's rules |
 /// | `crate = path` | where `task_retry` is | `::task_retry` |
 ///
 /// Durations are written as `"250ms"`, `"30s"`, `"5m"`, `"1h30m"`, `"2d"`, or as an expression of type `Duration`.

@@ -29,6 +29,7 @@ const KNOWN: &[&str] = &[
     "concurrency",
     "fallback",
     "fallback_after",
+    "alert",
     "crate",
 ];
 
@@ -60,6 +61,7 @@ pub(crate) struct Options {
     pub(crate) concurrency: Option<LitInt>,
     pub(crate) fallback: Option<Path>,
     pub(crate) fallback_after: Option<LitInt>,
+    pub(crate) alert: Option<LitStr>,
     pub(crate) krate: Option<Path>,
 }
 
@@ -140,6 +142,7 @@ impl Options {
             "concurrency" => self.concurrency = Some(positive(input)?),
             "fallback" => self.fallback = Some(input.parse()?),
             "fallback_after" => self.fallback_after = Some(input.parse()?),
+            "alert" => self.alert = Some(input.parse()?),
             _ => self.krate = Some(Path::parse_mod_style(input)?),
         }
         Ok(())

@@ -74,6 +74,30 @@ async fn an_older_payload_under_an_older_name_is_run() {
     assert_eq!((summary.succeeded, seen.load(Ordering::SeqCst)), (2, 37));
 }
 
+#[task(alert = "attempts > 1 && error.contains('mail')")]
+async fn watched(email: String) -> Result<(), std::io::Error> {
+    let _ = email;
+    Ok(())
+}
+
+#[task(alert = "attempt > 1")]
+async fn misspelt() -> Result<(), std::convert::Infallible> {
+    Ok(())
+}
+
+#[test]
+fn an_alert_rule_is_checked_when_the_worker_is_built() {
+    let builder = || Worker::builder(MemoryStore::new());
+    assert!(builder().task::<Watched>().build().is_ok());
+    let error = builder().task::<Misspelt>().build().expect_err("refused");
+    let text = error.to_string();
+    assert!(text.starts_with("the kind misspelt: "), "{text}");
+    assert!(
+        text.contains("at character 1: there is no field `attempt`"),
+        "{text}"
+    );
+}
+
 #[task]
 async fn tick() -> Result<(), std::convert::Infallible> {
     Ok(())

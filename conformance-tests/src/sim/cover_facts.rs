@@ -2,6 +2,7 @@
 
 use retry_core::task::{Action, State};
 
+use super::alerts;
 use super::cover::Sometimes as S;
 use super::fact::{Answer, By, Fact, How};
 use super::facts::Facts;
@@ -44,6 +45,11 @@ pub(super) fn note(fact: &Fact<'_>, facts: &mut Facts) {
                 S::CheckpointRefused
             });
         }
+        Fact::Alerted { alert, .. } => facts.cover.hit(match () {
+            () if !alerts::is_of_failure(alert) => S::ToldLate,
+            () if alert.reason.is_dead_letter() => S::ToldDead,
+            () => S::Told,
+        }),
         Fact::Enqueued { new: false, .. } => facts.cover.hit(S::Duplicate),
         Fact::Changed {
             by: By::Purge,

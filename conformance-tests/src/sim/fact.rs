@@ -1,5 +1,6 @@
 //! What happens in a world, as its invariants see it.
 
+use retry_core::alert::Alert;
 use retry_core::clock::Monotonic;
 use retry_core::executor::Ctx;
 use retry_core::id::{SessionId, TaskId};
@@ -214,6 +215,11 @@ pub(super) enum Fact<'a> {
     Completed {
         token: WaitToken,
         reruns: u32,
+    },
+    /// A worker told somebody of a failure, a wait or a run.
+    Alerted {
+        who: Who,
+        alert: &'a Alert,
     },
     /// Nothing can happen before time moves on.
     Quiet,

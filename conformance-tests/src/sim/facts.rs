@@ -7,6 +7,7 @@ use retry_core::clock::Monotonic;
 use retry_core::id::{SessionId, TaskId};
 use retry_core::task::{Action, State};
 
+use super::alerts;
 use super::config::{Config, MAX_PARTS};
 use super::cover::Coverage;
 use super::fact::{Answer, By, Fact, How, Op, Row, Run, Who};
@@ -136,6 +137,8 @@ pub(super) struct Facts {
     pub(super) step: [Duration; MAX_PARTS],
     /// When the store lost writes last.
     pub(super) cut_at: Option<Monotonic>,
+    /// How often each version of a task was told to have failed.
+    pub(super) told: BTreeMap<(TaskId, u64), usize>,
     pub(super) cover: Coverage,
 }
 
@@ -170,6 +173,7 @@ impl Facts {
             stepped_at: Monotonic::default(),
             step: [Duration::ZERO; MAX_PARTS],
             cut_at: None,
+            told: BTreeMap::new(),
             cover: Coverage::default(),
             config,
         }
@@ -224,6 +228,13 @@ impl Facts {
             .map(|index| &self.runs[*index])
     }
 
+    /// The runs of the task under the last claim up to this version: checkpoints raise it behind the claim.
+    pub(super) fn runs_up_to(&self, id: TaskId, version: u64) -> impl Iterator<Item = &Run> {
+        let claims = self.runs_of.range((id, 0)..=(id, version));
+        let last = claims.last().map(|(_, runs)| runs);
+        last.into_iter().flatten().map(|index| &self.runs[*index])
+    }
+
     pub(super) fn active_runs(&self) -> impl Iterator<Item = &Run> {
         self.active.iter().map(|index| &self.runs[*index])
     }
@@ -264,6 +275,11 @@ impl Facts {
             Fact::Started { run } => self.started(run),
             Fact::Ended { run, how } => self.ended(run.index, *how, run.cancelled),
             Fact::Checkpointed { .. } => {}
+            Fact::Alerted { alert, .. } => {
+                if let Some(task) = alert.task.as_ref().filter(|_| alerts::is_of_failure(alert)) {
+                    *self.told.entry((task.id, task.version)).or_default() += 1;
+                }
+            }
             Fact::Enqueued { id, .. } => {
                 self.acknowledged.insert(*id);
             }
@@ -375,6 +391,7 @@ impl Facts {
         self.runs_of.retain(|(other, _), _| *other != id);
         self.completed.retain(|(other, _, _)| *other != id);
         self.checkpoints.retain(|(other, _)| *other != id);
+        self.told.retain(|(other, _), _| *other != id);
     }
 
     /// A caller went away before the answer.

@@ -70,6 +70,7 @@ features! {
     Born "born-leased" "Tasks are inserted as running under somebody's session.",
     Sleep "sleep" "Everything but the store sleeps for a while, and ended tasks are kept shortly.",
     Here "run-here" "Workers' programs enqueue and run it at once: alone, inline, in transactions.",
+    Alerts "alerts" "Workers tell failures, and look for tasks that hang.",
 }
 
 impl fmt::Display for Feature {

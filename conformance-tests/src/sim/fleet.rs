@@ -10,6 +10,7 @@ use retry_core::engine::{KindOptions, OnLeaseLost, Worker, WorkerHandle};
 use retry_core::seams::SeededRandom;
 
 use super::actors::Party;
+use super::alerts;
 use super::config::Here;
 use super::cover::Sometimes;
 use super::exec::{HostId, HostSpawn};
@@ -145,6 +146,9 @@ impl Machine {
             who,
             fallback,
         };
+        if features.has(Feature::Alerts) {
+            builder = alerts::switch_on(builder, &parts.shared, who);
+        }
         for kind in KindOf::ALL {
             let options = match kind {
                 KindOf::Few if features.has(Feature::Limits) => KindOptions::new().concurrency(fleet.few),

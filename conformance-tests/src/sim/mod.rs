@@ -4,6 +4,7 @@
 //! end; every promise of `sim/invariants` is checked at every step.
 
 mod actors;
+mod alerts;
 mod author;
 pub mod campaign;
 mod carrier;

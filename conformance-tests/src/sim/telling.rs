@@ -1,5 +1,6 @@
 //! How a fact is told: what of it counts for the trace's hash, and its line in the trace.
 
+use retry_core::alert::Alert;
 use retry_core::task::{Action, CompletionOutcome};
 
 use super::fact::{By, Fact, How, Row, Run, Who, name, short};
@@ -72,6 +73,7 @@ impl Fact<'_> {
                 0,
                 0,
             ],
+            Self::Alerted { who: w, alert } => digest_of_alert(who(w), alert),
             Self::Quiet => [12, 0, 0, 0, 0, 0],
             Self::Drained => [13, 0, 0, 0, 0, 0],
         }
@@ -139,10 +141,18 @@ impl Fact<'_> {
                 name(token.task),
                 token.step
             ),
+            Self::Alerted { who: w, alert } => format!("{} tells {alert}", who(w)),
             Self::Quiet => "quiet".to_owned(),
             Self::Drained => "drained".to_owned(),
         }
     }
+}
+
+/// What of an alert counts.
+fn digest_of_alert(who: u64, alert: &Alert) -> [u64; 6] {
+    let task = alert.task.as_ref();
+    let (id, version) = task.map_or((0, 0), |task| (short(task.id), task.version));
+    [15, who, alert.reason as u64, id, version, 0]
 }
 
 /// What of a row counts.

@@ -18,6 +18,7 @@ use tokio::sync::oneshot;
 use super::enqueue::only;
 use super::insert;
 use crate::clock::SyncedClock;
+use crate::meters::Meters;
 use crate::seams::Spawn;
 use crate::store::{Inserted, Result, StoreError, StoreErrorKind, TaskStore};
 use crate::task::NewTask;
@@ -35,6 +36,7 @@ struct Inner {
     store: Arc<dyn TaskStore>,
     clock: Arc<SyncedClock>,
     spawn: Arc<dyn Spawn>,
+    meters: Arc<Meters>,
     queue: Mutex<Queue>,
 }
 
@@ -54,11 +56,17 @@ struct Waiting {
 }
 
 impl Coalescer {
-    pub(super) fn new(store: Arc<dyn TaskStore>, clock: Arc<SyncedClock>, spawn: Arc<dyn Spawn>) -> Self {
+    pub(super) fn new(
+        store: Arc<dyn TaskStore>,
+        clock: Arc<SyncedClock>,
+        spawn: Arc<dyn Spawn>,
+        meters: Arc<Meters>,
+    ) -> Self {
         Self(Arc::new(Inner {
             store,
             clock,
             spawn,
+            meters,
             queue: Mutex::default(),
         }))
     }
@@ -165,7 +173,9 @@ impl Inner {
     }
 
     async fn insert(&self, tasks: &[NewTask]) -> Result<Vec<Inserted>> {
-        insert(self.store.as_ref(), self.clock.as_ref(), tasks).await
+        let inserted = insert(self.store.as_ref(), self.clock.as_ref(), tasks).await?;
+        self.meters.enqueued(tasks, &inserted);
+        Ok(inserted)
     }
 }
 

@@ -80,6 +80,7 @@ impl<S: TaskStore + ?Sized> Client<S> {
         let mut enqueued = Vec::with_capacity(tasks.len());
         for call in calls(&tasks) {
             let inserted = insert(shared.store.as_ref(), shared.clock.as_ref(), call).await?;
+            shared.meters.enqueued(call, &inserted);
             enqueued.extend(
                 call.iter()
                     .zip(inserted)

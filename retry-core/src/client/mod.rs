@@ -34,6 +34,7 @@ use crate::clock::{Clock, SyncedClock, SystemClock};
 use crate::draft::{Draft, InvalidTask};
 use crate::engine::Attachment;
 use crate::id::{Nonce, Shard, TaskId, TaskIds};
+use crate::meters::Meters;
 use crate::propagate::{Propagator, in_context};
 use crate::seams::{Random, Spawn, SystemRandom, TokioSpawn};
 use crate::store::{self, TaskStore};
@@ -97,6 +98,7 @@ struct Shared {
     random: Arc<dyn Random>,
     ids: Mutex<TaskIds>,
     coalescer: Coalescer,
+    meters: Arc<Meters>,
 }
 
 /// Builds a [`Client`] with seams of one's own.
@@ -233,13 +235,15 @@ impl Shared {
         spawn: Arc<dyn Spawn>,
     ) -> Arc<Self> {
         let clock = Arc::new(SyncedClock::new(clock));
-        let coalescer = Coalescer::new(Arc::clone(&store), Arc::clone(&clock), spawn);
+        let meters = Arc::new(Meters::new());
+        let coalescer = Coalescer::new(Arc::clone(&store), Arc::clone(&clock), spawn, Arc::clone(&meters));
         Arc::new(Self {
             store,
             clock,
             random,
             ids: Mutex::default(),
             coalescer,
+            meters,
         })
     }
 

@@ -2,18 +2,27 @@
 
 use super::outbox::Role;
 use super::part::Part;
+use crate::alert::Alert;
+use crate::clock::Clock as _;
 use crate::id::TaskId;
 use crate::store::{Applied, Took};
-use crate::task::{Action, Edit};
+use crate::task::{Action, Edit, Task};
 
 /// Lets go of the task that was settled, or tells the attempt that waits.
 pub(super) fn applied(part: &Part, edit: &Edit, role: Role, applied: &Applied) {
     let id = edit.id;
     match role {
         Role::Progress(on_applied) => on_applied(applied),
-        Role::Settle { hold, teller, .. } => {
+        Role::Settle {
+            hold,
+            task,
+            alert,
+            teller,
+            ..
+        } => {
             part.engine.round.recorded(&edit.action, applied);
             part.held.remove(hold);
+            recorded(part, edit, &task, alert, applied);
             if let Some(teller) = teller {
                 teller.tell(edit, applied);
             }
@@ -33,6 +42,24 @@ pub(super) fn applied(part: &Part, edit: &Edit, role: Role, applied: &Applied) {
         other => {
             tracing::warn!(task = %id, answer = ?other, "not recorded: the task is not ours any more")
         }
+    }
+}
+
+/// Tells what was recorded to whoever listens.
+fn recorded(part: &Part, edit: &Edit, task: &Task, alert: Option<Box<Alert>>, applied: &Applied) {
+    let engine = &part.engine;
+    let took = match applied {
+        Applied::Done { took, .. } => *took,
+        Applied::Repeated => Took::Primary,
+        Applied::Missing if matches!(edit.action, Action::Delete { .. }) => Took::Primary,
+        _ => return,
+    };
+    engine.setup.meters.settled(task, &edit.action, took);
+    // What an operator cancelled has not failed.
+    if let Some(alert) = alert
+        && took == Took::Primary
+    {
+        engine.alerts.raise(*alert, part.clock.monotonic());
     }
 }
 

@@ -6,15 +6,18 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::alerts::AlertConfig;
 use super::config::{Config, WorkerConfig, named};
 use super::kind::{KindEntry, KindOptions};
 use super::quick::QuickRetries;
 use super::window::ScanWindow;
 use super::worker::{Setup, Worker};
+use crate::alert::{AlertOptions, AlertRule, AlertSink, InvalidRule};
 use crate::client::Client;
 use crate::clock::{Clock, SystemClock};
 use crate::draft::{TaskOptions, TaskPayload};
 use crate::executor::{Executor, Handler, States, typed};
+use crate::meters::Meters;
 use crate::name::{InvalidName, Kind, Queue, WorkerName};
 use crate::propagate::Propagator;
 use crate::seams::{Random, Spawn, SystemRandom, TokioSpawn};
@@ -82,6 +85,13 @@ pub enum BuildError {
     },
     /// No task can be due in the scan window: it ends before it begins.
     EmptyWindow,
+    /// An alert rule cannot be read.
+    AlertRule {
+        /// The kind whose rule it is; none for a rule of the worker.
+        kind: Option<Kind>,
+        /// What is wrong with it, and where.
+        error: InvalidRule,
+    },
 }
 
 impl fmt::Display for BuildError {
@@ -118,6 +128,11 @@ impl fmt::Display for BuildError {
                 )
             }
             Self::EmptyWindow => f.write_str("the scan window ends before it begins"),
+            Self::AlertRule { kind: None, error } => write!(f, "{error}"),
+            Self::AlertRule {
+                kind: Some(kind),
+                error,
+            } => write!(f, "the kind {kind}: {error}"),
         }
     }
 }
@@ -170,6 +185,7 @@ pub struct WorkerBuilder {
     given: WorkerConfig,
     window: ScanWindow,
     propagator: Option<Arc<dyn Propagator>>,
+    alerts: AlertConfig,
     kinds: HashMap<Kind, Arc<KindEntry>>,
     queues: BTreeSet<Queue>,
     default_queues: BTreeSet<Queue>,
@@ -189,6 +205,7 @@ impl WorkerBuilder {
             given: WorkerConfig::new(),
             window: ScanWindow::new(),
             propagator: None,
+            alerts: AlertConfig::default(),
             kinds: HashMap::new(),
             queues: BTreeSet::new(),
             default_queues: BTreeSet::new(),
@@ -268,6 +285,10 @@ impl WorkerBuilder {
         let never = |quick: QuickRetries| quick.times == 0 || quick.within.is_zero();
         if options.quick.is_some_and(never) {
             return self.refuse(BuildError::Zero("a kind's quick retries and their time"));
+        }
+        if let Some(Err(error)) = &options.alert {
+            let (kind, error) = (Some(kinds[0].clone()), error.clone());
+            return self.refuse(BuildError::AlertRule { kind, error });
         }
         let retry = options.retry.clone().unwrap_or_else(|| defaults.retry.clone());
         let prefetch = defaults.retry.max_attempts() != Some(1);
@@ -375,6 +396,13 @@ impl WorkerBuilder {
         self
     }
 
+    /// How many ended tasks one call purges at most; at most 1,000, which it is unless told otherwise. While a call
+    /// finds as many, the next follows at once.
+    pub fn purge_batch(mut self, tasks: usize) -> Self {
+        self.code.purge_batch = Some(tasks);
+        self
+    }
+
     /// How long handlers may go on after a shutdown began before they are cancelled; 10 s unless told otherwise.
     pub fn shutdown_grace(mut self, grace: Duration) -> Self {
         self.code.shutdown_grace = Some(grace);
@@ -384,6 +412,38 @@ impl WorkerBuilder {
     /// How long a cancelled handler may take to end by itself before its future is dropped; 2 s unless told otherwise.
     pub fn cancel_grace(mut self, grace: Duration) -> Self {
         self.code.cancel_grace = Some(grace);
+        self
+    }
+
+    /// Tells failed attempts that fit this rule to the [sinks](Self::alert_sink): a rule, or its text such as
+    /// `attempts > 1 && attempts < 5`, which is also the default. Of several rules one that fits is enough. Kinds with a
+    /// rule of their own ([`KindOptions::alert`]) go by that alone.
+    pub fn alert<R>(mut self, rule: R) -> Self
+    where
+        R: TryInto<AlertRule>,
+        R::Error: Into<InvalidRule>,
+    {
+        match rule.try_into() {
+            Ok(rule) => {
+                self.alerts.rules.push(rule);
+                self
+            }
+            Err(error) => {
+                let (kind, error) = (None, error.into());
+                self.refuse(BuildError::AlertRule { kind, error })
+            }
+        }
+    }
+
+    /// Tells alerts to this sink; several each get every alert. Without a sink nothing is judged, looked for or told.
+    pub fn alert_sink(mut self, sink: impl AlertSink) -> Self {
+        self.alerts.sinks.push(Arc::new(sink));
+        self
+    }
+
+    /// How alerts are raised and delivered.
+    pub fn alert_options(mut self, options: AlertOptions) -> Self {
+        self.alerts.options = options;
         self
     }
 
@@ -445,6 +505,7 @@ impl WorkerBuilder {
         let settings = self.code.or(self.given);
         let host = host();
         let config = Config::resolve(&settings, default_name(&host), host, self.window)?;
+        let alerts = self.alerts.checked()?;
         let states = States::new(self.states);
         for (kind, entry) in &self.kinds {
             if let Some(missing) = entry.requires().iter().find(|need| !states.contains(need.id)) {
@@ -467,6 +528,8 @@ impl WorkerBuilder {
         Ok(Worker::new(Setup {
             store: self.store,
             config,
+            alerts,
+            meters: Meters::new(),
             kinds: self.kinds,
             queues: queues.into_iter().collect(),
             states,

@@ -1,7 +1,7 @@
 //! A running worker, and how it stops.
 //!
 //! ```text
-//! stop claiming ─ hand back what waits ─ grace ─ cancel the rest ─ they end ─ hand back ─ flush ─ close the session
+//! stop claiming ─ hand back what waits ─ grace ─ cancel the rest ─ they end ─ hand back ─ flush ─ last alerts ─ close the session
 //! ```
 
 use std::sync::Arc;
@@ -13,6 +13,8 @@ use futures_util::future::select;
 use super::drive::{Step, Stop, drive};
 use super::heartbeat::Heartbeat;
 use super::held::CancelReason;
+use super::herald::Herald;
+use super::inspector::Inspector;
 use super::maintainer::Maintainer;
 use super::part::{Engine, Part};
 use super::pump::Pump;
@@ -21,12 +23,16 @@ use super::reserve::Attachment;
 use super::round::Round;
 use super::watchdog::Watchdog;
 use super::worker::Setup;
+use crate::alert::AlertCounts;
 use crate::store::TaskStore;
 
 /// How long a shutdown tries to write the last outcomes to a store that fails. What is not written is rescued later.
 const FLUSH_LIMIT: Duration = Duration::from_secs(10);
 /// How long it waits for a call under way, and for the close of the session.
 const LAST_CALL_LIMIT: Duration = Duration::from_secs(5);
+
+/// How long it waits for the sinks to take the last alerts.
+const LAST_ALERTS_LIMIT: Duration = Duration::from_secs(5);
 
 /// A running worker.
 #[derive(Debug)]
@@ -57,12 +63,20 @@ impl WorkerHandle {
             stop: Stop::default(),
             loops: Arc::default(),
         };
+        let setup = &handle.engine.setup;
+        setup.meters.permits(setup.config.concurrency);
         for part in &handle.parts {
             handle.spawn(Heartbeat::new(Arc::clone(part)));
             handle.spawn(Watchdog::new(Arc::clone(part)));
             handle.spawn(Pump::new(Arc::clone(part)));
             handle.spawn(Rescuer::new(Arc::clone(part)));
             handle.spawn(Maintainer::new(Arc::clone(part)));
+            if Inspector::is_wanted(part) {
+                handle.spawn(Inspector::new(Arc::clone(part)));
+            }
+        }
+        if let Some(part) = handle.parts.first().filter(|part| part.engine.alerts.is_on()) {
+            handle.spawn(Herald::new(Arc::clone(part)));
         }
         handle
     }
@@ -102,6 +116,12 @@ impl WorkerHandle {
         Attachment::new(&self.parts)
     }
 
+    /// How many alerts this worker has raised, and what became of them.
+    #[must_use]
+    pub fn alerts(&self) -> AlertCounts {
+        self.engine.alerts.counts()
+    }
+
     /// Waits until every part is as asked.
     pub(super) async fn until(&self, done: impl Fn(&Part) -> bool) {
         self.engine
@@ -112,8 +132,9 @@ impl WorkerHandle {
     /// Stops gracefully: claims nothing more, hands back what was claimed ahead, lets handlers end within the grace,
     /// cancels the rest and hands it back after it has ended, writes the last outcomes and closes the session.
     ///
-    /// It ends also when the store does not answer: at most 20 seconds after the handlers' grace and cancel grace. What
-    /// was not written then is rescued by another worker.
+    /// It ends also when the store does not answer: at most 25 seconds after the handlers' grace and cancel grace, five
+    /// of them for alerts that wait. What was not written then is rescued by another worker; what no sink has taken is
+    /// lost.
     ///
     /// If this future is dropped, the worker stops without grace.
     pub async fn shutdown(self) {
@@ -133,6 +154,8 @@ impl WorkerHandle {
         let flushed = || ended() && self.parts.iter().all(|part| part.is_flushed());
         self.at_most(config.cancel_grace + FLUSH_LIMIT, engine.until(flushed))
             .await;
+        let told = || engine.alerts.is_idle();
+        self.at_most(LAST_ALERTS_LIMIT, engine.until(told)).await;
         let stopped = || self.loops.load(Ordering::Acquire) == 0;
         self.stop.soon.cancel();
         self.at_most(LAST_CALL_LIMIT, engine.until(stopped)).await;

@@ -110,6 +110,7 @@ impl Heartbeat {
             }
             Renewed::Lost => {
                 tracing::warn!(session = %id, "the session is lost: others may have its tasks");
+                part.engine.setup.meters.session_lost();
                 part.set_session(SessionState::Lost);
                 part.heart.notify_one();
                 Ok(())

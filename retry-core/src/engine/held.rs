@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::kind::OnLeaseLost;
 use super::part::lock;
+use crate::clock::Monotonic;
 use crate::id::TaskId;
 use crate::task::Task;
 
@@ -80,7 +81,14 @@ struct Entry {
     /// Its insert, or the transaction around it, is under way: the store may have the task or not.
     expected: bool,
     /// Present while its handler runs.
-    running: Option<(Cancel, OnLeaseLost)>,
+    running: Option<Running>,
+}
+
+#[derive(Debug)]
+struct Running {
+    cancel: Cancel,
+    on_lease_lost: OnLeaseLost,
+    since: Monotonic,
 }
 
 impl Entry {
@@ -91,8 +99,8 @@ impl Entry {
     }
 
     fn cancel(&self, reason: CancelReason) {
-        if let Some((cancel, _)) = &self.running {
-            cancel.cancel(reason);
+        if let Some(running) = &self.running {
+            running.cancel.cancel(reason);
         }
     }
 }
@@ -205,17 +213,39 @@ impl Held {
 
     /// Notes that its handler starts; false: it must not, somebody else has the task since it was claimed.
     #[must_use]
-    pub(super) fn start(&self, hold: Hold, cancel: &Cancel, on_lease_lost: OnLeaseLost) -> bool {
+    pub(super) fn start(
+        &self,
+        hold: Hold,
+        cancel: &Cancel,
+        on_lease_lost: OnLeaseLost,
+        since: Monotonic,
+    ) -> bool {
         let mut holds = lock(&self.0);
         let ending = holds.ending;
         match holds.get_mut(hold) {
-            Some(entry) if entry.ours => entry.running = Some((cancel.clone(), on_lease_lost)),
+            Some(entry) if entry.ours => {
+                entry.running = Some(Running {
+                    cancel: cancel.clone(),
+                    on_lease_lost,
+                    since,
+                });
+            }
             _ => return false,
         }
         if let Some(reason) = ending {
             cancel.cancel(reason);
         }
         true
+    }
+
+    /// What has run since `before` or longer, in the order of the tasks, with the times since which it runs.
+    pub(super) fn running_since(&self, before: Monotonic) -> Vec<(TaskId, u64, Monotonic)> {
+        let holds = lock(&self.0);
+        let of = |entry: &Entry| {
+            let since = entry.running.as_ref()?.since;
+            (since <= before).then_some((entry.hold.id, entry.hold.version, since))
+        };
+        holds.in_order().into_iter().filter_map(of).collect()
     }
 
     /// Notes that its handler has ended.
@@ -278,7 +308,8 @@ impl Held {
     /// Cancels the handlers that do not go on without a lease.
     pub(super) fn cancel_by_lease(&self) {
         for entry in lock(&self.0).in_order() {
-            if matches!(entry.running, Some((_, OnLeaseLost::Cancel))) {
+            let running = entry.running.as_ref();
+            if running.is_some_and(|running| running.on_lease_lost == OnLeaseLost::Cancel) {
                 entry.cancel(CancelReason::LeaseLost);
             }
         }
@@ -324,7 +355,7 @@ mod tests {
     fn a_version_given_again_is_the_claim_that_is_known() {
         let (held, cancel) = (Held::default(), Cancel::default());
         assert!(held.insert(hold(3), true, false));
-        assert!(held.start(hold(3), &cancel, OnLeaseLost::Cancel));
+        assert!(held.start(hold(3), &cancel, OnLeaseLost::Cancel, Monotonic::default()));
         held.forget_session();
         assert!(!held.insert(hold(3), true, false), "known");
         assert_eq!((held.count(), cancel.reason()), (1, None));
@@ -348,7 +379,12 @@ mod tests {
         held.give_up_others(&held.ours(), &BTreeSet::new());
         held.born(expected);
         assert_eq!((held.count(), held.ours()), (1, vec![expected]));
-        assert!(held.start(expected, &Cancel::default(), OnLeaseLost::Cancel));
+        assert!(held.start(
+            expected,
+            &Cancel::default(),
+            OnLeaseLost::Cancel,
+            Monotonic::default()
+        ));
         held.remove(expected);
         assert!(held.is_empty());
     }

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 
+use super::alerts::Judge;
 use super::attempt::{Ended, Failure};
 use super::held::{Cancel, Hold};
 use super::kind::OnLeaseLost;
@@ -14,6 +15,7 @@ use super::reserve::Reservation;
 use super::runnable::Runnable;
 use super::runner::{self, Ran};
 use super::teller::{Recorded, Teller};
+use crate::clock::Clock as _;
 use crate::draft::Draft;
 use crate::executor::{Attempt, LeaseLost, Outcome};
 use crate::headers::Headers;
@@ -94,6 +96,7 @@ impl Tried {
                 headers: Headers::new(),
                 ended: Ended::Failed(failure),
                 via_fallback: false,
+                judge: Judge::Rules,
                 follow_ups: Vec::new(),
                 started_at,
             },
@@ -116,9 +119,12 @@ pub(crate) async fn try_run(reservation: &mut Reservation, unborn: ClaimedTask) 
         checkpoint: Mutex::default(),
     });
     // Not ours any more if the session has ended since; then only the shutdown's order is missed.
-    let _ = part
-        .held
-        .start(reservation.hold(), &cancel, OnLeaseLost::Continue);
+    let _ = part.held.start(
+        reservation.hold(),
+        &cancel,
+        OnLeaseLost::Continue,
+        part.clock.monotonic(),
+    );
     let attempt = Arc::clone(&in_memory);
     let ran = runner::run_attempt(part, reservation.entry(), runnable, &cancel, attempt).await;
     part.held.end(reservation.hold());
@@ -141,10 +147,11 @@ pub(crate) async fn settle_tried(
         let _ = Arc::clone(&lease).checkpoint(checkpoint).await;
     }
     let task = lease.settled_task().await;
+    let judge = tried.ran.judge;
     let edit = tried.ran.report(&task, &entry).edit(&part);
     let (teller, answer) = Teller::new();
     match edit {
-        Some(edit) => part.settle(hold, task, edit, Some(teller)),
+        Some(edit) => part.settle(hold, task, edit, judge, Some(teller)),
         None => part.hand_back_telling(&task, Some(teller)),
     }
     drop(permit);

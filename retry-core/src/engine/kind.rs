@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::quick::QuickRetries;
+use crate::alert::{AlertRule, InvalidRule};
 use crate::draft::TaskPayload;
 use crate::executor::{Executor, Handler, Requirement, typed};
 use crate::name::Kind;
@@ -32,6 +33,7 @@ pub struct KindOptions {
     pub(super) quick: Option<QuickRetries>,
     pub(super) on_lease_lost: OnLeaseLost,
     pub(super) aliases: Vec<String>,
+    pub(super) alert: Option<Result<AlertRule, InvalidRule>>,
 }
 
 #[derive(Clone)]
@@ -105,6 +107,22 @@ impl KindOptions {
         self
     }
 
+    /// Which failed attempts of this kind are told to the worker's alert sinks, in place of the worker's own rules: a rule,
+    /// or its text such as `attempts > 1 && attempts < 5`. A wrong text is reported when the worker is built.
+    pub fn alert<R>(mut self, rule: R) -> Self
+    where
+        R: TryInto<AlertRule>,
+        R::Error: Into<InvalidRule>,
+    {
+        self.alert = Some(rule.try_into().map_err(Into::into));
+        self
+    }
+
+    /// The rule of its own; a wrong one has been refused.
+    pub(super) fn alert_rule(&self) -> Option<&AlertRule> {
+        self.alert.as_ref()?.as_ref().ok()
+    }
+
     /// What happens to a running handler when the worker's lease ends.
     pub fn on_lease_lost(mut self, action: OnLeaseLost) -> Self {
         self.on_lease_lost = action;
@@ -124,6 +142,7 @@ impl fmt::Debug for KindOptions {
             .field("quick_retries", &self.quick)
             .field("aliases", &self.aliases)
             .field("on_lease_lost", &self.on_lease_lost)
+            .field("alert", &self.alert)
             .finish_non_exhaustive()
     }
 }

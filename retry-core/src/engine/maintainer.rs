@@ -5,7 +5,6 @@ use std::sync::Arc;
 use super::drive::Step;
 use super::part::Part;
 use crate::clock::{Clock as _, Monotonic};
-use crate::limits::MAX_BATCH;
 use crate::store::Result;
 
 #[derive(Debug)]
@@ -23,11 +22,12 @@ impl Maintainer {
     async fn purge(&self) -> Result<bool> {
         let part = &self.part;
         part.sync_clock().await?;
-        let purged = part.call(part.store.purge(part.clock.now(), MAX_BATCH)).await?;
+        let batch = part.engine.setup.config.purge_batch;
+        let purged = part.call(part.store.purge(part.clock.now(), batch)).await?;
         if purged > 0 {
             tracing::debug!(purged, "purged ended tasks");
         }
-        Ok(purged >= MAX_BATCH as u64 / 2)
+        Ok(purged > 0 && purged >= batch as u64 / 2)
     }
 }
 

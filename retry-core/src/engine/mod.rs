@@ -12,6 +12,8 @@
 //! | watchdog | the lease's end | tells the handlers when it comes, whatever the heartbeat waits for |
 //! | rescuer | the round of expired tasks | settles lost leases and due alarms, of any worker and any kind |
 //! | maintainer | – | purges what is past its retention |
+//! | inspector | what it has seen | looks for tasks that do not start or do not end; only where somebody listens |
+//! | herald | – | hands alerts to their sinks; one for all parts |
 //!
 //! Attempts run in futures of their own (`runner.rs`); they meet the loops only in `Part` (`part.rs`): what is held,
 //! what waits for a permit, what waits to be written.
@@ -29,6 +31,7 @@
 //! are cancelled (or told nothing, by kind) and nothing new starts; a new session is opened only after the store said
 //! that the old one is lost. Every write carries the task's version, so a late one is refused, never harmful.
 
+mod alerts;
 mod answers;
 mod attempt;
 mod buffer;
@@ -40,7 +43,9 @@ mod handle;
 mod health;
 mod heartbeat;
 mod held;
+mod herald;
 mod inline;
+mod inspector;
 mod kind;
 mod lease;
 mod maintainer;

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use super::held::Hold;
 use super::part::lock;
 use super::teller::Teller;
+use crate::alert::Alert;
 use crate::limits::{MAX_BATCH, MAX_CALL_BYTES};
 use crate::store::Applied;
 use crate::task::{Edit, Task};
@@ -21,6 +22,8 @@ pub(super) enum Role {
         hold: Hold,
         /// The record on which it was decided.
         task: Arc<Task>,
+        /// What is told when it is recorded.
+        alert: Option<Box<Alert>>,
         /// It stands in for an outcome that the store refused.
         replaced: bool,
         /// Who waits for the store's answer.

@@ -9,6 +9,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::{Either, select};
 use tokio::sync::Notify;
 
+use super::alerts::{Alerts, Judge};
 use super::buffer::Buffer;
 use super::health::Health;
 use super::held::{Held, Hold};
@@ -33,6 +34,7 @@ pub(super) struct Engine {
     pub(super) round: Round,
     pub(super) permits: Arc<Permits>,
     pub(super) buffer: Buffer,
+    pub(super) alerts: Alerts,
     ids: Mutex<TaskIds>,
     stopping: AtomicBool,
     /// Told when an attempt ended, a write was answered, a loop found nothing to do.
@@ -53,6 +55,7 @@ impl Engine {
         let permits = Permits::new(setup.config.concurrency, queues, kinds, aliases);
         let stopping = AtomicBool::new(false);
         Arc::new(Self {
+            alerts: Alerts::new(Arc::clone(&setup)),
             setup,
             round,
             permits,
@@ -168,6 +171,7 @@ impl Part {
         let longest_silence = config.rescue_interval + config.heartbeat();
         let pump = Arc::new(Notify::new());
         lock(&engine.pumps).push(Arc::clone(&pump));
+        let store = engine.setup.meters.wrap(store);
         Arc::new(Self {
             store,
             clock,
@@ -204,11 +208,25 @@ impl Part {
         })
     }
 
-    /// Puts the edit that settles `task` on its way; it is sent with the next exchange, and `teller` hears how it ended.
-    pub(super) fn settle(&self, hold: Hold, task: Arc<Task>, edit: Edit, teller: Option<Teller>) {
+    /// Puts the edit that settles `task` on its way; it is sent with the next exchange. What it means for alerts is told
+    /// when the store has recorded it, and `teller` hears how it ended.
+    pub(super) fn settle(
+        &self,
+        hold: Hold,
+        task: Arc<Task>,
+        edit: Edit,
+        judge: Judge,
+        teller: Option<Teller>,
+    ) {
+        let alerts = &self.engine.alerts;
+        let alert = match alerts.is_on() {
+            true => alerts.of_edit(&task, &edit, judge, self.clock.now()),
+            false => None,
+        };
         let role = Role::Settle {
             hold,
             task,
+            alert,
             replaced: false,
             teller,
         };
@@ -229,7 +247,7 @@ impl Part {
     pub(super) fn hand_back_telling(&self, claimed: &Arc<Task>, teller: Option<Teller>) {
         let hold = Hold::of(claimed);
         match self.edit(claimed, Event::HandBack) {
-            Ok(edit) => self.settle(hold, Arc::clone(claimed), edit, teller),
+            Ok(edit) => self.settle(hold, Arc::clone(claimed), edit, Judge::Rules, teller),
             Err(why) => {
                 tracing::warn!(task = %claimed.id, %why, "a task could not be handed back");
                 self.held.remove(hold);

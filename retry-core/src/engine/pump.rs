@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 
+use super::alerts::Judge;
 use super::drive::Step;
 use super::held::Hold;
 use super::outbox::{Batch, Role};
@@ -90,6 +91,8 @@ impl Pump {
         }
         part.set_idle(false);
         let (indexes, claims): (Vec<usize>, Vec<ClaimRequest>) = requests.into_iter().unzip();
+        let meters = &part.engine.setup.meters;
+        meters.exchange(self.sent.edits.len(), claims.len());
         let call = part.store.exchange(&self.sent.edits, &claims, part.clock.now());
         let next = match part.call(call).await {
             Ok(answer) => self.answered(&indexes, &claims, answer),
@@ -170,6 +173,10 @@ impl Pump {
         }
         for bad in &claimed.bad {
             tracing::error!(task = %bad.id, reason = %bad.reason, "a stored task cannot be read; it was put aside as failed");
+            let alerts = &part.engine.alerts;
+            if let Some(alert) = alerts.of_bad(bad, &request.queue, part.clock.now()) {
+                alerts.raise(alert, part.clock.monotonic());
+            }
         }
         self.sources.answered(part, index, request, &claimed, poll);
         if request.max_suspects > 0 {
@@ -187,6 +194,7 @@ impl Pump {
         for claimed in claimed.tasks {
             let task = &claimed.task;
             tracing::debug!(task = %task.id, kind = %task.kind, attempt = task.attempt, "claimed");
+            part.engine.setup.meters.claimed(task);
             let last_life = task.is_on_its_last_life();
             let surplus = last_life && std::mem::replace(&mut alone, true);
             let new = part
@@ -268,7 +276,13 @@ impl Drop for Reserved {
 
 /// The task's failure in place of an outcome that the store refuses, once; none when that is what was refused.
 fn refusal(part: &Part, role: &mut Role, error: &StoreError) -> Option<Edit> {
-    let Role::Settle { task, replaced, .. } = role else {
+    let Role::Settle {
+        task,
+        alert,
+        replaced,
+        ..
+    } = role
+    else {
         return None;
     };
     if std::mem::replace(replaced, true) {
@@ -276,7 +290,10 @@ fn refusal(part: &Part, role: &mut Role, error: &StoreError) -> Option<Edit> {
     }
     let error = ErrorText::new(format!("its outcome cannot be stored: {error}"));
     let failure = settle::failed_attempt(part, task, task.updated_at, error);
-    part.edit(task, Event::Fail { failure }).ok()
+    let edit = part.edit(task, Event::Fail { failure }).ok()?;
+    let now = part.clock.now();
+    *alert = part.engine.alerts.of_edit(task, &edit, Judge::Rules, now);
+    Some(edit)
 }
 
 impl Step for Pump {

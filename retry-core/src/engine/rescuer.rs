@@ -1,17 +1,19 @@
 //! The rescuer: settles lost leases and due alarms, of any worker and any kind, from the record alone.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use super::alerts::Judge;
 use super::drive::Step;
 use super::part::Part;
+use crate::alert::Alert;
 use crate::clock::{Clock as _, Monotonic};
 use crate::id::TaskId;
 use crate::limits::{MAX_BATCH, MAX_PAGE};
 use crate::machine::{Event, Rejected};
-use crate::store::{Applied, Cause, ExpiredRequest, Page, Result, StoreErrorKind, TaskFilter};
+use crate::store::{Applied, Cause, ExpiredRequest, Page, Result, StoreErrorKind, TaskFilter, Took};
 use crate::task::{Action, Edit, State, Task};
 
 /// How long the store must have answered before sessions are marked: after an outage every lease looks ended, until
@@ -26,6 +28,16 @@ pub(super) struct Rescuer {
     part: Arc<Part>,
     /// Unreadable tasks that were told of: they are met every round until somebody repairs them.
     told: HashSet<TaskId>,
+    /// What is to be told when the store has recorded it.
+    under_way: BTreeMap<TaskId, Rescue>,
+}
+
+/// A rescue on its way to the store.
+#[derive(Debug)]
+struct Rescue {
+    task: Task,
+    cause: Cause,
+    alert: Option<Box<Alert>>,
 }
 
 impl Rescuer {
@@ -33,11 +45,13 @@ impl Rescuer {
         Self {
             part,
             told: HashSet::new(),
+            under_way: BTreeMap::new(),
         }
     }
 
     async fn round(&mut self) -> Result<()> {
         let part = Arc::clone(&self.part);
+        self.under_way.clear();
         // Leases are judged by a fresh reading alone: who has seen the store's clock step back renews by the new time, and
         // by an older reading looks ended.
         let lease = part.engine.setup.config.lease;
@@ -71,7 +85,7 @@ impl Rescuer {
         Ok(())
     }
 
-    async fn settle(&self, task: &Task, cause: Cause) -> Result<Option<Edit>> {
+    async fn settle(&mut self, task: &Task, cause: Cause) -> Result<Option<Edit>> {
         let event = match (cause, task.state) {
             (Cause::SessionLost, _) => Event::LeaseLost { process_dead: false },
             (Cause::SessionDead, _) => Event::LeaseLost { process_dead: true },
@@ -90,7 +104,24 @@ impl Rescuer {
             }
         };
         tracing::info!(task = %task.id, kind = %task.kind, ?cause, state = %task.state, "rescued");
-        Ok(self.edit(task, event))
+        let edit = self.edit(task, event);
+        if let Some(edit) = &edit {
+            let (now, alerts) = (self.part.clock.now(), &self.part.engine.alerts);
+            let alert = alerts.of_edit(task, edit, self.judge(task, cause), now);
+            let task = task.clone();
+            self.under_way.insert(task.id, Rescue { task, cause, alert });
+        }
+        Ok(edit)
+    }
+
+    /// A worker that was lost took its fallback along; an attempt that overran its deadline may have been in it.
+    fn judge(&self, task: &Task, cause: Cause) -> Judge {
+        let entry = self.part.engine.setup.kinds.get(&task.kind);
+        let has_fallback = entry.is_some_and(|entry| entry.options.fallback.is_some());
+        match cause {
+            Cause::Alarm if has_fallback => Judge::Nothing,
+            Cause::Alarm | Cause::SessionLost | Cause::SessionDead => Judge::Rules,
+        }
     }
 
     fn edit(&self, task: &Task, event: Event) -> Option<Edit> {
@@ -106,7 +137,7 @@ impl Rescuer {
 
     /// Cancels one page of the open children of a parent that has ended or shall end. Its alarm rings on until none is
     /// left.
-    async fn cancel_children(&self, parent: &Task) -> Result<()> {
+    async fn cancel_children(&mut self, parent: &Task) -> Result<()> {
         let states = vec![State::Pending, State::Running, State::Waiting, State::Joining];
         let filter = TaskFilter {
             parent: Some(parent.id),
@@ -132,7 +163,7 @@ impl Rescuer {
     }
 
     /// Writes a page of edits; when the store refuses it for good, one by one, so that no task stops the others.
-    async fn write(&self, edits: &[Edit]) -> Result<()> {
+    async fn write(&mut self, edits: &[Edit]) -> Result<()> {
         match self.exchange(edits).await {
             Err(error) if error.kind() == StoreErrorKind::Invalid && edits.len() > 1 => {
                 for edit in edits {
@@ -149,11 +180,11 @@ impl Rescuer {
         }
     }
 
-    async fn exchange(&self, edits: &[Edit]) -> Result<()> {
+    async fn exchange(&mut self, edits: &[Edit]) -> Result<()> {
         if edits.is_empty() {
             return Ok(());
         }
-        let part = &self.part;
+        let part = Arc::clone(&self.part);
         let answer = part
             .call(part.store.exchange(edits, &[], part.clock.now()))
             .await?;
@@ -162,7 +193,8 @@ impl Rescuer {
             .iter()
             .zip(answer.applied)
             .filter(|(_, applied)| matches!(applied, Applied::Done { .. }));
-        for (edit, _) in written {
+        for (edit, applied) in written {
+            self.recorded(edit, &applied);
             // What was taken from this worker itself still runs here.
             if let Action::Set(change) = &edit.action
                 && change.from == State::Running
@@ -172,6 +204,24 @@ impl Rescuer {
         }
         part.look_again();
         Ok(())
+    }
+}
+
+impl Rescuer {
+    fn recorded(&mut self, edit: &Edit, applied: &Applied) {
+        let (Some(rescue), Applied::Done { took, .. }) = (self.under_way.remove(&edit.id), applied) else {
+            return;
+        };
+        let engine = &self.part.engine;
+        if rescue.cause != Cause::Alarm {
+            engine.setup.meters.crashed(&rescue.task);
+        }
+        engine.setup.meters.settled(&rescue.task, &edit.action, *took);
+        if let Some(alert) = rescue.alert
+            && *took == Took::Primary
+        {
+            engine.alerts.raise(*alert, self.part.clock.monotonic());
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use futures_util::FutureExt as _;
 use tracing::Instrument as _;
 
+use super::alerts::Judge;
 use super::attempt::{self, Ended, Limits};
 use super::held::{Cancel, CancelReason, Hold};
 use super::kind::{KindEntry, OnLeaseLost};
@@ -74,7 +75,7 @@ pub(super) async fn run_one(part: &Arc<Part>, mut claimed: Runnable, teller: Opt
         return part.hand_back_telling(&task, teller);
     };
     if let Some(edit) = unrun(part, &claimed) {
-        return part.settle(hold, task, edit, teller);
+        return part.settle(hold, task, edit, Judge::Rules, teller);
     }
     let span = tracing::info_span!("attempt", task = %id, %kind, queue = %task.queue, attempt = task.attempt, version = task.version);
     if let Some(propagator) = &part.engine.setup.propagator {
@@ -86,7 +87,12 @@ pub(super) async fn run_one(part: &Arc<Part>, mut claimed: Runnable, teller: Opt
     }
     let cancel = Cancel::default();
     let lease = Lease::new(Arc::clone(part), Arc::clone(&task), cancel.clone());
-    if !part.held.start(hold, &cancel, entry.options.on_lease_lost) {
+    let meters = &part.engine.setup.meters;
+    let started = part.clock.monotonic();
+    if !part
+        .held
+        .start(hold, &cancel, entry.options.on_lease_lost, started)
+    {
         tracing::debug!(task = %id, "not run: it was taken away while it waited for a permit");
         return part.held.remove(hold);
     }
@@ -94,13 +100,25 @@ pub(super) async fn run_one(part: &Arc<Part>, mut claimed: Runnable, teller: Opt
         // It ended since the look above, and whoever cancels by lease may have passed already.
         cancel.cancel(CancelReason::LeaseLost);
     }
+    if meters.are_on() {
+        meters.started(&task, part.clock.now(), part.engine.permits.taken_in_all());
+    }
     let handled = handle(part, &entry, claimed, lease).instrument(span);
     let settled = AssertUnwindSafe(handled).catch_unwind().await;
     part.held.end(hold);
+    if meters.are_on() {
+        let took = part.clock.monotonic().saturating_since(started);
+        meters.ended(&task, took, part.engine.permits.taken_in_all().saturating_sub(1));
+    }
     match settled {
-        Ok(Some(Settled { task, edit, output })) => {
+        Ok(Some(Settled {
+            task,
+            edit,
+            output,
+            judge,
+        })) => {
             let teller = teller.map(|teller| teller.with_output(output));
-            part.settle(hold, task, edit, teller);
+            part.settle(hold, task, edit, judge, teller);
         }
         Ok(None) => part.held.remove(hold),
         Err(_) => {
@@ -142,6 +160,7 @@ pub(super) struct Settled {
     pub(super) task: Arc<Task>,
     pub(super) edit: Edit,
     output: Option<Payload>,
+    judge: Judge,
 }
 
 /// Runs the handler, and what follows it, and decides the edit that records the outcome.
@@ -159,8 +178,14 @@ pub(super) async fn handle(
         Ended::Returned(Outcome::Output(output)) => Some(output.clone()),
         _ => None,
     };
+    let judge = ran.judge;
     let edit = ran.report(&task, entry).edit(part)?;
-    Some(Settled { task, edit, output })
+    Some(Settled {
+        task,
+        edit,
+        output,
+        judge,
+    })
 }
 
 /// What an attempt's runs came to.
@@ -170,6 +195,8 @@ pub(super) struct Ran {
     pub(super) headers: Headers,
     pub(super) ended: Ended,
     pub(super) via_fallback: bool,
+    /// How its failure is judged for alerts.
+    pub(super) judge: Judge,
     pub(super) follow_ups: Vec<Draft>,
     pub(super) started_at: Timestamp,
 }
@@ -229,6 +256,11 @@ pub(super) async fn run_attempt(
     }
     ended = quick.record(ended);
     let mut via_fallback = false;
+    // With a fallback only its failure is judged.
+    let mut judge = match &options.fallback {
+        Some(_) => Judge::Nothing,
+        None => Judge::Rules,
+    };
     if let (Some(failure), Some(fallback)) = (ended.failure(), &options.fallback)
         && task.attempt > fallback.threshold
         && cancel.reason().is_none()
@@ -244,6 +276,7 @@ pub(super) async fn run_attempt(
         .await;
         if let Some(failure) = second.failure() {
             tracing::debug!(error = %failure.text, "the fallback failed as well");
+            judge = Judge::Rules;
         } else {
             via_fallback = matches!(second, Ended::Returned(_));
             ended = second;
@@ -255,6 +288,7 @@ pub(super) async fn run_attempt(
         headers: ctx.headers().clone(),
         ended,
         via_fallback,
+        judge,
         follow_ups,
         started_at,
     }

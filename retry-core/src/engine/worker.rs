@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::alerts::AlertConfig;
 use super::builder::{IntoStore, WorkerBuilder};
 use super::config::Config;
 use super::handle::WorkerHandle;
@@ -11,6 +12,7 @@ use super::round::Round;
 use crate::client::Client;
 use crate::clock::Clock;
 use crate::executor::States;
+use crate::meters::Meters;
 use crate::name::{Kind, Queue};
 use crate::propagate::Propagator;
 use crate::seams::{Random, Spawn};
@@ -21,6 +23,8 @@ use crate::store::{MemoryStore, TaskStore};
 pub(super) struct Setup {
     pub(super) store: Arc<dyn TaskStore>,
     pub(super) config: Config,
+    pub(super) alerts: AlertConfig,
+    pub(super) meters: Meters,
     pub(super) kinds: HashMap<Kind, Arc<KindEntry>>,
     pub(super) queues: Vec<Queue>,
     pub(super) states: States,

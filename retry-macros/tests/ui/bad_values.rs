@@ -37,4 +37,9 @@ async fn twice(email: String) -> Result<(), std::io::Error> {
     Ok(())
 }
 
+#[task(alert = 5)]
+async fn a_number_for_a_rule(email: String) -> Result<(), std::io::Error> {
+    Ok(())
+}
+
 fn main() {}

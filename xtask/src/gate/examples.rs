@@ -30,6 +30,7 @@ pub(crate) const EXAMPLES: &[Example] = &[
     Example::new("fencing", &[], None),
     Example::new("inline_and_scheduled", &[], None),
     Example::new("outbox_postgres", &[], Some(Kind::Postgres)),
+    Example::new("fallback_and_alerts", &[], None),
     Example::new("orders", &["--db", "orders.db"], None),
     Example::new("orders", &["--store", "sled:orders.sled"], None),
     Example::new("orders", &["--store"], Some(Kind::Postgres)),

@@ -3,10 +3,10 @@
 use crate::sim::fact::Fact;
 use crate::sim::facts::{Facts, HostFact};
 
-/// The shutdown of this life and of the one before.
-const FIXED: usize = 1;
+/// A shutdown and the herald.
+const FIXED: usize = 2;
 /// Loops for each part of the store.
-const LOOPS: usize = 5;
+const LOOPS: usize = 6;
 
 pub(super) fn check(fact: &Fact<'_>, facts: &Facts) -> Result<(), String> {
     let Fact::Quiet = fact else { return Ok(()) };

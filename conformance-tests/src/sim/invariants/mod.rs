@@ -40,6 +40,8 @@ mod single_execution;
 mod started_in_time;
 mod stored_once;
 mod time_limits;
+mod told_in_turn;
+mod told_once;
 mod unknown_without_claims;
 mod version_monotonic;
 
@@ -191,6 +193,16 @@ const TABLE: &[(&str, &str, Check)] = &[
         "fallback_in_turn",
         "a fallback runs above its threshold, after the primary failed",
         fallback_in_turn::check,
+    ),
+    (
+        "told_once",
+        "a failed attempt is told at most once",
+        told_once::check,
+    ),
+    (
+        "told_in_turn",
+        "what failed is told after its fallback failed too, never after that succeeded",
+        told_in_turn::check,
     ),
     (
         "clean_shutdown",

@@ -42,6 +42,8 @@ pub struct WorkerConfig {
     pub idle_poll: Option<Duration>,
     /// How often it looks for expired tasks of any worker.
     pub rescue_interval: Option<Duration>,
+    /// How many ended tasks one call purges at most.
+    pub purge_batch: Option<usize>,
     /// How often it purges ended tasks.
     pub purge_interval: Option<Duration>,
     /// How long handlers may go on after a shutdown began.
@@ -77,6 +79,7 @@ impl WorkerConfig {
             lease: self.lease.or(other.lease),
             idle_poll: self.idle_poll.or(other.idle_poll),
             rescue_interval: self.rescue_interval.or(other.rescue_interval),
+            purge_batch: self.purge_batch.or(other.purge_batch),
             purge_interval: self.purge_interval.or(other.purge_interval),
             shutdown_grace: self.shutdown_grace.or(other.shutdown_grace),
             cancel_grace: self.cancel_grace.or(other.cancel_grace),

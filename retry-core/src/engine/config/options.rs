@@ -103,6 +103,12 @@ pub const OPTIONS: &[ConfigOption] = &[
         "How many claimed tasks may wait for a permit, 0 to 1000.",
     ),
     option(
+        "purge_batch",
+        Place::Number(|config| &mut config.purge_batch),
+        "1000",
+        "How many ended tasks one call purges at most, 1 to 1000.",
+    ),
+    option(
         "purge_interval",
         Place::Span(|config| &mut config.purge_interval),
         "5s",

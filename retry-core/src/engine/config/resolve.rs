@@ -43,6 +43,7 @@ pub(in crate::engine) struct Config {
     pub(in crate::engine) idle_poll: Duration,
     pub(in crate::engine) rescue_interval: Duration,
     pub(in crate::engine) purge_interval: Duration,
+    pub(in crate::engine) purge_batch: usize,
     pub(in crate::engine) shutdown_grace: Duration,
     pub(in crate::engine) cancel_grace: Duration,
     pub(in crate::engine) window: ScanWindow,
@@ -81,6 +82,7 @@ impl Config {
             idle_poll: settings.idle_poll.unwrap_or(DEFAULT_IDLE_POLL),
             rescue_interval: settings.rescue_interval.unwrap_or(DEFAULT_RESCUE_INTERVAL),
             purge_interval: settings.purge_interval.unwrap_or(DEFAULT_PURGE_INTERVAL),
+            purge_batch: settings.purge_batch.unwrap_or(MAX_BATCH),
             shutdown_grace: settings.shutdown_grace.unwrap_or(DEFAULT_SHUTDOWN_GRACE),
             cancel_grace: settings.cancel_grace.unwrap_or(DEFAULT_CANCEL_GRACE),
             inherit_headers: settings.inherit_headers.clone().unwrap_or_else(inherited),
@@ -105,6 +107,10 @@ impl Config {
             return Err(BuildError::Zero("the concurrency"));
         }
         at_most("the concurrency", self.concurrency, MAX_CONCURRENCY)?;
+        if self.purge_batch == 0 {
+            return Err(BuildError::Zero("the purge batch"));
+        }
+        at_most("the purge batch", self.purge_batch, MAX_BATCH)?;
         at_most("the prefetch", self.prefetch.unwrap_or(0), MAX_BATCH)?;
         if self.lease < MIN_LEASE {
             return Err(BuildError::LeaseTooShort {

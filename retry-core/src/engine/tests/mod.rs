@@ -2,7 +2,10 @@
 
 pub(crate) mod faulty;
 pub(crate) mod harness;
+mod listener;
 
+mod abnormal;
+mod alerts;
 mod born;
 mod build;
 mod cancels;

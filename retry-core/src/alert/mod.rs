@@ -1,0 +1,49 @@
+//! Alerts: what is told to people when tasks fail or hang, by which rule, and to whom.
+//!
+//! # When
+//!
+//! | reason | raised | by rule |
+//! |---|---|---|
+//! | [`AttemptFailed`](AlertReason::AttemptFailed) | a failed attempt was recorded and the task will be retried | yes |
+//! | [`LeaseLost`](AlertReason::LeaseLost) | an attempt lost its worker and the task will be retried | yes |
+//! | [`TaskFailed`](AlertReason::TaskFailed) | a task ended as failed: a dead letter | always |
+//! | [`CrashBudgetSpent`](AlertReason::CrashBudgetSpent) | the same, because it lost too many workers in a row | always |
+//! | [`Unreadable`](AlertReason::Unreadable) | a stored task cannot be read and was put aside as failed | always |
+//! | [`NotStarted`](AlertReason::NotStarted) | the oldest due task of a queue and kind has waited too long | by time |
+//! | [`UnhandledKind`](AlertReason::UnhandledKind) | the same, and no live worker runs that kind of that queue | by time |
+//! | [`RunningLong`](AlertReason::RunningLong) | an attempt of this worker has run too long | by time |
+//!
+//! A rule is judged once for each failed attempt. For a kind with a fallback it is judged only when the fallback ran and
+//! failed too, so the order is: the primary fails, the fallback fails, the alert. A fallback that succeeds ends the task
+//! well and nothing is told. Of the rules, those of the kind count if it has one of its own, else the worker's, else the
+//! default one, `attempts > 1 && attempts < 5`.
+//!
+//! # What is promised
+//!
+//! - An alert tells what the store has recorded: nothing is told of an outcome that was refused because the task had been
+//!   rescued meanwhile. At most one alert comes of one failed attempt.
+//! - Alerts are best effort. They wait in one bounded queue; what does not fit is dropped and counted
+//!   ([`AlertCounts`]). A worker that dies takes its alerts along; the truth is in the store, where dead letters
+//!   are listed by their state.
+//! - Sinks run beside the worker's loops: a slow, failing or panicking one delays alerts, never tasks.
+//! - What an operator cancels, and what a client's own call ends, is not told.
+//!
+//! Nothing is judged and nothing asked of the store unless the worker has a sink.
+
+mod event;
+mod expr;
+mod options;
+mod rule;
+mod sink;
+#[cfg(feature = "webhook")]
+mod webhook;
+#[cfg(all(test, feature = "webhook"))]
+mod webhook_test;
+
+pub use event::{Alert, AlertCounts, AlertReason, AlertTask};
+pub use expr::{InvalidRule, RuleProblem};
+pub use options::{AlertOptions, CoolDownBy};
+pub use rule::{AlertRule, Facts};
+pub use sink::{AlertSink, SinkError, TracingSink};
+#[cfg(feature = "webhook")]
+pub use webhook::{InvalidWebhook, Webhook};

@@ -1,0 +1,355 @@
+//! What is told of failures: judged where an outcome is decided, queued when the store has recorded it, delivered by the
+//! herald.
+
+use std::collections::{HashMap, VecDeque};
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+use super::builder::BuildError;
+use super::part::lock;
+use super::worker::Setup;
+use crate::alert::{
+    Alert, AlertCounts, AlertOptions, AlertReason, AlertRule, AlertSink, AlertTask, CoolDownBy, Facts,
+};
+use crate::clock::Monotonic;
+use crate::id::TaskId;
+use crate::limits::MAX_COOL_DOWNS;
+use crate::name::{Kind, Queue};
+use crate::store::BadRecord;
+use crate::task::{Action, Change, Edit, ErrorText, Task};
+use crate::time::Timestamp;
+
+/// A worker's own settings for alerts.
+#[derive(Debug, Clone, Default)]
+pub(super) struct AlertConfig {
+    pub(super) rules: Vec<AlertRule>,
+    pub(super) sinks: Vec<Arc<dyn AlertSink>>,
+    pub(super) options: AlertOptions,
+}
+
+impl AlertConfig {
+    /// Refuses what cannot work; fills in the default rule.
+    pub(super) fn checked(mut self) -> Result<Self, BuildError> {
+        let options = &self.options;
+        for (what, is_zero) in [
+            ("the queue of alerts", options.queue == 0),
+            ("the time of an alert sink", options.timeout.is_zero()),
+            (
+                "the interval of checks for alerts",
+                options.check_interval.is_zero(),
+            ),
+        ] {
+            if is_zero {
+                return Err(BuildError::Zero(what));
+            }
+        }
+        if self.rules.is_empty() {
+            self.rules.push(AlertRule::default());
+        }
+        Ok(self)
+    }
+
+    /// Whether anybody listens.
+    pub(super) fn is_on(&self) -> bool {
+        !self.sinks.is_empty()
+    }
+}
+
+/// Whether rules are judged on a failure: not on one of a kind with a fallback that did not run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Judge {
+    Rules,
+    /// Only what is told in any case.
+    Nothing,
+}
+
+/// What cool-downs tell apart.
+type Group = (Arc<str>, Option<Kind>, Option<TaskId>);
+
+#[derive(Debug)]
+struct Cooling {
+    until: Monotonic,
+    suppressed: u64,
+}
+
+#[derive(Debug, Default)]
+struct Waiting {
+    alerts: VecDeque<Alert>,
+    /// One is being delivered.
+    delivering: bool,
+    cooling: HashMap<Group, Cooling>,
+}
+
+#[derive(Debug, Default)]
+struct Counters {
+    raised: AtomicU64,
+    suppressed: AtomicU64,
+    dropped: AtomicU64,
+    delivered: AtomicU64,
+    failed: AtomicU64,
+}
+
+pub(super) struct Alerts {
+    setup: Arc<Setup>,
+    waiting: Mutex<Waiting>,
+    counters: Counters,
+    /// Tells the herald that there is an alert.
+    pub(super) wake: Notify,
+}
+
+impl fmt::Debug for Alerts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.counters, f)
+    }
+}
+
+impl Alerts {
+    pub(super) fn new(setup: Arc<Setup>) -> Self {
+        Self {
+            setup,
+            waiting: Mutex::default(),
+            counters: Counters::default(),
+            wake: Notify::new(),
+        }
+    }
+
+    fn config(&self) -> &AlertConfig {
+        &self.setup.alerts
+    }
+
+    pub(super) fn is_on(&self) -> bool {
+        self.config().is_on()
+    }
+
+    pub(super) fn counts(&self) -> AlertCounts {
+        let of = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let counters = &self.counters;
+        let mut counts = AlertCounts::default();
+        (counts.raised, counts.suppressed) = (of(&counters.raised), of(&counters.suppressed));
+        (counts.dropped, counts.delivered) = (of(&counters.dropped), of(&counters.delivered));
+        counts.failed = of(&counters.failed);
+        counts
+    }
+
+    // Judging.
+
+    /// What is to be told when the store has recorded `edit`; nothing of a success, a cancel or a hand-back.
+    pub(super) fn of_edit(
+        &self,
+        task: &Task,
+        edit: &Edit,
+        judge: Judge,
+        now: Timestamp,
+    ) -> Option<Box<Alert>> {
+        if !self.is_on() {
+            return None;
+        }
+        let Action::Set(change) = &edit.action else {
+            return None;
+        };
+        let failed = change.to.state == crate::task::State::Failed;
+        let failure = change.to.failure.as_deref();
+        if !failed && failure.is_none() {
+            return None;
+        }
+        let error = failure
+            .map(|failure| failure.error.clone())
+            .or_else(|| last_error(change));
+        let lost = change.to.crashes > task.crashes;
+        let reason = match (failed, lost) {
+            (true, true) if spent(task, change) => AlertReason::CrashBudgetSpent,
+            (true, _) => AlertReason::TaskFailed,
+            (false, true) => AlertReason::LeaseLost,
+            (false, false) => AlertReason::AttemptFailed,
+        };
+        let rule = if failed {
+            Arc::from(reason.as_str())
+        } else {
+            let error = error.as_ref().map_or("", ErrorText::as_str);
+            let facts = facts(task, change, error, now);
+            self.rules(&task.kind, judge)
+                .find(|rule| rule.fits(&facts))?
+                .shared_name()
+        };
+        let next_run_at = (!failed).then_some(change.to.run_at);
+        let mut told = AlertTask::of(task, change.to.state, next_run_at);
+        told.crashes = change.to.crashes;
+        Some(Box::new(Alert {
+            incident: format!(
+                "task:{}:{}:{}",
+                task.id,
+                task.reruns,
+                if failed { "failed" } else { "retried" }
+            ),
+            task: Some(told),
+            error,
+            span: now.saturating_since(task.created_at),
+            ..self.bare(reason, rule, task.queue.clone(), Some(task.kind.clone()), now)
+        }))
+    }
+
+    /// A row that was put aside as failed.
+    pub(super) fn of_bad(&self, bad: &BadRecord, queue: &Queue, now: Timestamp) -> Option<Alert> {
+        let reason = AlertReason::Unreadable;
+        self.is_on().then(|| Alert {
+            incident: format!("task:{}:unreadable", bad.id),
+            error: Some(ErrorText::new(format!("task {}: {}", bad.id, bad.reason))),
+            ..self.bare(reason, Arc::from(reason.as_str()), queue.clone(), None, now)
+        })
+    }
+
+    pub(super) fn bare(
+        &self,
+        reason: AlertReason,
+        rule: Arc<str>,
+        queue: Queue,
+        kind: Option<Kind>,
+        at: Timestamp,
+    ) -> Alert {
+        Alert {
+            reason,
+            rule,
+            incident: String::new(),
+            at,
+            worker: self.setup.config.name.clone(),
+            queue,
+            kind,
+            task: None,
+            error: None,
+            span: Duration::ZERO,
+            suppressed: 0,
+        }
+    }
+
+    fn rules(&self, kind: &Kind, judge: Judge) -> impl Iterator<Item = &AlertRule> {
+        let own = self
+            .setup
+            .kinds
+            .get(kind)
+            .and_then(|entry| entry.options.alert_rule());
+        let (own, all) = match (judge, own) {
+            (Judge::Nothing, _) => (None, &[][..]),
+            (Judge::Rules, Some(own)) => (Some(own), &[][..]),
+            (Judge::Rules, None) => (None, self.config().rules.as_slice()),
+        };
+        own.into_iter().chain(all)
+    }
+
+    // Queueing.
+
+    /// Puts an alert into the queue, unless it cools down or does not fit.
+    pub(super) fn raise(&self, mut alert: Alert, now: Monotonic) {
+        let mut waiting = lock(&self.waiting);
+        match self.cooled(&mut waiting, &alert, now) {
+            Some(suppressed) => alert.suppressed = suppressed,
+            None => return count(&self.counters.suppressed),
+        }
+        let (reason, queue, kind) = (alert.reason, alert.queue.clone(), alert.kind.clone());
+        let fits = waiting.alerts.len() < self.config().options.queue;
+        if fits {
+            waiting.alerts.push_back(alert);
+        }
+        drop(waiting);
+        if fits {
+            count(&self.counters.raised);
+            self.wake.notify_one();
+        } else {
+            count(&self.counters.dropped);
+            tracing::debug!(%reason, "an alert was dropped: the queue is full");
+        }
+        self.setup.meters.alert(reason, &queue, kind.as_ref(), fits);
+    }
+
+    /// How many like it were held back before it; none: it is held back itself.
+    fn cooled(&self, waiting: &mut Waiting, alert: &Alert, now: Monotonic) -> Option<u64> {
+        let options = &self.config().options;
+        let by_rule = matches!(alert.reason, AlertReason::AttemptFailed | AlertReason::LeaseLost);
+        if !by_rule || options.cool_down.is_zero() {
+            return Some(0);
+        }
+        let task = alert.task.as_ref().filter(|_| options.by == CoolDownBy::Task);
+        let group = (
+            Arc::clone(&alert.rule),
+            alert.kind.clone(),
+            task.map(|task| task.id),
+        );
+        let until = now + options.cool_down;
+        if let Some(cooling) = waiting.cooling.get_mut(&group) {
+            if now < cooling.until {
+                cooling.suppressed += 1;
+                return None;
+            }
+            cooling.until = until;
+            return Some(std::mem::take(&mut cooling.suppressed));
+        }
+        if waiting.cooling.len() >= MAX_COOL_DOWNS {
+            waiting.cooling.retain(|_, cooling| now < cooling.until);
+            if waiting.cooling.len() >= MAX_COOL_DOWNS {
+                waiting.cooling.clear();
+            }
+        }
+        let suppressed = 0;
+        waiting.cooling.insert(group, Cooling { until, suppressed });
+        Some(0)
+    }
+
+    // Delivery.
+
+    /// The next alert; it counts as waiting until it is [done](Self::done).
+    pub(super) fn next(&self) -> Option<Alert> {
+        let mut waiting = lock(&self.waiting);
+        let next = waiting.alerts.pop_front();
+        waiting.delivering = next.is_some();
+        next
+    }
+
+    pub(super) fn done(&self, delivered: bool) {
+        let counters = &self.counters;
+        count(if delivered {
+            &counters.delivered
+        } else {
+            &counters.failed
+        });
+    }
+
+    /// Whether nothing waits and nothing is being delivered.
+    pub(super) fn is_idle(&self) -> bool {
+        let waiting = lock(&self.waiting);
+        waiting.alerts.is_empty() && !waiting.delivering
+    }
+}
+
+fn count(counter: &AtomicU64) {
+    counter.fetch_add(1, Ordering::Relaxed);
+}
+
+/// The error of an end that no attempt of its own brought about.
+fn last_error(change: &Change) -> Option<ErrorText> {
+    match &change.to.cold.as_ref()?.last_error {
+        crate::task::Field::Set(error) => Some(error.clone()),
+        crate::task::Field::Keep | crate::task::Field::Clear => None,
+    }
+}
+
+fn spent(task: &Task, change: &Change) -> bool {
+    let budget = task.settings.crash_budget;
+    budget.is_some_and(|budget| change.to.crashes >= budget)
+}
+
+fn facts<'a>(task: &'a Task, change: &Change, error: &'a str, now: Timestamp) -> Facts<'a> {
+    Facts {
+        attempts: task.attempt,
+        crashes: change.to.crashes,
+        reruns: task.reruns,
+        kind: task.kind.as_str(),
+        queue: task.queue.as_str(),
+        priority: task.priority.as_str(),
+        state: change.to.state,
+        age: now.saturating_since(task.created_at),
+        error,
+    }
+}

@@ -1,0 +1,52 @@
+//! The meters without the feature `metrics`: nothing is counted, and nothing is left of the calls.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::alert::AlertReason;
+use crate::name::{Kind, Queue};
+use crate::store::{Inserted, TaskStore, Took};
+use crate::task::{Action, NewTask, Task};
+use crate::time::Timestamp;
+
+#[derive(Debug)]
+pub(crate) struct Meters;
+
+#[expect(clippy::unused_self, reason = "the same calls as with the feature")]
+impl Meters {
+    pub(crate) const fn new() -> Self {
+        Self
+    }
+
+    pub(crate) const fn are_on(&self) -> bool {
+        false
+    }
+
+    pub(crate) fn wrap(&self, store: Arc<dyn TaskStore>) -> Arc<dyn TaskStore> {
+        store
+    }
+
+    pub(crate) const fn enqueued(&self, _: &[NewTask], _: &[Inserted]) {}
+
+    pub(crate) const fn claimed(&self, _: &Task) {}
+
+    pub(crate) const fn started(&self, _: &Task, _: Timestamp, _: usize) {}
+
+    pub(crate) const fn ended(&self, _: &Task, _: Duration, _: usize) {}
+
+    pub(crate) const fn settled(&self, _: &Task, _: &Action, _: Took) {}
+
+    pub(crate) const fn crashed(&self, _: &Task) {}
+
+    pub(crate) const fn session_lost(&self) {}
+
+    pub(crate) const fn exchange(&self, _: usize, _: usize) {}
+
+    pub(crate) const fn permits(&self, _: usize) {}
+
+    pub(crate) const fn sessions(&self, _: usize) {}
+
+    pub(crate) const fn lag(&self, _: &Queue, _: Duration) {}
+
+    pub(crate) const fn alert(&self, _: AlertReason, _: &Queue, _: Option<&Kind>, _: bool) {}
+}

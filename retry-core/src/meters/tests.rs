@@ -1,0 +1,248 @@
+//! The metrics of a real worker, to the number; and the page that lists them.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
+
+use super::names::{Metric, TABLE};
+use crate::alert::TracingSink;
+use crate::engine::KindOptions;
+use crate::engine::tests::faulty::{Fault, Op};
+use crate::engine::tests::harness::{SECOND, WithKind as _, World, done, each_second, job, script};
+use crate::executor::{Final, Outcome};
+use crate::name::{Kind, Queue};
+use crate::store::StoreErrorKind;
+use crate::task::State;
+
+/// Every value by the metric's name and labels, `name{label=value,…}`.
+#[derive(Debug)]
+struct Values(BTreeMap<String, DebugValue>);
+
+impl Values {
+    fn of(snapshotter: &Snapshotter) -> Self {
+        let mut values = BTreeMap::new();
+        for (key, _, _, value) in snapshotter.snapshot().into_vec() {
+            let key = key.key();
+            let mut labels: Vec<_> = key
+                .labels()
+                .map(|label| format!("{}={}", label.key(), label.value()))
+                .collect();
+            labels.sort();
+            values.insert(format!("{}{{{}}}", key.name(), labels.join(",")), value);
+        }
+        Self(values)
+    }
+
+    fn counter(&self, key: &str) -> u64 {
+        match self.0.get(key) {
+            Some(DebugValue::Counter(count)) => *count,
+            None => 0,
+            Some(other) => panic!("{key} is {other:?}"),
+        }
+    }
+
+    fn gauge(&self, key: &str) -> f64 {
+        match self.0.get(key) {
+            Some(DebugValue::Gauge(value)) => value.into_inner(),
+            other => panic!("{key} is {other:?}"),
+        }
+    }
+
+    fn recorded(&self, key: &str) -> Vec<f64> {
+        match self.0.get(key) {
+            Some(DebugValue::Histogram(values)) => values.iter().map(|value| value.into_inner()).collect(),
+            other => panic!("{key} is {other:?}"),
+        }
+    }
+}
+
+async fn live(world: &World) {
+    let store = world.store();
+    for _ in 0..3 {
+        world.enqueue(job("good")).await;
+    }
+    let bad = world.enqueue(job("bad").retry(each_second(3))).await;
+    world.enqueue(job("final").queue("other")).await;
+    let snoozes = world.enqueue(job("snoozes")).await;
+    world.enqueue(job("nobodys")).await;
+    assert!(
+        !world
+            .client
+            .enqueue(job("good").unique("k"))
+            .await
+            .unwrap()
+            .id
+            .to_string()
+            .is_empty()
+    );
+    assert!(
+        !world
+            .client
+            .enqueue(job("good").unique("k"))
+            .await
+            .unwrap()
+            .is_new()
+    );
+    store.plan(Op::Purge, &Fault::Rejected(StoreErrorKind::Busy), 1);
+    let slow = script(|ctx| async move {
+        let _ = ctx;
+        Err("again".into())
+    });
+    let handle = world
+        .worker_on(&store)
+        .queue("default")
+        .queue("other")
+        .concurrency(8)
+        .kind("good", done())
+        .kind("bad", slow)
+        .kind("final", script(|_| async { Err(Final::new("no").into()) }))
+        .kind_with(
+            "snoozes",
+            script(|ctx| async move {
+                match ctx.created_at() {
+                    _ if ctx.version() < 2 => Ok(Outcome::Snooze(SECOND)),
+                    _ => Ok(Outcome::Done),
+                }
+            }),
+            KindOptions::new(),
+        )
+        .alert_sink(TracingSink)
+        .build()
+        .unwrap()
+        .start();
+    assert_eq!(world.until_final(bad).await.task.state, State::Failed);
+    world.until_final(snoozes).await;
+    world.pass(SECOND * 100).await;
+    world.shut_down(handle).await;
+}
+
+#[test]
+fn a_workers_life_is_counted_exactly() {
+    let recorder = DebuggingRecorder::new();
+    let snapshotter = recorder.snapshotter();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    metrics::with_local_recorder(&recorder, || runtime.block_on(live(&World::new())));
+    let values = Values::of(&snapshotter);
+    let count = |name: &str, kind: &str, queue: &str| {
+        values.counter(&format!("task_retry_{name}_total{{kind={kind},queue={queue}}}"))
+    };
+    let row = |kind, queue| {
+        [
+            count("enqueued", kind, queue),
+            count("claimed", kind, queue),
+            count("succeeded", kind, queue),
+            count("attempts_failed", kind, queue),
+            count("retried", kind, queue),
+            count("failed", kind, queue),
+            count("snoozed", kind, queue),
+            count("cancelled", kind, queue),
+            count("leases_lost", kind, queue),
+        ]
+    };
+    assert_eq!(row("good", "default"), [4, 4, 4, 0, 0, 0, 0, 0, 0]);
+    assert_eq!(row("bad", "default"), [1, 3, 0, 3, 2, 1, 0, 0, 0]);
+    assert_eq!(row("final", "other"), [1, 1, 0, 1, 0, 1, 0, 0, 0]);
+    assert_eq!(row("snoozes", "default"), [1, 2, 1, 0, 0, 0, 1, 0, 0]);
+    assert_eq!(row("nobodys", "default"), [1, 0, 0, 0, 0, 0, 0, 0, 0]);
+    let good = "{kind=good,queue=default}";
+    assert_eq!(
+        values
+            .recorded(&format!("task_retry_attempt_seconds{good}"))
+            .len(),
+        4
+    );
+    assert_eq!(
+        values.recorded(&format!("task_retry_wait_seconds{good}")),
+        [0.0; 4]
+    );
+    assert_eq!(values.gauge("task_retry_running{}"), 0.0);
+    assert_eq!(values.gauge("task_retry_permits{}"), 8.0);
+    assert_eq!(values.gauge("task_retry_sessions{}"), 1.0);
+    let lag = values.gauge("task_retry_oldest_due_seconds{queue=default}");
+    assert!((55.0..=110.0).contains(&lag), "{lag}");
+    assert_eq!(
+        values.counter("task_retry_store_errors_total{call=purge,error=busy}"),
+        1
+    );
+    let alerts = |reason: &str, kind: &str, queue: &str| {
+        values.counter(&format!(
+            "task_retry_alerts_total{{kind={kind},queue={queue},reason={reason}}}"
+        ))
+    };
+    assert_eq!(alerts("attempt_failed", "bad", "default"), 1);
+    assert_eq!(alerts("task_failed", "bad", "default"), 1);
+    assert_eq!(alerts("task_failed", "final", "other"), 1);
+    assert!(!values.recorded("task_retry_exchange_edits{}").is_empty());
+    let known = |key: &String| {
+        let name = key.split('{').next().unwrap_or_default();
+        TABLE.iter().any(|metric| metric.name == name)
+    };
+    assert!(
+        values.0.keys().all(known),
+        "every metric is in the table: {:?}",
+        values.0.keys()
+    );
+}
+
+#[test]
+fn names_beyond_the_bound_share_one_label() {
+    let recorder = DebuggingRecorder::new();
+    let snapshotter = recorder.snapshotter();
+    metrics::with_local_recorder(&recorder, || {
+        let (meters, world) = (super::Meters::new(), World::new());
+        drop(world);
+        for number in 0..1_100 {
+            let (kind, queue) = (Kind::new(format!("k{number}")).unwrap(), Queue::default());
+            let new = job(kind.as_str()).queue(queue.as_str()).build(
+                crate::id::TaskId::from_bytes([7; 16]),
+                crate::time::Timestamp::EPOCH,
+                0,
+                None,
+            );
+            let inserted = crate::store::Inserted::New { leased: false };
+            meters.enqueued(&[new.unwrap()], &[inserted]);
+        }
+    });
+    let values = Values::of(&snapshotter);
+    assert_eq!(
+        values.counter("task_retry_enqueued_total{kind=other,queue=other}"),
+        100
+    );
+    let enqueued = values
+        .0
+        .keys()
+        .filter(|key| key.starts_with("task_retry_enqueued_total"));
+    assert_eq!(enqueued.count(), 1_001);
+}
+
+fn row(metric: &Metric) -> String {
+    let labels: Vec<_> = metric.labels.iter().map(|label| format!("`{label}`")).collect();
+    let (name, ty, about) = (metric.name, metric.ty.name(), metric.about);
+    format!("| `{name}` | {ty} | {} | {about} |", labels.join(", "))
+}
+
+#[test]
+fn the_page_lists_every_metric() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/metrics.md");
+    let page = std::fs::read_to_string(&path).unwrap();
+    let listed: Vec<_> = page
+        .lines()
+        .filter(|line| line.starts_with("| `task_retry_"))
+        .collect();
+    let wanted: Vec<_> = TABLE.iter().map(row).collect();
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        let rest: Vec<_> = page
+            .lines()
+            .filter(|line| !line.starts_with("| `task_retry_"))
+            .collect();
+        let head = rest.iter().position(|line| line.starts_with("|---")).unwrap();
+        let mut lines: Vec<String> = rest.iter().map(|line| (*line).to_owned()).collect();
+        lines.splice(head + 1..head + 1, wanted.clone());
+        return std::fs::write(path, lines.join("\n") + "\n").unwrap();
+    }
+    assert_eq!(
+        listed, wanted,
+        "UPDATE_DOCS=1 cargo test -p retry-core --features metrics writes the page anew"
+    );
+}
