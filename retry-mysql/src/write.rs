@@ -102,8 +102,13 @@ pub(crate) async fn forget_rest(
 async fn insert(db: &mut Db<'_>, mut born: Vec<(&Slot, &Hot)>) -> Outcome<()> {
     born.sort_by(|(_, a), (_, b)| (&a.kind, &a.key, a.id).cmp(&(&b.kind, &b.key, b.id)));
     let q = db.q;
-    db.insert(&q.insert_task, &born, |args, (_, hot)| bind_task(args, hot))
-        .await?;
+    if born.iter().all(|(_, hot)| hot.is_as_born()) {
+        db.insert(&q.insert_new, &born, |args, (_, hot)| bind_new(args, hot))
+            .await?;
+    } else {
+        db.insert(&q.insert_task, &born, |args, (_, hot)| bind_task(args, hot))
+            .await?;
+    }
     db.insert(&q.insert_body, &born, |args, (slot, hot)| {
         bind_body(args, slot, hot.id)
     })
@@ -138,6 +143,24 @@ fn bind_task(args: Args, hot: &Hot) -> Args {
         .with(hot.failures)
         .with(hot.noted)
         .with(hot.early)
+}
+
+fn bind_new(args: Args, hot: &Hot) -> Args {
+    args.with(hot.id.to_bytes())
+        .with(hot.queue.as_str().as_bytes())
+        .with(hot.kind.as_str().as_bytes())
+        .with(record::level(hot.priority, hot.crashes))
+        .with(hot.state.code())
+        .with(hot.run_at.as_millis())
+        .with(hot.attempt)
+        .with(record::stored(hot.version))
+        .with(hot.session.map(SessionId::to_bytes))
+        .with(hot.alarm_at.map(Timestamp::as_millis))
+        .with(hot.created_at.as_millis())
+        .with(hot.updated_at.as_millis())
+        .with(hot.key.as_ref().map(UniqueKey::as_str))
+        .with(hot.holds_key)
+        .with(hot.parent.map(TaskId::to_bytes))
 }
 
 fn bind_body(args: Args, slot: &Slot, id: TaskId) -> Args {

@@ -44,7 +44,7 @@ pub(crate) async fn a_lock_held_for_ever_stops_nobody_else(server: Arc<Server>) 
         &format!("SELECT id FROM retry_task WHERE id = UNHEX(REPLACE('{first}', '-', '')) FOR UPDATE"),
     )
     .await;
-    run(&mut tx, "SELECT id FROM retry_task FORCE INDEX (task_ready) WHERE ready = 1 ORDER BY queue, kind, level, run_at, id LIMIT 10 FOR UPDATE").await;
+    run(&mut tx, "SELECT id FROM retry_task FORCE INDEX (task_place) WHERE state = 0 ORDER BY place_name, place_kind, place_level, place_at, id LIMIT 10 FOR UPDATE").await;
     let next = store.claim(request(holder, 10), NOW).await.unwrap();
     let given: BTreeSet<_> = next.tasks.iter().map(|claimed| claimed.task.id).collect();
     assert_eq!(
