@@ -22,7 +22,7 @@ CREATE TABLE IF NOT EXISTS retry_task (
   step             INT            NOT NULL,
   version          BIGINT         NOT NULL,
   last_nonce       BIGINT         NOT NULL,
-  session          BINARY(16),
+  session          BINARY(16)     NOT NULL,      -- zeros: none; a row that does not grow when it is claimed stays in its page
   cancel_requested TINYINT        NOT NULL,
   alarm_at         BIGINT,
   purge_at         BIGINT,
@@ -37,7 +37,7 @@ CREATE TABLE IF NOT EXISTS retry_task (
   failures         INT            NOT NULL,      -- failed attempts ever noted; the last has this number
   noted            TINYINT        NOT NULL,      -- whether there is a note
   early            TINYINT        NOT NULL,      -- whether the note has an early completion
-  place_name       VARBINARY(128) AS (CASE state WHEN 0 THEN queue WHEN 1 THEN COALESCE(session, '') ELSE '' END) STORED,
+  place_name       VARBINARY(128) AS (CASE state WHEN 0 THEN queue WHEN 1 THEN session ELSE '' END) STORED,
   place_kind       VARBINARY(128) AS (IF(state = 0, kind, '')) STORED,
   place_level      TINYINT        AS (IF(state = 0, level, 0)) STORED,
   place_at         BIGINT         AS (CASE WHEN state = 0 THEN run_at WHEN state < 4 THEN 0

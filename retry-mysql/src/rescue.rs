@@ -216,7 +216,7 @@ impl Round {
         let task = TaskId::from_bytes(record::id(row, at::ID).unwrap_or_default());
         let cursor = ExpiredCursor::Alarm(alarm, task);
         // Tasks of lost sessions were reported as such.
-        let reported = match record::opt_id(row, at::SESSION) {
+        let reported = match record::session(row) {
             Ok(Some(session)) => self.status(session) != Status::Live,
             Ok(None) => false,
             Err(_) => true,

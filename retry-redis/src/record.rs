@@ -83,6 +83,15 @@ impl Names {
         Ok(kind)
     }
 
+    /// The queue and the kind of a lane.
+    fn lane(&mut self, lane: &[u8]) -> Read<(Queue, Kind)> {
+        let mut parts = codec::text(lane)?.split('\0');
+        let (Some(queue), Some(kind), Some("")) = (parts.next(), parts.next(), parts.next()) else {
+            return Err(Damage("the lane is damaged"));
+        };
+        Ok((self.queue(queue)?, self.kind(kind)?))
+    }
+
     fn queue(&mut self, name: &str) -> Read<Queue> {
         if let Some(queue) = self.queue.as_ref().filter(|queue| queue.as_str() == name) {
             return Ok(queue.clone());
@@ -350,10 +359,6 @@ pub(crate) fn read(id: TaskId, stored: Stored<'_>, names: &mut Names) -> Read<Re
     let key = from.take(key.into())?;
     let (wait_secret, scope) = (from.long()?, from.byte()?);
     let settings: Settings = codec::decode_bare(from.bytes, "the settings are damaged")?;
-    let mut parts = codec::text(lane)?.split('\0');
-    let (Some(queue), Some(kind), Some("")) = (parts.next(), parts.next(), parts.next()) else {
-        return Err(Damage("the lane is damaged"));
-    };
     if version > MAX_VERSION {
         return Err(Damage("the version is out of range"));
     }
@@ -363,10 +368,11 @@ pub(crate) fn read(id: TaskId, stored: Stored<'_>, names: &mut Names) -> Read<Re
     if (state == State::Running) != session.is_some() {
         return Err(Damage("the session contradicts the state"));
     }
+    let (queue, kind) = names.lane(lane)?;
     let task = Task {
         id,
-        kind: names.kind(kind)?,
-        queue: names.queue(queue)?,
+        kind,
+        queue,
         priority: Priority::from_code(policy >> 4).ok_or(Damage("there is no such priority"))?,
         created_at,
         state,
