@@ -6,10 +6,10 @@
 SELECT {hot}, (SELECT b.bytes FROM retry_body b FORCE INDEX (PRIMARY) WHERE b.id = t.id) AS body_bytes,
        IF(t.noted = 1, (SELECT n.bytes FROM retry_note n FORCE INDEX (PRIMARY) WHERE n.id = t.id), 0) AS note_bytes,
        e.run_at AS place, e.id AS place_id
-  FROM (SELECT c.id, c.run_at, c.level FROM retry_task c FORCE INDEX (task_ready)
-         WHERE c.ready = 1 AND c.queue = ? AND c.kind = ? AND c.level = ? AND c.run_at <= ?
-           AND (c.run_at > ? OR (c.run_at = ? AND c.id > ?))
-         ORDER BY c.run_at, c.id LIMIT ?) e
+  FROM (SELECT c.id, c.place_at AS run_at, c.place_level AS level FROM retry_task c FORCE INDEX (task_place)
+         WHERE c.state = 0 AND c.place_name = ? AND c.place_kind = ? AND c.place_level = ? AND c.place_at <= ?
+           AND (c.place_at > ? OR (c.place_at = ? AND c.id > ?))
+         ORDER BY c.place_at, c.id LIMIT ?) e
   LEFT JOIN retry_task t FORCE INDEX (PRIMARY)
-    ON t.id = e.id AND t.ready = 1 AND t.level = e.level AND t.run_at <= ? AND (t.run_at > ? OR (t.run_at = ? AND t.id > ?))
+    ON t.id = e.id AND t.state = 0 AND t.level = e.level AND t.run_at <= ? AND (t.run_at > ? OR (t.run_at = ? AND t.id > ?))
    FOR UPDATE SKIP LOCKED

@@ -1,3 +1,3 @@
 -- L13: running tasks by queue, within a budget. Parameter: limit.
 SELECT c.queue, COUNT(*)
-  FROM (SELECT t.queue FROM retry_task t FORCE INDEX (task_held) WHERE t.session IS NOT NULL LIMIT ?) c GROUP BY c.queue
+  FROM (SELECT t.queue FROM retry_task t FORCE INDEX (task_place) WHERE t.state = 1 LIMIT ?) c GROUP BY c.queue

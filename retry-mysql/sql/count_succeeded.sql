@@ -1,3 +1,3 @@
 -- L13: tasks that succeeded, by queue, within a budget. Parameter: limit.
 SELECT c.queue, COUNT(*)
-  FROM (SELECT t.queue FROM retry_task t FORCE INDEX (task_ended) WHERE t.ended = 4 LIMIT ?) c GROUP BY c.queue
+  FROM (SELECT t.queue FROM retry_task t FORCE INDEX (task_place) WHERE t.state = 4 LIMIT ?) c GROUP BY c.queue

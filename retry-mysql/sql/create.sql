@@ -6,8 +6,10 @@
 -- (errors, outputs, checkpoints), apart so that no payload is rewritten for it.
 --
 -- Texts are binary: bytes come back as they went in, case and trailing spaces matter, and no connection's character set can
--- change them. InnoDB has no partial indexes: the generated columns are NULL outside of theirs, where an entry that stays
--- NULL is never touched.
+-- change them. InnoDB has no partial indexes: an index is written for every row. So what is asked of one state alone stands in one index,
+-- task_place, in which a task has one entry that moves with its state: pending by queue, kind, level and due time, running by session,
+-- ended by the time of its purge, the others by id. The columns of the other indexes are NULL where they say nothing, and an
+-- entry that stays NULL is never touched.
 CREATE TABLE IF NOT EXISTS retry_task (
   id               BINARY(16)     NOT NULL PRIMARY KEY,
   queue            VARBINARY(128) NOT NULL,
@@ -20,7 +22,7 @@ CREATE TABLE IF NOT EXISTS retry_task (
   step             INT            NOT NULL,
   version          BIGINT         NOT NULL,
   last_nonce       BIGINT         NOT NULL,
-  session          BINARY(16),
+  session          BINARY(16)     NOT NULL,      -- zeros: none; a row that does not grow when it is claimed stays in its page
   cancel_requested TINYINT        NOT NULL,
   alarm_at         BIGINT,
   purge_at         BIGINT,
@@ -35,14 +37,15 @@ CREATE TABLE IF NOT EXISTS retry_task (
   failures         INT            NOT NULL,      -- failed attempts ever noted; the last has this number
   noted            TINYINT        NOT NULL,      -- whether there is a note
   early            TINYINT        NOT NULL,      -- whether the note has an early completion
-  ready            TINYINT        AS (IF(state = 0, 1, NULL)) STORED,
-  listed           TINYINT        AS (IF(state IN (2, 3, 5, 6), state, NULL)) STORED,
-  ended            TINYINT        AS (IF(state >= 4, state, NULL)) STORED,
+  place_name       VARBINARY(128) AS (CASE state WHEN 0 THEN queue WHEN 1 THEN session ELSE '' END) STORED,
+  place_kind       VARBINARY(128) AS (IF(state = 0, kind, '')) STORED,
+  place_level      TINYINT        AS (IF(state = 0, level, 0)) STORED,
+  place_at         BIGINT         AS (CASE WHEN state = 0 THEN run_at WHEN state < 4 THEN 0
+                                           ELSE COALESCE(purge_at, 9223372036854775807) END) STORED,
+  listed           TINYINT        AS (IF(state IN (5, 6), state, NULL)) STORED,
   held_key         VARBINARY(255) AS (IF(holds_key = 1, unique_key, NULL)) STORED,
-  KEY task_ready  (ready, queue, kind, level, run_at, id),
-  KEY task_held   (session, id, cancel_requested),
+  KEY task_place  (state, place_name, place_kind, place_level, place_at, id, cancel_requested),
   KEY task_alarm  (alarm_at, id),
-  KEY task_ended  (ended, purge_at, id),
   KEY task_child  (parent, id),
   KEY task_listed (listed, id),
   UNIQUE KEY task_key (kind, held_key)

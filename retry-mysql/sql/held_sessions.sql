@@ -1,2 +1,4 @@
--- L9, L13: the sessions that hold tasks, one seek for each. No parameters.
-SELECT DISTINCT t.session FROM retry_task t FORCE INDEX (task_held) WHERE t.session IS NOT NULL
+-- L9, L13: sessions that hold tasks, behind one, read from a piece of the index. The caller goes on behind the last, so that no
+-- more of a session is read than the piece. A DISTINCT would be one seek for each only where the index begins with the
+-- session. Parameters: the session, entries.
+SELECT t.place_name FROM retry_task t FORCE INDEX (task_place) WHERE t.state = 1 AND t.place_name > ? ORDER BY t.place_name LIMIT ?

@@ -1,3 +1,3 @@
 -- The lanes with their first due time, one seek for each. Parameter: limit.
-SELECT t.queue, t.kind, t.level, MIN(t.run_at) FROM retry_task t FORCE INDEX (task_ready)
- WHERE t.ready = 1 GROUP BY t.queue, t.kind, t.level LIMIT ?
+SELECT t.place_name, t.place_kind, t.place_level, MIN(t.place_at) FROM retry_task t FORCE INDEX (task_place)
+ WHERE t.state = 0 GROUP BY t.place_name, t.place_kind, t.place_level LIMIT ?

@@ -1,2 +1,3 @@
 -- L11: tasks of a session, newest first. Parameters: session, id, limit.
-SELECT {hot} FROM retry_task t FORCE INDEX (task_held) WHERE t.session = ? AND t.id < ? ORDER BY t.id DESC LIMIT ?
+SELECT {hot} FROM retry_task t FORCE INDEX (task_place)
+ WHERE t.state = 1 AND t.place_name = ? AND t.place_kind = '' AND t.place_level = 0 AND t.place_at = 0 AND t.id < ? ORDER BY t.id DESC LIMIT ?

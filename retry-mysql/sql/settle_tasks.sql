@@ -3,5 +3,5 @@
 UPDATE JSON_TABLE(?, '$[*]' COLUMNS (
          id CHAR(32) CHARACTER SET latin1 PATH '$[0]', nonce BIGINT PATH '$[1]', purge_at BIGINT PATH '$[2]')) e
   STRAIGHT_JOIN retry_task t FORCE INDEX (PRIMARY) ON t.id = UNHEX(e.id)
-   SET t.state = ?, t.session = NULL, t.alarm_at = ?, t.purge_at = e.purge_at, t.updated_at = ?,
+   SET t.state = ?, t.session = '', t.alarm_at = ?, t.purge_at = e.purge_at, t.updated_at = ?,
        t.version = t.version + 1, t.last_nonce = e.nonce

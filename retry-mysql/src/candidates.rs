@@ -86,7 +86,10 @@ fn sources<'q>(q: &'q Queries, filter: &TaskFilter) -> Vec<(&'q Sql, Part)> {
         states.dedup();
         return states
             .into_iter()
-            .map(|state| (&q.list_state, Part::State(state)))
+            .map(|state| match state {
+                State::Waiting | State::Joining => (&q.list_waiting, Part::State(state)),
+                _ => (&q.list_state, Part::State(state)),
+            })
             .collect();
     }
     vec![(&q.list_newest, Part::All)]

@@ -39,6 +39,16 @@ pub(crate) struct Hot {
 }
 
 impl Hot {
+    /// Whether it has nothing that a task gets only later.
+    pub(crate) fn is_as_born(&self) -> bool {
+        let Children { total, open, failed } = self.children;
+        let counts = [self.crashes, self.step, self.failures, total, open, failed];
+        counts == [0; 6]
+            && self.last_nonce == 0
+            && self.purge_at.is_none()
+            && !(self.cancel_requested || self.noted || self.early)
+    }
+
     /// The row of a new task.
     pub(crate) fn of(task: &Task) -> Self {
         Self {

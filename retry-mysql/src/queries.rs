@@ -168,6 +168,7 @@ queries! {
     list_records = include_str!("../sql/list_records.sql");
     list_session = include_str!("../sql/list_session.sql");
     list_state = include_str!("../sql/list_state.sql");
+    list_waiting = include_str!("../sql/list_waiting.sql");
     lock = include_str!("../sql/lock.sql");
     lock_holders = include_str!("../sql/lock_holders.sql");
     lock_tasks = include_str!("../sql/lock_tasks.sql");
@@ -211,6 +212,7 @@ queries! {
     write_settings = include_str!("../sql/write_settings.sql");
     }
     many {
+    insert_new = include_str!("../sql/insert_new.sql");
     insert_task = include_str!("../sql/insert_task.sql");
     insert_body = include_str!("../sql/insert_body.sql");
     insert_failure = include_str!("../sql/insert_failure.sql");

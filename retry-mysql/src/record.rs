@@ -55,6 +55,9 @@ pub(crate) struct Damage(pub(crate) &'static str);
 
 pub(crate) type Read<T> = Result<T, Damage>;
 
+/// What stands for no session.
+pub(crate) const NO_SESSION: [u8; 16] = [0; 16];
+
 /// The level of the ready index: the priority, and whether the last lease was lost.
 pub(crate) fn level(priority: Priority, crashes: u32) -> i64 {
     i64::from(priority.code()) * 2 + i64::from(crashes > 0)
@@ -119,6 +122,11 @@ pub(crate) fn opt_id(row: &MySqlRow, column: usize) -> Read<Option<[u8; 16]>> {
 /// The 16 bytes of an id.
 pub(crate) fn id(row: &MySqlRow, column: usize) -> Read<[u8; 16]> {
     opt_id(row, column)?.ok_or(Damage("an id is missing"))
+}
+
+/// The session of a task; zeros are none.
+pub(crate) fn session(row: &MySqlRow) -> Read<Option<[u8; 16]>> {
+    Ok(Some(id(row, at::SESSION)?).filter(|session| *session != NO_SESSION))
 }
 
 /// A flag.
@@ -258,7 +266,7 @@ pub(crate) fn hot(row: &MySqlRow) -> Read<Hot> {
         step: count(row, at::STEP)?,
         version: version(row, at::VERSION)?,
         last_nonce: int(row, at::LAST_NONCE)?,
-        session: opt_id(row, at::SESSION)?.map(SessionId::from_bytes),
+        session: session(row)?.map(SessionId::from_bytes),
         cancel_requested: flag(row, at::CANCEL_REQUESTED)?,
         alarm_at: opt_time(row, at::ALARM_AT)?,
         purge_at: opt_time(row, at::PURGE_AT)?,

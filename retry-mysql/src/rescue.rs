@@ -1,6 +1,6 @@
 //! What a rescuer has to settle (laws 9, 13, 14): sessions marked, then their tasks, then due alarms.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use retry_core::id::{SessionId, TaskId};
 use retry_core::limits::{MAX_BATCH, MAX_EXAMINED};
@@ -13,6 +13,9 @@ use crate::calls::Tried;
 use crate::db::Db;
 use crate::error::Outcome;
 use crate::record::{self, at};
+
+/// Entries of the index that are read at a time to find who holds tasks: of a session that holds more, no more is read.
+const PIECE: usize = 1_000;
 
 /// One round, or a part of one, after the marking.
 struct Round {
@@ -66,7 +69,7 @@ pub(crate) async fn report(
     };
     // First who holds tasks, then how the sessions stand: a session that opens and claims meanwhile is in neither answer, or in
     // the second one, but never a holder whose session seems to be missing.
-    let holders = db.rows(&db.q.held_sessions, Args::new()).await?;
+    let holders = holders(db).await?;
     for row in db.rows(&db.q.session_states, Args::new()).await? {
         let status = match (record::int(&row, 1), record::int(&row, 2)) {
             (Ok(0), _) => Status::Live,
@@ -82,12 +85,35 @@ pub(crate) async fn report(
     Ok(round.expired)
 }
 
+/// The sessions that hold tasks.
+async fn holders(db: &mut Db<'_>) -> Outcome<BTreeSet<[u8; 16]>> {
+    let (mut holders, mut last) = (BTreeSet::new(), Vec::new());
+    loop {
+        let args = Args::new().with(last.clone()).with(record::length(PIECE));
+        let rows = db.rows(&db.q.held_sessions, args).await?;
+        holders.extend(rows.iter().filter_map(|row| record::id(row, 0).ok()));
+        match rows.last().filter(|_| rows.len() == PIECE) {
+            Some(row) => {
+                last = record::opt_bytes(row, 0)
+                    .ok()
+                    .flatten()
+                    .unwrap_or_default()
+                    .to_vec()
+            }
+            None => return Ok(holders),
+        }
+        if last.is_empty() {
+            return Ok(holders);
+        }
+    }
+}
+
 impl Round {
     /// The tasks of lost and missing sessions, by session and id.
     async fn held(
         &mut self,
         db: &mut Db<'_>,
-        holders: &[MySqlRow],
+        holders: &BTreeSet<[u8; 16]>,
         after: Option<ExpiredCursor>,
     ) -> Outcome<()> {
         let (first, mut behind) = match after {
@@ -95,9 +121,7 @@ impl Round {
             Some(ExpiredCursor::Session(session, id)) => (session.to_bytes(), id.to_bytes().to_vec()),
             Some(ExpiredCursor::Alarm(..)) => return Ok(()),
         };
-        let mut holders: Vec<[u8; 16]> = holders.iter().filter_map(|row| record::id(row, 0).ok()).collect();
-        holders.sort_unstable();
-        for session in holders.into_iter().filter(|session| *session >= first) {
+        for session in holders.range(first..).copied() {
             if session != first {
                 behind.clear();
             }
@@ -193,7 +217,7 @@ impl Round {
         let task = TaskId::from_bytes(record::id(row, at::ID).unwrap_or_default());
         let cursor = ExpiredCursor::Alarm(alarm, task);
         // Tasks of lost sessions were reported as such.
-        let reported = match record::opt_id(row, at::SESSION) {
+        let reported = match record::session(row) {
             Ok(Some(session)) => self.status(session) != Status::Live,
             Ok(None) => false,
             Err(_) => true,

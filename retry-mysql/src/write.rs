@@ -102,8 +102,13 @@ pub(crate) async fn forget_rest(
 async fn insert(db: &mut Db<'_>, mut born: Vec<(&Slot, &Hot)>) -> Outcome<()> {
     born.sort_by(|(_, a), (_, b)| (&a.kind, &a.key, a.id).cmp(&(&b.kind, &b.key, b.id)));
     let q = db.q;
-    db.insert(&q.insert_task, &born, |args, (_, hot)| bind_task(args, hot))
-        .await?;
+    if born.iter().all(|(_, hot)| hot.is_as_born()) {
+        db.insert(&q.insert_new, &born, |args, (_, hot)| bind_new(args, hot))
+            .await?;
+    } else {
+        db.insert(&q.insert_task, &born, |args, (_, hot)| bind_task(args, hot))
+            .await?;
+    }
     db.insert(&q.insert_body, &born, |args, (slot, hot)| {
         bind_body(args, slot, hot.id)
     })
@@ -123,7 +128,7 @@ fn bind_task(args: Args, hot: &Hot) -> Args {
         .with(hot.step)
         .with(record::stored(hot.version))
         .with(hot.last_nonce)
-        .with(hot.session.map(SessionId::to_bytes))
+        .with(session(hot))
         .with(hot.cancel_requested)
         .with(millis(hot.alarm_at))
         .with(millis(hot.purge_at))
@@ -138,6 +143,28 @@ fn bind_task(args: Args, hot: &Hot) -> Args {
         .with(hot.failures)
         .with(hot.noted)
         .with(hot.early)
+}
+
+fn session(hot: &Hot) -> [u8; 16] {
+    hot.session.map_or(record::NO_SESSION, SessionId::to_bytes)
+}
+
+fn bind_new(args: Args, hot: &Hot) -> Args {
+    args.with(hot.id.to_bytes())
+        .with(hot.queue.as_str().as_bytes())
+        .with(hot.kind.as_str().as_bytes())
+        .with(record::level(hot.priority, hot.crashes))
+        .with(hot.state.code())
+        .with(hot.run_at.as_millis())
+        .with(hot.attempt)
+        .with(record::stored(hot.version))
+        .with(session(hot))
+        .with(hot.alarm_at.map(Timestamp::as_millis))
+        .with(hot.created_at.as_millis())
+        .with(hot.updated_at.as_millis())
+        .with(hot.key.as_ref().map(UniqueKey::as_str))
+        .with(hot.holds_key)
+        .with(hot.parent.map(TaskId::to_bytes))
 }
 
 fn bind_body(args: Args, slot: &Slot, id: TaskId) -> Args {
@@ -201,11 +228,10 @@ async fn update(db: &mut Db<'_>, rows: &[&Hot]) -> Outcome<()> {
 
 /// One row of the list that `update_tasks` takes.
 fn push_row(list: &mut String, hot: &Hot) {
-    let id = |id: Option<[u8; 16]>| id.map_or_else(|| "null".to_owned(), |id| format!("\"{}\"", hex(&id)));
     // Writing to a string cannot fail.
     let _ = write!(
         list,
-        "[\"{}\",{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{},{}]",
+        "[\"{}\",{},{},{},{},{},{},{},{},\"{}\",{},{},{},{},{},{},{},{},{},{},{}]",
         hex(&hot.id.to_bytes()),
         record::level(hot.priority, hot.crashes),
         hot.state.code(),
@@ -215,7 +241,7 @@ fn push_row(list: &mut String, hot: &Hot) {
         hot.step,
         hot.version,
         hot.last_nonce,
-        id(hot.session.map(SessionId::to_bytes)),
+        hex(&session(hot)),
         u8::from(hot.cancel_requested),
         millis(hot.alarm_at),
         millis(hot.purge_at),

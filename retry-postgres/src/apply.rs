@@ -10,6 +10,7 @@ use retry_core::task::{Action, Change, Completion, Edit, NewTask, State, Target}
 use retry_core::time::Timestamp;
 
 use crate::board::{Board, Place, Row};
+use crate::ended;
 use crate::error::Outcome;
 use crate::insert::{self, Newcomer, altered};
 use crate::memo::Memo;
@@ -49,8 +50,12 @@ pub(crate) async fn apply(tx: &mut Tx<'_>, edits: &[Edit], now: Timestamp) -> Ou
     if edits.is_empty() {
         return Ok(Vec::new());
     }
+    let ended = ended::delete(tx, edits).await?;
+    if ended.len() == edits.len() {
+        return Ok(vec![Applied::DONE; edits.len()]);
+    }
     let mut memo = Memo::default();
-    let edited = || edits.iter().map(|edit| edit.id);
+    let edited = || edits.iter().map(|edit| edit.id).filter(|id| !ended.contains(id));
     let board = Board::lock(tx, edited(), &mut memo).await?;
     let settings = parents::join_settings(tx, &board, edited(), &mut memo).await?;
     let ids: HashSet<TaskId> = edited().collect();
@@ -72,7 +77,14 @@ pub(crate) async fn apply(tx: &mut Tx<'_>, edits: &[Edit], now: Timestamp) -> Ou
     for wave in editor.waves() {
         editor.wave(tx, wave).await?;
     }
-    Ok(editor.applied)
+    let Editor { mut applied, .. } = editor;
+    // They were gone when the others were looked at, and each has one edit.
+    for (applied, edit) in applied.iter_mut().zip(edits) {
+        if ended.contains(&edit.id) {
+            *applied = Applied::DONE;
+        }
+    }
+    Ok(applied)
 }
 
 /// What an edit comes to before its inserts: an answer, or the right to write.

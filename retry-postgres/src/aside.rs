@@ -15,18 +15,29 @@ use crate::record::{self, Damage, at};
 use crate::tx::Tx;
 use crate::types::ids;
 
+/// When the rows to be put aside were read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Read {
+    /// Before the claim raised their versions.
+    Unclaimed,
+    /// After it.
+    Claimed,
+}
+
 /// Moves rows that were claimed to failed, which their parents, if they have some, count. Answers the reports, with the
 /// versions that the rows have now.
 pub(crate) async fn put(
     tx: &mut Tx<'_>,
     rows: &[(&PgRow, Damage)],
+    read: Read,
     now: Timestamp,
 ) -> Outcome<Vec<BadRecord>> {
     let mut reports = Vec::with_capacity(rows.len());
     let mut children = Vec::new();
     for (row, damage) in rows {
         let mut report = record::bad(row, damage);
-        report.version = (report.version + 1).min(MAX_VERSION);
+        let raised = u64::from(read == Read::Unclaimed);
+        report.version = (report.version + raised).min(MAX_VERSION);
         tracing::warn!(id = %report.id, reason = report.reason, "a task that cannot be read was moved to failed");
         children.extend(record::opt_task_id(row, at::PARENT).ok().flatten());
         reports.push(report);

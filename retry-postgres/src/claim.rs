@@ -12,6 +12,7 @@ use retry_core::time::Timestamp;
 use sqlx::postgres::PgRow;
 
 use crate::aside;
+use crate::at_once::{self, AtOnce};
 use crate::error::Outcome;
 use crate::insert::altered;
 use crate::lanes::{self, Head, Look, Position};
@@ -47,8 +48,20 @@ struct Taken {
     level: i16,
 }
 
-/// Answers one claim request.
+/// Answers one claim request inside a transaction.
 pub(crate) async fn claim(tx: &mut Tx<'_>, request: &ClaimRequest, now: Timestamp) -> Outcome<Claimed> {
+    if at_once::may(request) {
+        match at_once::claim(tx, request, now).await? {
+            AtOnce::Done(claimed) => return Ok(claimed),
+            AtOnce::Unfinished(claim) => return at_once::finish(tx, &claim, now).await,
+            AtOnce::Several => {}
+        }
+    }
+    by_steps(tx, request, now).await
+}
+
+/// Answers one claim request with many statements.
+pub(crate) async fn by_steps(tx: &mut Tx<'_>, request: &ClaimRequest, now: Timestamp) -> Outcome<Claimed> {
     let mut claim = Claim {
         request,
         now,
@@ -299,7 +312,9 @@ impl Claim<'_> {
         }
         let has_bad = !bad.is_empty();
         if has_bad {
-            self.answer.bad.extend(aside::put(tx, &bad, self.now).await?);
+            self.answer
+                .bad
+                .extend(aside::put(tx, &bad, aside::Read::Unclaimed, self.now).await?);
         }
         Ok(has_bad)
     }
@@ -313,7 +328,7 @@ fn by_id(rows: Vec<PgRow>) -> Outcome<HashMap<TaskId, PgRow>> {
     Ok(found)
 }
 
-fn claimed_task(row: &PgRow, memo: &mut Memo) -> Read<ClaimedTask> {
+pub(crate) fn claimed_task(row: &PgRow, memo: &mut Memo) -> Read<ClaimedTask> {
     Ok(ClaimedTask {
         task: record::task(row, memo)?,
         payload: record::payload(row, at::MORE)?,

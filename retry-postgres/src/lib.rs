@@ -2,6 +2,7 @@
 
 mod apply;
 mod aside;
+mod at_once;
 mod board;
 mod call;
 mod candidates;
@@ -10,6 +11,7 @@ mod config;
 mod connect;
 mod count;
 mod effects;
+mod ended;
 mod enlist;
 mod error;
 mod existing;

@@ -8,13 +8,14 @@ use async_trait::async_trait;
 use retry_core::id::{SessionId, TaskId};
 use retry_core::name::Queue;
 use retry_core::store::{
-    ClaimRequest, CountScope, Counts, Durability, Exchanged, Expired, ExpiredRequest, Inserted, Listed, Page,
-    QueueInfo, QueueSetting, Renewed, Result, Session, SessionInfo, StoreErrorKind, TaskFilter, TaskStore,
-    Waker, Wakeups, check,
+    ClaimRequest, Claimed, CountScope, Counts, Durability, Exchanged, Expired, ExpiredRequest, Inserted,
+    Listed, Page, QueueInfo, QueueSetting, Renewed, Result, Session, SessionInfo, StoreErrorKind, TaskFilter,
+    TaskStore, Waker, Wakeups, check,
 };
 use retry_core::task::{Edit, NewTask, TaskDetail};
 use retry_core::time::Timestamp;
 
+use crate::at_once::{self, AtOnce};
 use crate::call::{Calls, Form, Work};
 use crate::config::{Config, OpenError, PostgresBuilder};
 use crate::connect::{self, Connector};
@@ -131,6 +132,34 @@ impl PostgresStore {
         .await
     }
 
+    /// A claim beside no edit: one statement, which commits by itself, where that is enough.
+    async fn claim_at_once(&self, request: &ClaimRequest, now: Timestamp) -> Result<Claimed> {
+        let request = Arc::new(request.clone());
+        let asked = Arc::clone(&request);
+        let at_once = self.call(Form::Write, move |tx| {
+            let request = Arc::clone(&asked);
+            Box::pin(async move { at_once::claim(tx, &request, now).await })
+        });
+        match at_once.await? {
+            AtOnce::Done(claimed) => Ok(claimed),
+            AtOnce::Several => {
+                self.call(Form::Transaction, move |tx| {
+                    let request = Arc::clone(&request);
+                    Box::pin(async move { claim::by_steps(tx, &request, now).await })
+                })
+                .await
+            }
+            // Should this fail, the rows are the session's, which its count of what it holds will show.
+            AtOnce::Unfinished(claim) => {
+                self.call(Form::Transaction, move |tx| {
+                    let claim = claim.clone();
+                    Box::pin(async move { at_once::finish(tx, &claim, now).await })
+                })
+                .await
+            }
+        }
+    }
+
     async fn call<T: Send + 'static>(&self, form: Form, work: impl Work<T>) -> Result<T> {
         let (answer, effects) = self.inner.calls.run(&self.inner.pool, form, work).await?;
         for queue in &effects.woken {
@@ -170,6 +199,12 @@ impl TaskStore for PostgresStore {
         check::exchange(edits, claims)?;
         if edits.is_empty() && claims.is_empty() {
             return Ok(Exchanged::default());
+        }
+        if let ([], [claim]) = (edits, claims)
+            && at_once::may(claim)
+        {
+            let claimed = self.claim_at_once(claim, now).await?;
+            return Ok(Exchanged::new(Vec::new(), vec![claimed]));
         }
         let (edits, claims): (Arc<[Edit]>, Arc<[ClaimRequest]>) = (edits.into(), claims.into());
         self.call(Form::Transaction, move |tx| {

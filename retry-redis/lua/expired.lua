@@ -1,6 +1,6 @@
 -- expired (laws 9, 13, 14): ARGV = now, mark (0 or 1), limit, cursor. The cursor is '' (start), 's' session id, or 'a' score id.
 -- Scripts run one at a time, so marking is atomic against a renewal: whichever came first wins, and the other sees it.
--- Answers {[cause, row] of each item, ids of unreadable rows, next cursor or ''}. Causes: 'L' lost, 'D' closed, 'A' alarm.
+-- Answers {[cause, id and the record's two values] of each item, ids of unreadable rows, next cursor or ''}. Causes: 'L' lost, 'D' closed, 'A' alarm.
 local MAX_SESSIONS, MAX_ALARMS = 256, 10000
 local limit, cursor = tonumber(ARGV[3]), ARGV[4]
 local at, more, items, bad, states = cursor, '', {}, {}, {}
@@ -113,5 +113,8 @@ if ARGV[2] == '1' and limit > 0 then mark() end
 if sub(cursor, 1, 1) == 'a' or held() then alarms() end
 flush()
 local out = {}
-for i = 1, #items do out[2 * i - 1], out[2 * i] = items[i][1], items[i][2].id .. encode(items[i][2]) end
+for i = 1, #items do
+  local n, r = 4 * i, items[i][2]
+  out[n - 3], out[n - 2], out[n - 1], out[n] = items[i][1], r.id, encode(r), encode_rest(r)
+end
 return {out, bad, more}

@@ -1,28 +1,30 @@
--- insert (laws 1, 2): ARGV = now, then two arguments a task. Answers one by one, in input order; see `new.lua`.
-local ids, list, general, answers = {}, {}, {}, {}
+-- insert (laws 1, 2): ARGV = now, then four arguments a task. Answers one by one, in input order; see `new.lua`.
+local ids, list, tails, general, answers = {}, {}, {}, {}, {}
 local STORED = {}                                      -- a plain task of this call; nothing else is asked of it
-for i = 2, #ARGV, 2 do
-  local arg, k = ARGV[i], i / 2
-  if #arg < 33 + FIXED or byte(arg, 34) ~= 1 then return redis.error_reply('INVALID task ' .. k) end
-  ids[k] = sub(arg, 18, 33)
-  if is_plain_new(arg) then
-    if not queue_of(lane_of(sub(arg, 34))) then return redis.error_reply('INVALID lane of task ' .. k) end
-    list[k] = false
+for at = 2, #ARGV, 4 do
+  local k, s = (at + 2) / 4, ARGV[at + 1]
+  if not ARGV[at + 3] or #ARGV[at] < 16 or #s <= LANE_AT or #ARGV[at + 2] < REST_BYTES or byte(s, 1) ~= 1 then
+    return redis.error_reply('INVALID task ' .. k)
+  end
+  ids[k], list[k] = sub(ARGV[at], 1, 16), false
+  if is_plain_new(at) then
+    tails[k] = sub(s, LANE_AT)
+    if not queue_of(tails[k]) then return redis.error_reply('INVALID lane of task ' .. k) end
   else
-    local t = parse_new(arg, ARGV[i + 1])
+    local t = parse_new(at)
     if not t then return redis.error_reply('INVALID task ' .. k) end
     list[k] = t
     general[#general + 1] = t
   end
 end
-load(ids)
+local there = values_of(HOT, ids)
 if #general > 0 then load_new(general) end
 for k = 1, #ids do
   local id, t = ids[k], list[k]
   if t then answers[k] = insert(t, nil)
-  elseif rows[id] then answers[k] = 2
+  elseif there[k] or rows[id] then answers[k] = 2
   else
-    insert_plain(id, sub(ARGV[2 * k], 34), ARGV[2 * k + 1])
+    insert_plain(4 * k - 2, id, tails[k])
     rows[id] = STORED
     answers[k] = 0
   end

@@ -1,5 +1,6 @@
 -- One page of candidates of a listing, newest id first (laws 11, 13): ARGV = source ('ids', 'children', 'held', 'listed'), after
--- (an id, or ''), limit, then the prefixes to look behind. Answers ids and rows in turn.
+-- (an id, or ''), limit, then the prefixes to look behind. Answers ids and the two
+-- values of their records in turn.
 local SOURCES = {ids = IDS, children = CHILDREN, held = HELD, listed = LISTED}
 local source, after, limit, found = SOURCES[ARGV[1]], ARGV[2], tonumber(ARGV[3]), {}
 for i = 4, #ARGV do
@@ -12,6 +13,6 @@ if #ARGV > 4 then table.sort(found, function(a, b) return before(b, a) end) end
 local ids, out = {}, {}
 for i = 1, math.min(#found, limit) do ids[i] = found[i] end
 if #ids == 0 then return {} end
-local rows = call('HMGET', HOT, unpack(ids))
-for i = 1, #ids do out[2 * i - 1], out[2 * i] = ids[i], rows[i] end
+local heads, rests = call('HMGET', HOT, unpack(ids)), call('HMGET', REST, unpack(ids))
+for i = 1, #ids do out[3 * i - 2], out[3 * i - 1], out[3 * i] = ids[i], heads[i], rests[i] end
 return out

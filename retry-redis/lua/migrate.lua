@@ -1,6 +1,6 @@
 -- migrate: ARGV = the version of this program, 1 to create what is missing or 0 to look only. A script runs alone, which is the
 -- lock. Answers whether the namespace is this store's now, or an error before anything was written.
-local TYPES = {'string', 'hash', 'hash', 'zset', 'zset', 'zset', 'zset', 'zset', 'zset', 'zset', 'zset', 'hash', 'hash', 'hash',
+local TYPES = {'string', 'hash', 'hash', 'hash', 'zset', 'zset', 'zset', 'zset', 'zset', 'zset', 'zset', 'zset', 'hash', 'hash', 'hash',
   'zset', 'zset', 'zset', 'zset'}
 local any = false
 for i = 1, #KEYS do

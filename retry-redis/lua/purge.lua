@@ -1,9 +1,23 @@
--- purge (laws 1, 13): ARGV = now, limit. Forgets ended tasks whose time is over; a child of a parent that has not ended is put
--- off by an hour. Then lost sessions that hold nothing, a page of them; of more than a page those that still hold something go to
--- the end of the line. Answers the number of tasks.
-local PURGE_CHILD_DELAY, MAX_SESSIONS = 3600000, 1000
-local found = call('ZRANGEBYSCORE', PURGES, '-inf', ARGV[1], 'LIMIT', 0, tonumber(ARGV[2]))
-local removed, parents = 0, {}
+-- purge (laws 1, 13): ARGV = now, limit. Forgets ended tasks whose time is over; one that is younger than the resend window and a
+-- child of a parent that has not ended are put off. Then lost sessions that hold nothing, a page of them; of more than a page
+-- those that still hold something go to the end of the line. Answers the number of tasks.
+local PURGE_CHILD_DELAY, RESEND_WINDOW, PAGE, MAX_SESSIONS = 3600000, 600000, 16, 1000
+local limit, removed, found, parents, at = tonumber(ARGV[2]), 0, {}, {}, 0
+
+-- The ids of due members, which hold many each; what is over the limit stays.
+while #found < limit do
+  local page = call('ZRANGEBYSCORE', PURGES, '-inf', ARGV[1], 'WITHSCORES', 'LIMIT', at, PAGE)
+  for i = 1, #page, 2 do
+    local member, fits = page[i], math.min(#page[i] / 16, limit - #found)
+    if fits > 0 then
+      drop(PURGES, member)
+      for k = 1, fits do found[#found + 1] = sub(member, 16 * k - 15, 16 * k) end
+      if #member > 16 * fits then put(PURGES, page[i + 1], sub(member, 16 * fits + 1)) end
+    end
+  end
+  if #page < 2 * PAGE then break end
+  at = at + PAGE
+end
 load(found)
 for i = 1, #found do
   local r = rows[found[i]]
@@ -11,12 +25,14 @@ for i = 1, #found do
 end
 load(parents)
 for i = 1, #found do
-  local r = rows[found[i]]
-  if not r or not r.bad and not final(r.state) then drop(PURGES, found[i])               -- an entry left behind
-  elseif r.bad then drop(PURGES, found[i]); put(BAD, now, found[i])
+  local id = found[i]
+  local r = rows[id]
+  if not r or r.gone or not r.bad and (not final(r.state) or r.purge > now) then         -- an entry left behind
+  elseif r.bad then put(BAD, now, id)
   elseif awaited(r) then
     r.purge = math.min(now + PURGE_CHILD_DELAY, MAX_TIME)
-    touch_field(r)
+    touch(r)
+  elseif r.created + RESEND_WINDOW > now then ends_at(r.created + RESEND_WINDOW, id)
   else
     free_slot(r)
     r.gone = true

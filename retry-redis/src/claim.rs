@@ -8,8 +8,7 @@ use retry_core::time::Timestamp;
 
 use crate::args::Args;
 use crate::codec::{Damage, Read};
-use crate::error::unexpected;
-use crate::record::{self, Names, opt_time};
+use crate::record::{self, Names, Stored, opt_time};
 use crate::reply::Reply;
 use crate::texts::Texts;
 
@@ -75,17 +74,23 @@ pub(crate) fn claimed(answer: Reply<'_>) -> Result<Brought> {
     if claimed.session_lost {
         return Ok(Brought { claimed, unreadable });
     }
-    let mut names = Names::default();
     let mut tasks = parts.part()?.array()?;
-    while tasks.left() > 0 {
-        let (row, body) = (tasks.part()?, tasks.part()?.opt_bytes()?);
-        let texts = Texts::read(tasks.part()?.array()?)?;
-        let address = row.address();
-        let row = row.bytes()?;
-        let (id, row) = split(&row, address)?;
-        match task(id, row, body.as_deref(), &texts, &mut names) {
+    let mut texts = Texts::by_task(parts.part()?.array()?)?;
+    let mut names = Names::default();
+    for number in 1.. {
+        if tasks.left() == 0 {
+            break;
+        }
+        let (id, head) = (tasks.part()?.task_id()?, tasks.part()?.bytes()?);
+        let (rest, body) = (tasks.part()?.opt_bytes()?, tasks.part()?.opt_bytes()?);
+        let stored = Stored {
+            head: &head,
+            rest: rest.as_deref(),
+        };
+        let texts = texts.remove(&number).unwrap_or_default();
+        match task(id, stored, body.as_deref(), &texts, &mut names) {
             Ok(task) => claimed.tasks.push(task),
-            Err(damage) => unreadable.push(record::bad(id, row, damage)),
+            Err(damage) => unreadable.push(record::bad(id, &head, damage)),
         }
     }
     let put_aside = parts.part()?.array()?;
@@ -100,14 +105,14 @@ pub(crate) fn claimed(answer: Reply<'_>) -> Result<Brought> {
     Ok(Brought { claimed, unreadable })
 }
 
-/// The id before a record.
-pub(crate) fn split<'b>(row: &'b [u8], address: &str) -> Result<(TaskId, &'b [u8])> {
-    let (id, record) = row.split_first_chunk().ok_or_else(|| unexpected(address))?;
-    Ok((TaskId::from_bytes(*id), record))
-}
-
-fn task(id: TaskId, row: &[u8], body: Option<&[u8]>, texts: &Texts, names: &mut Names) -> Read<ClaimedTask> {
-    let task = record::read(id, row, names)?.task;
+fn task(
+    id: TaskId,
+    stored: Stored<'_>,
+    body: Option<&[u8]>,
+    texts: &Texts,
+    names: &mut Names,
+) -> Read<ClaimedTask> {
+    let task = record::read(id, stored, names)?.task;
     let body = body.ok_or(Damage("the body is missing"))?;
     let (payload, headers) = texts.body(body)?;
     Ok(ClaimedTask {

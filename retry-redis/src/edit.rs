@@ -1,14 +1,15 @@
 //! Edits as arguments of a script (the form is described in `lua/part/edit.lua`), and its answers.
 
+use retry_core::limits::MAX_VERSION;
 use retry_core::store::{Applied, Result, Took};
-use retry_core::task::{Action, Change, Cold, CompletionChange, Edit, FailedAttempt, Field, Target};
+use retry_core::task::{Action, Change, Cold, CompletionChange, Edit, FailedAttempt, Field, State, Target};
 use retry_core::time::Timestamp;
 
 use crate::args::Args;
 use crate::codec;
 use crate::error::unexpected;
 use crate::insert::{self, inserted};
-use crate::record::{self, flag, opt_time, tag};
+use crate::record::{self, FORMAT, Marks, flag, opt_time, tag};
 use crate::reply::{Replies, Reply};
 
 /// Numbers of the actions.
@@ -34,33 +35,61 @@ pub(crate) fn push(edit: &Edit, now: Timestamp, args: &mut Args) {
     };
     let bits = (0u8..).zip(alternatives);
     let bits = bits.fold(0, |bits, (at, target)| bits | u8::from(target.is_some()) << at);
+    let main = match &edit.action {
+        Action::Set(change) => Some(&change.to),
+        _ => None,
+    };
+    let targets = main.into_iter().chain(alternatives.into_iter().flatten());
+    let targets: Vec<Written<'_>> = targets.map(Written::new).collect();
+    let plain = plain_args(edit, &targets);
     // Checked before: at most 1,000.
     let inserts = u16::try_from(edit.insert.len()).unwrap_or(u16::MAX);
     args.build(|out| {
         out.extend(edit.id.to_bytes());
+        out.extend(plain.map_or([0; 4], |_| [FORMAT, 0, 0, from]));
         out.extend(edit.version.to_be_bytes());
         out.extend(edit.nonce.get().to_be_bytes());
-        out.extend([number, from, bits]);
+        out.extend([number, from, bits, plain.unwrap_or(0)]);
         out.extend(inserts.to_be_bytes());
+        for target in &targets {
+            // A target has at most a dozen texts.
+            out.extend([target.keep, u8::try_from(target.rare.len()).unwrap_or(u8::MAX)]);
+        }
     });
-    match &edit.action {
-        Action::Set(change) => {
-            target(&change.to, now, args);
-            for alternative in alternatives.into_iter().flatten() {
-                target(alternative, now, args);
-            }
-        }
-        Action::StoreCompletion(completion) => {
-            args.build(|out| {
-                out.extend(completion.step.to_be_bytes());
-                out.extend(completion.to_stored().as_bytes());
-            });
-        }
-        Action::RequestCancel | Action::Delete { .. } => {}
+    for target in &targets {
+        target.push(edit, now, args);
+    }
+    if let Action::StoreCompletion(completion) = &edit.action {
+        args.build(|out| {
+            out.extend(completion.step.to_be_bytes());
+            out.extend(completion.to_stored().as_bytes());
+        });
     }
     for task in &edit.insert {
         insert::new(task, now, args);
     }
+}
+
+/// The number of arguments of a settle that may go the short way of the scripts: the success of a running task, kept or deleted,
+/// that writes and inserts nothing else, and has no alternative but a cancel.
+fn plain_args(edit: &Edit, targets: &[Written<'_>]) -> Option<u8> {
+    let plain = edit.insert.is_empty()
+        && match (&edit.action, targets) {
+            (Action::Delete { from }, _) => *from == State::Running,
+            (Action::Set(change), [main, ..]) => {
+                change.from == State::Running
+                    && change.to.state == State::Succeeded
+                    && change.to.alarm_at.is_none()
+                    && change.if_completed.is_none()
+                    && change.if_none_open.is_none()
+                    && main.rare.is_empty()
+            }
+            _ => false,
+        };
+    let args = targets
+        .iter()
+        .fold(1, |args, target| args + 1 + target.rare.len());
+    u8::try_from(args).ok().filter(|_| plain)
 }
 
 fn alternatives(change: &Change) -> [Option<&Target>; 3] {
@@ -70,33 +99,54 @@ fn alternatives(change: &Change) -> [Option<&Target>; 3] {
 /// One rarely written value: its tag, what to do, and the value.
 type Rare = (u8, u8, Vec<u8>);
 
-fn target(target: &Target, now: Timestamp, args: &mut Args) {
-    let (mut flags, mut keep) = (0, 0);
-    if target.holds_key {
-        flags |= flag::HOLDS_KEY;
-    }
-    let via_fallback = target.cold.as_ref().and_then(|cold| cold.via_fallback);
-    for (bit, wanted) in [
-        (flag::CANCEL, target.cancel_requested),
-        (flag::VIA_FALLBACK, via_fallback),
-    ] {
-        match wanted {
-            Some(true) => flags |= bit,
-            Some(false) => {}
-            None => keep |= bit,
+/// A target as it is sent.
+struct Written<'a> {
+    target: &'a Target,
+    /// Flags that it sets, and those that it leaves.
+    flags: u8,
+    keep: u8,
+    rare: Vec<Rare>,
+}
+
+impl<'a> Written<'a> {
+    fn new(target: &'a Target) -> Self {
+        let (mut flags, mut keep) = (0, 0);
+        if target.holds_key {
+            flags |= flag::HOLDS_KEY;
+        }
+        let via_fallback = target.cold.as_ref().and_then(|cold| cold.via_fallback);
+        for (bit, wanted) in [
+            (flag::CANCEL, target.cancel_requested),
+            (flag::VIA_FALLBACK, via_fallback),
+        ] {
+            match wanted {
+                Some(true) => flags |= bit,
+                Some(false) => {}
+                None => keep |= bit,
+            }
+        }
+        Self {
+            target,
+            flags,
+            keep,
+            rare: rare(target),
         }
     }
-    let rare = rare(target);
-    args.build(|out| {
-        record::target(target, flags, now, out);
-        // A target has at most a dozen of them.
-        out.extend([keep, u8::try_from(rare.len()).unwrap_or(u8::MAX)]);
-    });
-    for (tag, how, value) in rare {
-        args.build(|out| {
-            out.extend([tag, how]);
-            out.extend(value);
-        });
+
+    fn push(&self, edit: &Edit, now: Timestamp, args: &mut Args) {
+        let marks = Marks {
+            flags: self.flags,
+            version: edit.version.saturating_add(1).min(MAX_VERSION),
+            nonce: edit.nonce.get(),
+            now,
+        };
+        args.build(|out| record::target(self.target, &marks, out));
+        for (tag, how, value) in &self.rare {
+            args.build(|out| {
+                out.extend([*tag, *how]);
+                out.extend(value);
+            });
+        }
     }
 }
 

@@ -35,15 +35,20 @@ pub(crate) async fn insert(server: &Server, tasks: &[NewTask], now: Timestamp) -
     inserted(answers)
 }
 
-/// A new task as two arguments: its record, and its body.
+/// A new task as four arguments: what it is (`lua/part/new.lua`), the two values of its record, and its body.
 pub(crate) fn new(task: &NewTask, now: Timestamp, args: &mut Args) {
     let body = Body::encode(&task.payload, &task.headers);
+    let mode = mode_of(task);
     args.build(|out| {
-        out.push(mode_of(task));
-        out.extend(task.leased_by.map_or([0; 16], SessionId::to_bytes));
         out.extend(task.id.to_bytes());
-        record::new(&Task::pending(task, now), body.len(), out);
+        if mode > 0 {
+            out.push(mode);
+            out.extend(task.leased_by.map_or([0; 16], SessionId::to_bytes));
+        }
     });
+    let task = Task::pending(task, now);
+    args.build(|out| record::head(&task, body.len(), out));
+    args.build(|out| record::rest(&task, out));
     args.push(body);
 }
 

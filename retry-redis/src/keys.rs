@@ -11,8 +11,10 @@ use crate::config::Namespace;
 pub(crate) enum Key {
     /// String: the version of this layout. Written once; it alone is left when every task is forgotten.
     Version,
-    /// Hash: id → record (`record.rs`). Written at insert and at every change.
+    /// Hash: id → head of the record (`record.rs`). Written at insert and at every change.
     Hot,
+    /// Hash: id → rest of the record. Written at insert, and when something rare of it changes.
+    Rest,
     /// Hash: id → payload and headers; id + tag → a rarely written text; id + 16… → a failed attempt.
     Blob,
     /// Sorted set: ids.
@@ -22,7 +24,7 @@ pub(crate) enum Key {
     Ready,
     /// Sorted set: id by `alarm_at`.
     Alarms,
-    /// Sorted set: id by `purge_at`.
+    /// Sorted set: ids, one or many in a row, by their `purge_at`.
     Purges,
     /// Sorted set: session id of running tasks.
     Held,
@@ -50,9 +52,10 @@ pub(crate) enum Key {
 
 impl Key {
     /// All, in the order of `KEYS`.
-    pub(crate) const ALL: [(Self, &'static str); 18] = [
+    pub(crate) const ALL: [(Self, &'static str); 19] = [
         (Self::Version, "v"),
         (Self::Hot, "h"),
+        (Self::Rest, "f"),
         (Self::Blob, "b"),
         (Self::Ids, "i"),
         (Self::Ready, "q"),

@@ -11,7 +11,7 @@ use retry_core::task::{ClaimedTask, State, TaskDetail, TaskSummary};
 
 use crate::args::Args;
 use crate::codec::Read;
-use crate::record::{self, Names, Record, tag};
+use crate::record::{self, Names, Record, Stored, tag};
 use crate::reply::Reply;
 use crate::scripts;
 use crate::server::Server;
@@ -36,7 +36,7 @@ pub(crate) async fn list(server: &Server, filter: &TaskFilter, page: &Page) -> R
     loop {
         let wanted = BATCH.min(MAX_EXAMINED - examined);
         let candidates = candidates(server, filter, after, wanted).await?;
-        let (found, last) = (candidates.len(), candidates.last().map(|(id, _)| *id));
+        let (found, last) = (candidates.len(), candidates.last().map(|last| last.id));
         if !listing.take(candidates).await? {
             return Ok(listing.listed);
         }
@@ -54,13 +54,20 @@ pub(crate) async fn list(server: &Server, filter: &TaskFilter, page: &Page) -> R
     Ok(listing.listed)
 }
 
-/// The next candidates: ids with their records, newest first.
+/// A candidate of a listing: its id with the two values of its record.
+struct Candidate {
+    id: TaskId,
+    head: Option<Vec<u8>>,
+    rest: Option<Vec<u8>>,
+}
+
+/// The next candidates, newest first.
 async fn candidates(
     server: &Server,
     filter: &TaskFilter,
     after: Option<TaskId>,
     wanted: usize,
-) -> Result<Vec<(TaskId, Option<Vec<u8>>)>> {
+) -> Result<Vec<Candidate>> {
     let mut args = Args::new();
     let (source, prefixes) = source(filter);
     args.push(source)
@@ -70,10 +77,14 @@ async fn candidates(
         args.push(prefix);
     }
     let answer = server.run(&scripts::LIST, &args).await?;
-    let mut pairs = Reply::new(answer, server.address()).array()?;
-    let mut candidates = Vec::with_capacity(pairs.left() / 2);
-    while pairs.left() > 0 {
-        candidates.push((pairs.part()?.task_id()?, pairs.part()?.opt_bytes()?));
+    let mut parts = Reply::new(answer, server.address()).array()?;
+    let mut candidates = Vec::with_capacity(parts.left() / 3);
+    while parts.left() > 0 {
+        candidates.push(Candidate {
+            id: parts.part()?.task_id()?,
+            head: parts.part()?.opt_bytes()?,
+            rest: parts.part()?.opt_bytes()?,
+        });
     }
     Ok(candidates)
 }
@@ -120,10 +131,11 @@ enum Row {
 
 impl Listing<'_> {
     /// Takes what passes. False when the page is full before the candidates are used up.
-    async fn take(&mut self, candidates: Vec<(TaskId, Option<Vec<u8>>)>) -> Result<bool> {
+    async fn take(&mut self, candidates: Vec<Candidate>) -> Result<bool> {
         let mut rows = Vec::new();
-        for (id, row) in candidates {
-            let row = row.and_then(|row| self.row(id, &row));
+        for Candidate { id, head, rest } in candidates {
+            let rest = rest.as_deref();
+            let row = head.and_then(|head| self.row(id, Stored { head: &head, rest }));
             rows.push((id, row));
         }
         let mut texts = Ahead::new(self.server, self.fields(&rows));
@@ -144,9 +156,9 @@ impl Listing<'_> {
         Ok(true)
     }
 
-    fn row(&mut self, id: TaskId, row: &[u8]) -> Option<Row> {
-        match record::read(id, row, &mut self.names) {
-            Err(damage) => Some(Row::Bad(record::bad(id, row, damage))),
+    fn row(&mut self, id: TaskId, stored: Stored<'_>) -> Option<Row> {
+        match record::read(id, stored, &mut self.names) {
+            Err(damage) => Some(Row::Bad(record::bad(id, stored.head, damage))),
             Ok(record) => {
                 let without_texts = TaskFilter {
                     header: None,

@@ -6,7 +6,7 @@ use retry_core::task::{ClaimedTask, FailedAttempt, TaskDetail};
 
 use crate::args::Args;
 use crate::codec::{self, Damage, Read};
-use crate::record::{self, Names};
+use crate::record::{self, Names, Stored};
 use crate::reply::Reply;
 use crate::scripts;
 use crate::server::Server;
@@ -21,26 +21,30 @@ pub(crate) async fn get(server: &Server, id: TaskId) -> Result<Option<TaskDetail
         return Ok(None);
     }
     let mut parts = answer.array()?;
-    let row = parts.part()?.bytes()?;
+    let head = parts.part()?.bytes()?;
     if parts.left() == 0 {
         return Err(corrupt(server, id, Damage("the record is damaged")));
     }
-    let body = parts.part()?.opt_bytes()?;
+    let (rest, body) = (parts.part()?.opt_bytes()?, parts.part()?.opt_bytes()?);
+    let stored = Stored {
+        head: &head,
+        rest: rest.as_deref(),
+    };
     let texts = Texts::read(parts.part()?.array()?)?;
     let history = parts.part()?.array()?.map(Reply::opt_bytes);
     let history = history.collect::<Result<Vec<_>>>()?;
-    let detail = detail(id, &row, body.as_deref(), &texts, &history);
+    let detail = detail(id, stored, body.as_deref(), &texts, &history);
     detail.map(Some).map_err(|damage| corrupt(server, id, damage))
 }
 
 fn detail(
     id: TaskId,
-    row: &[u8],
+    stored: Stored<'_>,
     body: Option<&[u8]>,
     texts: &Texts,
     history: &[Option<Vec<u8>>],
 ) -> Read<TaskDetail> {
-    let record = record::read(id, row, &mut Names::default())?;
+    let record = record::read(id, stored, &mut Names::default())?;
     let (payload, headers) = texts.body(body.ok_or(Damage("the body is missing"))?)?;
     let mut detail = TaskDetail::new(ClaimedTask {
         task: record.task,

@@ -1,5 +1,5 @@
-//! A task's record as the scripts keep it: a fixed layout of big-endian integers (`lua/part/row.lua`), checked when it is read,
-//! so that damage is a report and never a wrong task.
+//! A task's record as the scripts keep it: two values of big-endian integers (`lua/part/row.lua`), checked when they are read,
+//! so that damage is a report and never a wrong task. The *head* is what claims and settles change, the *rest* what they leave.
 
 use std::time::Duration;
 
@@ -13,18 +13,29 @@ use retry_core::time::Timestamp;
 
 use crate::codec::{self, Damage, Read};
 
-/// The first byte of a record.
-const FORMAT: u8 = 1;
+/// The first byte of a head.
+pub(crate) const FORMAT: u8 = 1;
 /// "No time": above every legal time, and exact in the scripts' numbers.
 const NONE: i64 = 1 << 54;
-/// Bytes of the part that a change writes whole.
-pub(crate) const HOT_BYTES: usize = 62;
+/// Where the version stands in a head.
+const VERSION_AT: usize = 4;
 
 /// Flags that a script looks at.
 pub(crate) mod flag {
     pub(crate) const CANCEL: u8 = 1;
     pub(crate) const HOLDS_KEY: u8 = 2;
     pub(crate) const VIA_FALLBACK: u8 = 4;
+}
+
+/// What is rare about a row: a script knows a plain one by a zero.
+mod rare {
+    pub(super) const KEYED: u8 = 1;
+    pub(super) const CHILD: u8 = 2;
+    pub(super) const LIMITED: u8 = 4;
+    pub(super) const ALARMED: u8 = 8;
+    pub(super) const PURGED: u8 = 16;
+    // 32, texts or failed attempts, is the scripts' own.
+    pub(super) const SUSPECT: u8 = 64;
 }
 
 /// Rarely written texts: the field in the blob hash is the id and this byte.
@@ -72,6 +83,15 @@ impl Names {
         Ok(kind)
     }
 
+    /// The queue and the kind of a lane.
+    fn lane(&mut self, lane: &[u8]) -> Read<(Queue, Kind)> {
+        let mut parts = codec::text(lane)?.split('\0');
+        let (Some(queue), Some(kind), Some("")) = (parts.next(), parts.next(), parts.next()) else {
+            return Err(Damage("the lane is damaged"));
+        };
+        Ok((self.queue(queue)?, self.kind(kind)?))
+    }
+
     fn queue(&mut self, name: &str) -> Read<Queue> {
         if let Some(queue) = self.queue.as_ref().filter(|queue| queue.as_str() == name) {
             return Ok(queue.clone());
@@ -104,25 +124,49 @@ pub(crate) fn opt_time(time: Option<Timestamp>) -> i64 {
     time.map_or(NONE, Timestamp::as_millis)
 }
 
-/// The part of a record that a change writes, with the flags it sets.
-pub(crate) fn target(target: &Target, flags: u8, now: Timestamp, out: &mut Vec<u8>) {
-    out.extend([target.state.code(), flags]);
-    for count in [target.attempt, target.crashes, target.step] {
+/// What a write puts in the beginning of a head, beside the values of its target.
+pub(crate) struct Marks {
+    pub(crate) flags: u8,
+    pub(crate) version: u64,
+    pub(crate) nonce: u64,
+    pub(crate) now: Timestamp,
+}
+
+/// The part of a head that a change writes, as it stands in a row about which nothing else is rare.
+pub(crate) fn target(target: &Target, marks: &Marks, out: &mut Vec<u8>) {
+    write(target, 0, marks, out);
+}
+
+fn write(target: &Target, rare: u8, marks: &Marks, out: &mut Vec<u8>) {
+    let bit = |is: bool, bit: u8| if is { bit } else { 0 };
+    let rare = rare
+        | bit(target.alarm_at.is_some(), rare::ALARMED)
+        | bit(target.purge_at.is_some(), rare::PURGED)
+        | bit(target.crashes > 0, rare::SUSPECT);
+    out.extend([FORMAT, rare, marks.flags, target.state.code()]);
+    out.extend(marks.version.to_be_bytes());
+    out.extend(target.attempt.to_be_bytes());
+    out.extend(marks.now.as_millis().to_be_bytes());
+    out.extend(target.session.map_or([0; 16], SessionId::to_bytes));
+    out.extend(marks.nonce.to_be_bytes());
+    for count in [target.crashes, target.step] {
         out.extend(count.to_be_bytes());
     }
     out.extend(sortable(target.run_at));
-    for time in [
-        opt_time(target.alarm_at),
-        opt_time(target.purge_at),
-        now.as_millis(),
-    ] {
+    for time in [opt_time(target.alarm_at), opt_time(target.purge_at)] {
         out.extend(time.to_be_bytes());
     }
-    out.extend(target.session.map_or([0; 16], SessionId::to_bytes));
+    out.extend([0; 2 + 4]); // which texts, and failed attempts: the scripts' own
 }
 
-/// The same part of a whole record.
-fn hot(task: &Task, out: &mut Vec<u8>) {
+/// Milliseconds of a span, below what a script's numbers hold exactly; −1 for none.
+fn span(span: Option<Duration>) -> i64 {
+    let millis = |span: Duration| i64::try_from(span.as_millis()).unwrap_or(NONE).min(NONE);
+    span.map_or(-1, millis)
+}
+
+/// The head of a new task whose body has `size` bytes.
+pub(crate) fn head(task: &Task, size: usize, out: &mut Vec<u8>) {
     let to = Target {
         state: task.state,
         run_at: task.run_at,
@@ -137,24 +181,31 @@ fn hot(task: &Task, out: &mut Vec<u8>) {
         failure: None,
         cold: None,
     };
-    let held = if task.holds_key { flag::HOLDS_KEY } else { 0 };
-    target(&to, held, task.updated_at, out);
-}
-
-/// Milliseconds of a span, below what a script's numbers hold exactly; −1 for none.
-fn span(span: Option<Duration>) -> i64 {
-    let millis = |span: Duration| i64::try_from(span.as_millis()).unwrap_or(NONE).min(NONE);
-    span.map_or(-1, millis)
-}
-
-/// The record of a new task whose body has `size` bytes.
-pub(crate) fn new(task: &Task, size: usize, out: &mut Vec<u8>) {
-    let settings = &task.settings;
-    out.push(FORMAT);
-    hot(task, out);
-    out.extend(task.version.to_be_bytes());
-    out.extend([0; 8 + 2 + 4]); // nonce, cold, failures: the scripts' own
+    let mut rare = 0;
+    for (is, bit) in [
+        (task.unique.is_some(), rare::KEYED),
+        (task.parent.is_some(), rare::CHILD),
+        (task.settings.deadline_after.is_some(), rare::LIMITED),
+    ] {
+        rare |= if is { bit } else { 0 };
+    }
+    let marks = Marks {
+        flags: if task.holds_key { flag::HOLDS_KEY } else { 0 },
+        version: task.version,
+        nonce: 0,
+        now: task.updated_at,
+    };
+    write(&to, rare, &marks, out);
     out.extend(u32::try_from(size).unwrap_or(u32::MAX).to_be_bytes());
+    for text in [task.queue.as_str(), "\0", task.kind.as_str(), "\0"] {
+        out.extend(text.as_bytes());
+    }
+    out.push(task.priority.code() * 2);
+}
+
+/// The rest of a new task.
+pub(crate) fn rest(task: &Task, out: &mut Vec<u8>) {
+    let settings = &task.settings;
     for count in [
         task.children.total,
         task.children.open,
@@ -175,12 +226,9 @@ pub(crate) fn new(task: &Task, size: usize, out: &mut Vec<u8>) {
     out.extend(task.created_at.as_millis().to_be_bytes());
     out.extend(span(settings.deadline_after).to_be_bytes());
     out.extend(task.parent.map_or([0; 16], TaskId::to_bytes));
-    let (queue, kind) = (task.queue.as_str(), task.kind.as_str());
-    out.extend(short(queue.len() + kind.len() + 2).to_be_bytes());
-    out.extend(short(key.len()).to_be_bytes());
-    for text in [queue, "\0", kind, "\0", key] {
-        out.extend(text.as_bytes());
-    }
+    // A key is at most 255 bytes.
+    out.extend(u16::try_from(key.len()).unwrap_or(u16::MAX).to_be_bytes());
+    out.extend(key.as_bytes());
     let scope = task.unique.as_ref().map_or(KeyScope::Active, |(_, scope)| *scope);
     out.extend(task.wait_secret.to_be_bytes());
     out.push(match scope {
@@ -188,11 +236,6 @@ pub(crate) fn new(task: &Task, size: usize, out: &mut Vec<u8>) {
         KeyScope::UntilPurged => 1,
     });
     codec::append(settings, out);
-}
-
-/// A length: names and keys are far below its bound.
-fn short(length: usize) -> u16 {
-    u16::try_from(length).unwrap_or(u16::MAX)
 }
 
 /// Reads big-endian fields one after another.
@@ -263,36 +306,48 @@ fn checked(millis: i64) -> Read<Timestamp> {
 }
 
 /// The version of a record, as far as that can be read.
-fn version(record: &[u8]) -> u64 {
-    let at = 1 + HOT_BYTES;
-    let bytes = record.get(at..at + 8).and_then(|bytes| bytes.try_into().ok());
+fn version(head: &[u8]) -> u64 {
+    let bytes = head
+        .get(VERSION_AT..VERSION_AT + 8)
+        .and_then(|bytes| bytes.try_into().ok());
     let version = bytes.map_or(0, u64::from_be_bytes);
     if version <= MAX_VERSION { version } else { 0 }
 }
 
 /// The report of a record that cannot be read.
-pub(crate) fn bad(id: TaskId, record: &[u8], damage: Damage) -> BadRecord {
+pub(crate) fn bad(id: TaskId, head: &[u8], damage: Damage) -> BadRecord {
     BadRecord {
         id,
-        version: version(record),
+        version: version(head),
         reason: damage.0.to_owned(),
     }
 }
 
+/// A record's two values; the second is missing where a row is damaged.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Stored<'a> {
+    pub(crate) head: &'a [u8],
+    pub(crate) rest: Option<&'a [u8]>,
+}
+
 /// Reads a record.
-pub(crate) fn read(id: TaskId, record: &[u8], names: &mut Names) -> Read<Record> {
-    let mut from = Reader { bytes: record };
+pub(crate) fn read(id: TaskId, stored: Stored<'_>, names: &mut Names) -> Read<Record> {
+    let mut from = Reader { bytes: stored.head };
     if from.byte()? != FORMAT {
         return Err(Damage("the record's format is unknown"));
     }
-    let (state, flags) = (from.byte()?, from.byte()?);
+    let (_rare, flags, state) = (from.byte()?, from.byte()?, from.byte()?);
     let state = State::from_code(state).ok_or(Damage("there is no such state"))?;
-    let (attempt, crashes, step) = (from.count()?, from.count()?, from.count()?);
-    let run_at = from.sortable()?;
-    let (alarm_at, purge_at, updated_at) = (from.opt_time()?, from.opt_time()?, from.time()?);
+    let (version, attempt, updated_at) = (from.long()?, from.count()?, from.time()?);
     let session = from.id()?.map(SessionId::from_bytes);
-    let version = from.long()?;
-    let (_nonce, cold, _failures, _size) = (from.long()?, from.short()?, from.take(4)?, from.take(4)?);
+    let (_nonce, crashes, step) = (from.long()?, from.count()?, from.count()?);
+    let (run_at, alarm_at, purge_at) = (from.sortable()?, from.opt_time()?, from.opt_time()?);
+    let (cold, _failures, _size) = (from.short()?, from.take(4)?, from.take(4)?);
+    let (level, lane) = from.bytes.split_last().ok_or(Damage("the lane is damaged"))?;
+
+    let mut from = Reader {
+        bytes: stored.rest.ok_or(Damage("half of the record is missing"))?,
+    };
     let (total, open, failed) = (from.count()?, from.count()?, from.count()?);
     let reruns = from.count()?;
     let (give_up_at, expires_at) = (from.opt_time()?, from.opt_time()?);
@@ -300,24 +355,24 @@ pub(crate) fn read(id: TaskId, record: &[u8], names: &mut Names) -> Read<Record>
     let created_at = from.time()?;
     let _deadline = from.long()?;
     let parent = from.id()?.map(TaskId::from_bytes);
-    let (lane, key) = (from.short()?, from.short()?);
-    let (lane, key) = (from.take(lane.into())?, from.take(key.into())?);
+    let key = from.short()?;
+    let key = from.take(key.into())?;
     let (wait_secret, scope) = (from.long()?, from.byte()?);
     let settings: Settings = codec::decode_bare(from.bytes, "the settings are damaged")?;
-    let mut parts = codec::text(lane)?.split('\0');
-    let (Some(queue), Some(kind)) = (parts.next(), parts.next()) else {
-        return Err(Damage("the lane is damaged"));
-    };
     if version > MAX_VERSION {
         return Err(Damage("the version is out of range"));
+    }
+    if policy >> 4 != level / 2 || level % 2 != 0 {
+        return Err(Damage("the priority contradicts the lane"));
     }
     if (state == State::Running) != session.is_some() {
         return Err(Damage("the session contradicts the state"));
     }
+    let (queue, kind) = names.lane(lane)?;
     let task = Task {
         id,
-        kind: names.kind(kind)?,
-        queue: names.queue(queue)?,
+        kind,
+        queue,
         priority: Priority::from_code(policy >> 4).ok_or(Damage("there is no such priority"))?,
         created_at,
         state,

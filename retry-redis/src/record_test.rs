@@ -45,14 +45,16 @@ fn full() -> Task {
     }
 }
 
-fn bytes(task: &Task) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    new(task, 7, &mut bytes);
-    bytes
+fn bytes(task: &Task) -> [Vec<u8>; 2] {
+    let (mut first, mut second) = (Vec::new(), Vec::new());
+    head(task, 7, &mut first);
+    rest(task, &mut second);
+    [first, second]
 }
 
-fn back(task: &Task, bytes: &[u8]) -> Read<Record> {
-    read(task.id, bytes, &mut Names::default())
+fn back(task: &Task, [head, rest]: &[Vec<u8>; 2]) -> Read<Record> {
+    let rest = Some(rest.as_slice());
+    read(task.id, Stored { head, rest }, &mut Names::default())
 }
 
 #[test]
@@ -74,11 +76,18 @@ fn records_round_trip_at_their_bounds() {
 
 #[test]
 fn the_layout_is_the_one_the_scripts_read() {
-    let task = full();
-    let bytes = bytes(&task);
-    assert_eq!(&bytes[158..163], b"Q:/x\0");
-    assert_eq!(&bytes[1 + HOT_BYTES..][..8], MAX_VERSION.to_be_bytes());
-    assert_eq!(bytes[121], 2 | 3 << 4);
+    let mut task = full();
+    let [head, rest] = bytes(&task);
+    assert_eq!(head[..4], [1, 1 | 2 | 4 | 8 | 64, 2, 1]);
+    assert_eq!(head[VERSION_AT..][..8], MAX_VERSION.to_be_bytes());
+    assert_eq!(head[86..90], [0, 0, 0, 7]);
+    assert!(head[90..].starts_with(b"Q:/x\0k") && head.ends_with(b"k\0\x06"));
+    assert_eq!(rest[32], 2 | 3 << 4);
+    assert_eq!(rest[67..][..3], *b"Zo\xc3");
+
+    (task.unique, task.holds_key, task.parent) = (None, false, None);
+    (task.settings.deadline_after, task.alarm_at, task.crashes) = (None, None, 0);
+    assert_eq!(bytes(&task)[0][..4], [1, 0, 0, 1], "a plain one");
 }
 
 #[test]
@@ -92,22 +101,32 @@ fn due_times_sort_as_bytes() {
 fn damage_is_a_report() {
     let task = full();
     let good = bytes(&task);
-    for end in 0..good.len() {
-        assert!(back(&task, &good[..end]).is_err(), "cut at {end}");
-    }
-    for at in 0..good.len() {
-        for value in [0, 0xff, good[at] ^ 0x80] {
+    for part in 0..2 {
+        let damaged = |change: &dyn Fn(&mut Vec<u8>)| {
             let mut damaged = good.clone();
-            damaged[at] = value;
-            // Whatever comes out was checked; nothing panics.
-            let _ = back(&task, &damaged);
+            change(&mut damaged[part]);
+            damaged
+        };
+        for end in 0..good[part].len() {
+            let cut = damaged(&|bytes| bytes.truncate(end));
+            assert!(back(&task, &cut).is_err(), "{part} cut at {end}");
+        }
+        for at in 0..good[part].len() {
+            for value in [0, 0xff, good[part][at] ^ 0x80] {
+                // Whatever comes out was checked; nothing panics.
+                let _ = back(&task, &damaged(&|bytes| bytes[at] = value));
+            }
         }
     }
-    let (mut format, mut state) = (good.clone(), good);
-    format[0] = 9;
-    state[1] = 7;
-    for damaged in [format, state] {
+    let alone = Stored {
+        head: &good[0],
+        rest: None,
+    };
+    assert!(read(task.id, alone, &mut Names::default()).is_err());
+    for (at, value) in [(0, 9), (3, 7)] {
+        let mut damaged = good.clone();
+        damaged[0][at] = value;
         let damage = back(&task, &damaged).unwrap_err();
-        assert_eq!(bad(task.id, &damaged, damage).version, MAX_VERSION);
+        assert_eq!(bad(task.id, &damaged[0], damage).version, MAX_VERSION);
     }
 }

@@ -6,9 +6,8 @@ use retry_core::time::Timestamp;
 
 use crate::args::Args;
 use crate::aside::put_aside;
-use crate::claim::split;
 use crate::error::unexpected;
-use crate::record::{self, Names};
+use crate::record::{self, Names, Stored};
 use crate::reply::Reply;
 use crate::scripts;
 use crate::server::Server;
@@ -33,11 +32,15 @@ pub(crate) async fn expired(server: &Server, request: &ExpiredRequest, now: Time
             b"A" => Cause::Alarm,
             _ => return Err(unexpected(address)),
         };
-        let row = items.part()?.bytes()?;
-        let (id, row) = split(&row, address)?;
-        match record::read(id, row, &mut names) {
+        let id = items.part()?.task_id()?;
+        let (head, rest) = (items.part()?.bytes()?, items.part()?.opt_bytes()?);
+        let stored = Stored {
+            head: &head,
+            rest: rest.as_deref(),
+        };
+        match record::read(id, stored, &mut names) {
             Ok(record) => expired.items.push((record.task, cause)),
-            Err(damage) => unreadable.push(record::bad(id, row, damage)),
+            Err(damage) => unreadable.push(record::bad(id, &head, damage)),
         }
     }
     for id in parts.part()?.array()? {

@@ -1,5 +1,7 @@
 //! The rarely written texts of a task, by tag.
 
+use std::collections::BTreeMap;
+
 use retry_core::headers::Headers;
 use retry_core::payload::Payload;
 use retry_core::store::Result;
@@ -22,6 +24,17 @@ impl Texts {
         while pairs.left() > 0 {
             let tag = pairs.part()?.int()?;
             texts.add(u8::try_from(tag).unwrap_or(0), pairs.part()?.opt_bytes()?);
+        }
+        Ok(texts)
+    }
+
+    /// Reads numbers of tasks, tags and texts that come in turn.
+    pub(crate) fn by_task(mut triples: Replies<'_>) -> Result<BTreeMap<i64, Self>> {
+        let mut texts = BTreeMap::<i64, Self>::new();
+        while triples.left() > 0 {
+            let (number, tag) = (triples.part()?.int()?, triples.part()?.int()?);
+            let texts = texts.entry(number).or_default();
+            texts.add(u8::try_from(tag).unwrap_or(0), triples.part()?.opt_bytes()?);
         }
         Ok(texts)
     }

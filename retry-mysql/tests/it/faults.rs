@@ -45,7 +45,7 @@ pub(crate) async fn a_lock_held_for_ever_stops_nobody_else(server: Arc<Server>) 
         &format!("SELECT id FROM retry_task WHERE id = UNHEX(REPLACE('{first}', '-', '')) FOR UPDATE"),
     )
     .await;
-    run(&mut tx, "SELECT id FROM retry_task FORCE INDEX (task_ready) WHERE ready = 1 ORDER BY queue, kind, level, run_at, id LIMIT 10 FOR UPDATE").await;
+    run(&mut tx, "SELECT id FROM retry_task FORCE INDEX (task_place) WHERE state = 0 ORDER BY place_name, place_kind, place_level, place_at, id LIMIT 10 FOR UPDATE").await;
     let next = store.claim(request(holder, 10), NOW).await.unwrap();
     let given: BTreeSet<_> = next.tasks.iter().map(|claimed| claimed.task.id).collect();
     assert_eq!(
@@ -393,7 +393,7 @@ pub(crate) async fn a_busy_store_still_renews(server: Arc<Server>) {
 /// Between any two statements of a rescuer's look, a session opens and claims.
 pub(crate) async fn tasks_of_live_sessions_are_never_reported(server: Arc<Server>) {
     let statements: [&[u8]; 3] = [
-        b"SELECT DISTINCT t.session",
+        b"SELECT t.place_name FROM",
         b"SELECT id, lost, dead",
         b"a.alarm_at <= ?",
     ];

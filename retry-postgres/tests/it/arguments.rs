@@ -87,6 +87,7 @@ fn edits(name: &str, n: u64) -> Option<Vec<String>> {
             ];
             std::iter::once(ids(n)).chain(values.map(many)).collect()
         }
+        "settle_delete" => vec![ids(n), many("1"), many("9")],
         "note_write" => {
             let values = ["NULL", "NULL", "no", "NULL", "1", "NULL"];
             std::iter::once(ids(n)).chain(values.map(many)).collect()
@@ -103,6 +104,13 @@ fn claims(name: &str, n: u64) -> Option<Vec<String>> {
     let no = || "false".to_owned();
     Some(match name {
         "claim_heads" => vec![holder(), queue(), array(n.min(64), |n| format!("k{n}")), no()],
+        "claim_at_once" => {
+            let kinds = n.min(64);
+            let limits = [all(kinds, "5"), n.to_string(), "1".to_owned()];
+            let times = [now(), now(), "8388608".to_owned(), now()];
+            let first = [holder(), queue(), array(kinds, |n| format!("k{n}"))];
+            first.into_iter().chain(limits).chain(times).collect()
+        }
         "claim_heads_after" => {
             let lanes = n.min(512);
             let places = array(lanes, |n| (n / 8).to_string());

@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use retry_core::store::{
-    Applied, Certainty, ExpiredRequest, Renewed, StoreErrorKind, TaskStore as _, TaskStoreExt as _,
+    Applied, Certainty, ExpiredRequest, Inserted, Renewed, StoreErrorKind, TaskStore as _, TaskStoreExt as _,
 };
+use retry_core::task::OnDuplicate;
 
 use crate::Test;
 use crate::support::{
-    Env, FAR, NOW, block_on, claimed, execute, number, request, session, success, task_id, tasks,
+    Env, FAR, NOW, block_on, claimed, execute, keyed, number, request, session, success, task, task_id, tasks,
 };
 
 pub(crate) const TESTS: &[(&str, Test)] = &[
@@ -23,6 +24,10 @@ pub(crate) const TESTS: &[(&str, Test)] = &[
     (
         "locks::a_heartbeat_passes_an_open_claim",
         a_heartbeat_passes_an_open_claim,
+    ),
+    (
+        "locks::a_row_that_changed_under_a_claim_is_claimed_as_it_is",
+        a_row_that_changed_under_a_claim_is_claimed_as_it_is,
     ),
     (
         "locks::a_stuck_claim_holds_up_its_own_session_only",
@@ -182,6 +187,47 @@ fn a_heartbeat_passes_an_open_claim(env: Arc<Env>) {
         execute(&mut open, "COMMIT").await;
         marking.await.unwrap().unwrap();
         assert_eq!(store.renew(worker.id, FAR, NOW).await.unwrap(), Renewed::Lost);
+    });
+}
+
+/// A claim in one statement reads as of its beginning, and locks what is there when it comes to it.
+fn a_row_that_changed_under_a_claim_is_claimed_as_it_is(env: Arc<Env>) {
+    block_on(async move {
+        let (store, schema) = env.fresh().await;
+        let worker = session(1);
+        store.open_session(&worker, FAR, NOW).await.unwrap();
+        store.insert(&[keyed(1, "a"), task(2)], NOW).await.unwrap();
+        let mut blocker = env.beside().await;
+        let id = String::from(worker.id);
+        let lock = format!("BEGIN; SELECT 1 FROM {schema}.session WHERE id = '{id}' FOR UPDATE");
+        execute(&mut blocker, lock).await;
+        let claiming = tokio::spawn({
+            let (store, request) = (store.clone(), request(&worker, 10));
+            async move { store.claim(request, NOW).await }
+        });
+        let mut conn = env.beside().await;
+        let waits = format!(
+            "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%\"{schema}\"%'"
+        );
+        while number(&mut conn, waits.clone()).await == 0 {}
+        let mut other = keyed(3, "a");
+        if let Some(unique) = &mut other.unique {
+            unique.on_duplicate = OnDuplicate::Replace {
+                payload: true,
+                run_at: false,
+            };
+        }
+        let holder = task_id(1);
+        let answer = store.insert(&[other.clone()], NOW).await.unwrap();
+        assert_eq!(answer, [Inserted::Replaced { holder }]);
+        execute(&mut blocker, "ROLLBACK").await;
+        let claimed = claiming.await.unwrap().unwrap().tasks;
+        assert_eq!(claimed.len(), 2);
+        assert_eq!(claimed[0].payload, other.payload);
+        for claimed in claimed {
+            let stored = store.get(claimed.task.id).await.unwrap().unwrap();
+            assert_eq!(stored.task, claimed.task);
+        }
     });
 }
 

@@ -3,6 +3,6 @@ local function fail_bad(r)
   local was = r.state
   r.state, r.session, r.alarm, r.purge, r.updated = FAILED, NIL, NONE, NONE, now
   r.version = math.min(r.version + 1, MAX_VERSION)
-  touch_field(r)
+  touch(r)
   tell_parent(r, was, FAILED)
 end

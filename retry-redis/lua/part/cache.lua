@@ -3,33 +3,33 @@
 local now = tonumber(ARGV[1])
 local rows, dirty, holders, slots = {}, {}, {}, {}
 
--- Reads up to 2,000 rows a command. A row is a table, false if there is none, and `bad` if it cannot be read.
+-- Values of a hash, up to 2,000 a command.
+local function values_of(key, ids)
+  if #ids <= 2000 then return #ids > 0 and call('HMGET', key, unpack(ids)) or {} end
+  local out, n = {}, #ids
+  for at = 1, n, 2000 do
+    local got = call('HMGET', key, unpack(ids, at, math.min(at + 1999, n)))
+    for i = 1, #got do out[at + i - 1] = got[i] end
+  end
+  return out
+end
+
+-- Reads rows. A row is a table, false if there is none, and `bad` if it cannot be read.
 local function load(ids)
   local want, n = {}, 0
   for i = 1, #ids do
     local id = ids[i]
     if rows[id] == nil then rows[id] = false; n = n + 1; want[n] = id end
   end
-  for at = 1, n, 2000 do
-    local got = call('HMGET', HOT, unpack(want, at, math.min(at + 1999, n)))
-    for i = 1, #got do
-      local s = got[i]
-      if s then
-        local id = want[at + i - 1]
-        rows[id] = decode(id, s) or {id = id, bad = true}
-      end
-    end
+  local heads, rests = values_of(HOT, want), values_of(REST, want)
+  for i = 1, n do
+    local id, s = want[i], heads[i]
+    if s then rows[id] = decode(id, s, rests[i]) or {id = id, bad = true} end
   end
 end
 
 local function touch(r)
   if not r.dirty then r.dirty = true; dirty[#dirty + 1] = r end
-end
-
--- A single field was changed: the bytes that stood for it are void.
-local function touch_field(r)
-  r.dyn = false
-  touch(r)
 end
 
 local function set_due(r, at) r.run_at = at; r.run8 = sortable(at) end
@@ -81,7 +81,7 @@ local function lease(r, sid)
   r.state, r.session, r.updated = RUNNING, sid, now
   r.attempt, r.version = math.min(r.attempt + 1, MAX_COUNT), math.min(r.version + 1, MAX_VERSION)
   r.alarm = r.deadline >= 0 and math.min(now + r.deadline, MAX_TIME) or NONE
-  touch_field(r)
+  touch(r)
 end
 
 -- The end or the rerun of a child is counted at its parent, which then does what `machine::join` says.
@@ -103,11 +103,11 @@ local function tell_parent(r, was, state)
   local policy = p.policy % 4
   if p.flags % 2 == 1 or (p.failed > 0 and policy == FAIL) then
     p.alarm, p.updated = now, now
-    touch_field(p)
+    touch(p)
   elseif p.failed == 0 or policy == REDUCE then
     p.state, p.alarm, p.updated = PENDING, NONE, now
     set_due(p, now)
-    touch_field(p)
+    touch(p)
   end
 end
 

@@ -1,5 +1,5 @@
 -- A key of another type is damage: it is found before anything is written. Each is looked at once in a script.
-local TYPES = {[HOT] = 'hash', [BLOB] = 'hash', [UNIQUE] = 'hash', [COUNTS] = 'hash', [SESSIONS] = 'hash'}
+local TYPES = {[HOT] = 'hash', [REST] = 'hash', [BLOB] = 'hash', [UNIQUE] = 'hash', [COUNTS] = 'hash', [SESSIONS] = 'hash'}
 local checked = {}
 local function check(key)
   if checked[key] then return end

@@ -9,7 +9,8 @@ local function parse_claim(at)
   local kinds, ids, marks, by_ids
   c.sid, c.limit, c.suspects, kinds, c.lo, c.hi, by_ids, ids, marks = unp('>c16I2I2I2i8i8BI2I2', ARGV[at])
   c.by_ids, c.queue = by_ids == 1, ARGV[at + 1]
-  c.till, c.next_due, c.cut, c.tasks, c.bad, c.plain = math.min(c.hi, now), NONE, false, {}, {}, 0
+  c.till, c.next_due, c.cut, c.bad, c.plain = math.min(c.hi, now), NONE, false, {}, 0
+  c.n, c.ids, c.rows, c.heads, c.rests, c.stamp = 0, {}, {}, {}, {}, pack('>i8', now) .. c.sid
   at = at + 2
   for k = 1, kinds do c.left[k], c.names[k] = unp('>I2', ARGV[at]), sub(ARGV[at], 3); at = at + 1 end
   for k = 1, ids do c.wanted[k] = ARGV[at]; at = at + 1 end
@@ -25,11 +26,12 @@ end
 local function take(c, k, r)
   local size = r.size
   cold_fields(r, CLAIMED_TAGS, function(field) size = size + call('HSTRLEN', BLOB, field) end)
-  if size > budget and #c.tasks > 0 then return false end
+  if size > budget and c.n > 0 then return false end
   budget, c.limit, c.left[k] = budget - size, c.limit - 1, c.left[k] - 1
   if r.crashes > 0 then c.suspects = c.suspects - 1 end
   lease(r, c.sid)
-  c.tasks[#c.tasks + 1] = r
+  c.n = c.n + 1
+  c.ids[c.n], c.rows[c.n] = r.id, r
   return true
 end
 
@@ -56,25 +58,19 @@ local function by_ids(c)
   end
 end
 
--- A due plain row, spliced: pending, of the member's place, without alarm, deadline, cancel and rarely written texts. Nil if it
--- is not; false when the answer is full.
-local function take_plain(c, h, id, member, s)
-  local level = byte(h.lane, -1)
-  if not s or #s < FIXED or byte(s, 1) ~= 1 or byte(s, 2) ~= PENDING or byte(s, 3) % 2 == 1 or rows[id] ~= nil
-    or sub(s, 24, 31) ~= NO_TIME or sub(s, 131, 138) ~= NO_SPAN or sub(s, 80, 81) ~= ZERO2
-    or (sub(s, 8, 11) ~= ZERO4) ~= h.suspect or byte(s, 122) - byte(s, 122) % 16 ~= (level - level % 2) * 8
-    or lane_of(s) .. char(level) .. sub(s, 16, 23) .. id ~= member then return nil end
-  local size, attempt, version = unp('>I4', s, 86), unp('>I4', s, 4), unp('>I8', s, 64)
-  if size > budget and #c.tasks > 0 then return false end
+-- A due plain row, spliced, if it stands where it belongs. Nil if it is not; false when the answer is full.
+local WAITS, RUNS = '\1\0\0\0', '\1\0\0\1'
+local function take_plain(c, h, id, member, s, rest)
+  if not s or not rest or sub(s, 1, 4) ~= WAITS or sub(s, LANE_AT) ~= h.lane or sub(s, 57, 64) ~= sub(member, -24, -17)
+    or #rest < REST_BYTES or rows[id] ~= nil then return nil end
+  local size, version, attempt = unp('>I4', s, 87), unp('>I8I4', s, 5)
+  if size > budget and c.n > 0 then return false end
   budget, c.limit, c.left[h.k] = budget - size, c.limit - 1, c.left[h.k] - 1
-  if h.suspect then c.suspects = c.suspects - 1 end
-  local new = '\1\1' .. sub(s, 3, 3) .. pack('>I4', math.min(attempt + 1, MAX_COUNT)) .. sub(s, 8, 39) .. NOW8 .. c.sid
-    .. pack('>I8', math.min(version + 1, MAX_VERSION)) .. sub(s, 72)
-  put(HOT, id, new)
-  drop(READY, member)
-  put(HELD, 0, c.sid .. id)
-  c.plain = c.plain + 1
-  c.tasks[#c.tasks + 1] = {id = id, raw = new, cold = 0}
+  local head = RUNS .. pack('>I8I4', MIN(version + 1, MAX_VERSION), MIN(attempt + 1, MAX_COUNT)) .. c.stamp .. sub(s, 41)
+  local hot, held, n = bucket(puts, HOT), bucket(puts, HELD), c.n + 1
+  hot[hot.n + 1], hot[hot.n + 2], hot.n = id, head, hot.n + 2
+  held[held.n + 1], held[held.n + 2], held.n = ZERO, c.sid .. id, held.n + 2
+  c.plain, c.n, c.ids[n], c.heads[n], c.rests[n] = c.plain + 1, n, id, head, rest
   return true
 end
 
@@ -123,19 +119,22 @@ local function drain(c, h)
     if h.suspect then n = math.min(n, c.suspects) end
     if n == 0 then c.cut = true; return c.limit > 0 end
     local found = call('ZRANGEBYLEX', READY, from, '[' .. last, 'LIMIT', 0, n + 1)
-    local ids = {}
+    local ids, taken = {}, true
     for i = 1, math.min(#found, n) do ids[i] = sub(found[i], -16) end
-    local raw = #ids > 0 and call('HMGET', HOT, unpack(ids)) or {}
+    local heads, rests, last_taken = values_of(HOT, ids), values_of(REST, ids), 0
     for i = 1, #ids do
-      local taken = take_plain(c, h, ids[i], found[i], raw[i])
+      taken = take_plain(c, h, ids[i], found[i], heads[i], rests[i])
       if taken == nil then
         load({ids[i]})
         local r = rows[ids[i]]
         if not r or r.bad or r.state ~= PENDING or r.was_place ~= found[i] then reject(c, ids[i], found[i], r)
         else taken = take(c, h.k, r) end
       end
-      if taken == false then c.cut = true; return false end
+      if taken == false then break end
+      last_taken = i
     end
+    if last_taken > 0 then strip(READY, found[1], found[last_taken]) end
+    if taken == false then c.cut = true; return false end
     if #found <= n then break end
     from = '(' .. found[n]
     if #c.bad >= 1000 then c.cut = true; return false end
@@ -157,31 +156,30 @@ local function by_lanes(c)
   end
 end
 
--- Three values a task: row, body, and the tags and values of what else it carries.
+-- Four values a task: id, the record's two, body. And of those that have more texts: number of the task, tag, text.
 local function answer(c)
-  local out, ids, fields = {}, {}, {}
-  for i = 1, #c.tasks do
-    ids[i] = c.tasks[i].id
-    cold_fields(c.tasks[i], CLAIMED_TAGS, function(field) fields[#fields + 1] = field end)
-  end
-  local bodies = #ids > 0 and call('HMGET', BLOB, unpack(ids)) or {}
-  local values, n = #fields > 0 and call('HMGET', BLOB, unpack(fields)) or {}, 0
-  for i = 1, #c.tasks do
-    local r, mine = c.tasks[i], {}
-    cold_fields(r, CLAIMED_TAGS, function(_, tag)
-      n = n + 1
-      mine[#mine + 1], mine[#mine + 2] = tag, values[n]
+  local out, texts, fields = {}, {}, {}
+  for i, r in pairs(c.rows) do
+    c.heads[i], c.rests[i] = r.raw, r.rest
+    cold_fields(r, CLAIMED_TAGS, function(field, tag)
+      local n = #fields + 1
+      fields[n], texts[3 * n - 2], texts[3 * n - 1], texts[3 * n] = field, i, tag, false
     end)
-    out[3 * i - 2], out[3 * i - 1], out[3 * i] = r.id .. r.raw, bodies[i], mine
+  end
+  local bodies, values = values_of(BLOB, c.ids), values_of(BLOB, fields)
+  for n = 1, #fields do texts[3 * n] = values[n] end
+  for i = 1, c.n do
+    local n = 4 * i
+    out[n - 3], out[n - 2], out[n - 1], out[n] = c.ids[i], c.heads[i], c.rests[i], bodies[i]
   end
   if c.cut then c.next_due = now end
-  return {0, out, c.bad, c.next_due < NONE and math.max(c.next_due, now)}
+  return {0, out, texts, c.bad, c.next_due < NONE and math.max(c.next_due, now)}
 end
 
--- Answers {0, tasks, ids put aside, next due or nothing}, or {1} for a lost session.
+-- Answers {0, tasks, texts, ids put aside, next due or nothing}, or {1} for a lost session.
 local function claim(c)
   if not live(c.sid) then return {1} end
-  if call('ZSCORE', PAUSED, c.queue) then return {0, {}, {}, false} end
+  if call('ZSCORE', PAUSED, c.queue) then return {0, {}, {}, {}, false} end
   if c.by_ids then by_ids(c) elseif c.limit > 0 then by_lanes(c) end
   if c.plain > 0 then
     tally(c.queue, PENDING, -c.plain)

@@ -1,51 +1,59 @@
 -- Edits (laws 6, 8): parsed whole before the first is applied, applied to the cache one after another.
--- An edit: '>c16I8I8BBBI2' id version nonce action from alternatives inserts. For Set (action 0) one change, and one for
--- each bit of `alternatives` (1 if_cancelled, 2 if_completed, 4 if_none_open); for StoreCompletion (2) step and outcome;
--- then two arguments for each insert.
--- A change: the 62 bytes of DYN, a mask of flags to keep, the number of cold values, and for each of these an argument:
+-- An edit: EDIT, that is id, a format byte and what the row of a plain settle begins with (`plain_edit.lua`; four zeros for any
+-- other), version, nonce, action, from, alternatives, the number of arguments of a plain settle, inserts; then for each
+-- change a mask of flags to keep and the number of its cold values. For Set (action 0) one change, and one for each bit of
+-- `alternatives` (1 if_cancelled, 2 if_completed, 4 if_none_open); for StoreCompletion (2) step and outcome; then four
+-- arguments for each insert.
+-- A change: the bytes of a row that a Set writes, where version and nonce are the edit's; then for each cold value an argument:
 -- tag, how, value. How: '=' set, '-' clear, '>' deliver the early completion, '+' append a failed attempt, '!' reruns and
 -- the limits of time as '>BI4i8i8', the first saying which (1, 2, 4).
-local function parse_change(at)
+local EDIT, CHANGES_AT = '>c16c4I8I8BBBBI2', 43
+local function parse_change(at, keep, n)
   local s = ARGV[at]
-  if #s ~= 64 then error({err = 'INVALID change'}) end
-  local cold, n = {}, byte(s, 64)
+  if #s ~= SET_BYTES then error({err = 'INVALID change'}) end
+  local cold = {}
   for i = 1, n do
     cold[i] = ARGV[at + i]
     if #cold[i] < 2 then error({err = 'INVALID cold value'}) end
   end
-  return {dyn = sub(s, 1, 62), state = byte(s, 1), flags = byte(s, 2), keep = byte(s, 63), cold = cold}, at + 1 + n
+  return {bytes = s, flags = byte(s, 3), state = byte(s, 4), keep = keep, cold = cold}, at + 1 + n
 end
 
 local function parse_edit(at, news)
-  local id, version, nonce, action, from, alternatives, inserts = unp('>c16I8I8BBBI2', ARGV[at])
+  local head, c = ARGV[at], CHANGES_AT
+  local id, _, version, nonce, action, from, alternatives, _, inserts = unp(EDIT, head)
   local e = {id = id, version = version, nonce = nonce, action = action, from = from, new = {}, main = false,
     cancelled = false, completed = false, none_open = false, step = false, outcome = false}
   at = at + 1
+  local function change()
+    local to
+    to, at = parse_change(at, byte(head, c, c + 1))
+    c = c + 2
+    return to
+  end
   if action == 0 then
-    e.main, at = parse_change(at)
-    if has(alternatives, 1) then e.cancelled, at = parse_change(at) end
-    if has(alternatives, 2) then e.completed, at = parse_change(at) end
-    if has(alternatives, 4) then e.none_open, at = parse_change(at) end
+    e.main = change()
+    if has(alternatives, 1) then e.cancelled = change() end
+    if has(alternatives, 2) then e.completed = change() end
+    if has(alternatives, 4) then e.none_open = change() end
   elseif action == 2 then
     e.step, e.outcome, at = unp('>I4', ARGV[at]), sub(ARGV[at], 5), at + 1
   end
   for k = 1, inserts do
-    local t = parse_new(ARGV[at], ARGV[at + 1])
+    local t = parse_new(at)
     if not t then error({err = 'INVALID insert'}) end
     e.new[k] = t
     news[#news + 1] = t
-    at = at + 2
+    at = at + 4
   end
   return e, at
 end
 
 -- Writes a change's values into the row: `Target::write_to`.
 local function write_target(r, pick, nonce)
-  local flags = bit.bor(bit.band(r.flags, pick.keep), pick.flags)
-  local sign
-  r.state, r.flags, r.attempt, r.crashes, r.step, sign, r.run_at, r.alarm, r.purge, r.updated, r.session = unp(DYN, pick.dyn)
-  r.run8, r.flags = sub(pick.dyn, 15, 22), flags
-  r.dyn = flags == pick.flags and pick.dyn or sub(pick.dyn, 1, 1) .. char(flags) .. sub(pick.dyn, 3)
+  local _
+  _, _, _, r.state, _, r.attempt, r.updated, r.session, _, r.crashes, r.step, _, r.run_at, r.alarm, r.purge = unp(SET, pick.bytes)
+  r.run8, r.flags = sub(pick.bytes, 57, 64), bit.bor(bit.band(r.flags, pick.keep), pick.flags)
   r.version, r.nonce = math.min(r.version + 1, MAX_VERSION), nonce
   for i = 1, #pick.cold do
     local c = pick.cold[i]
@@ -127,7 +135,7 @@ local function apply(e)
   if e.action == 3 then return apply_delete(e, r) end
   if e.action == 1 then
     if r.state ~= RUNNING then return 3 end
-    if r.flags % 2 == 0 then r.flags = r.flags + 1; touch_field(r) end
+    if r.flags % 2 == 0 then r.flags = r.flags + 1; touch(r) end
     return 0
   end
   if (r.state ~= PENDING and r.state ~= RUNNING) or r.step ~= e.step then return 3 end

@@ -2,26 +2,44 @@
 -- What is taken away goes first: at the memory limit Redis refuses additions, but never after a script's first write, so a
 -- full server still drains and no script stops half-way.
 local ADD, REMOVE = {hash = 'HSET', zset = 'ZADD'}, {hash = 'HDEL', zset = 'ZREM'}
-local RESEND_WINDOW, WAKE_AHEAD = 600000, 2000
-local drops, puts, counts, woken = {}, {}, {}, {}
+local WAKE_AHEAD = 2000
+local drops, strips, puts, ends, counts, woken = {}, {}, {}, {}, {}, {}
+local STATE = {}
+for state = PENDING, CANCELLED do STATE[state] = '\0' .. state end
+
+-- What is to be written to a key.
+local function bucket(all, key)
+  local t = all[key]
+  if not t then t = {n = 0}; all[key] = t end
+  return t
+end
 
 local function drop(key, member)
-  local t = drops[key]
-  if not t then t = {n = 0}; drops[key] = t end
+  local t = bucket(drops, key)
   t.n = t.n + 1
   t[t.n] = member
 end
 
+-- All members of a set without scores from one to another, both included: one command, whatever lies between them.
+local function strip(key, from, till) strips[#strips + 1] = {key = key, from = from, till = till} end
+
 -- Score and member, or field and value.
 local function put(key, a, b)
-  local t = puts[key]
-  if not t then t = {n = 0}; puts[key] = t end
+  local t = bucket(puts, key)
   local n = t.n
   t[n + 1], t[n + 2], t.n = a, b, n + 2
 end
 
+-- A task to be forgotten at a time. Those of one call and one time are one member of PURGES: all their ids in a row. What stands
+-- there and does not fit its row any more is passed over by `purge.lua`.
+local function ends_at(time, id)
+  local t = bucket(ends, time)
+  t.n = t.n + 1
+  t[t.n] = id
+end
+
 local function tally(queue, state, by)
-  local field = queue .. '\0' .. state
+  local field = queue .. STATE[state]
   counts[field] = (counts[field] or 0) + by
 end
 
@@ -31,20 +49,20 @@ local function index(r)
   local at = state == PENDING and place(r)
   if at ~= r.was_place then
     if r.was_place then drop(READY, r.was_place) end
-    if at then put(READY, 0, at) end
+    if at then put(READY, ZERO, at) end
     r.was_place = at
   end
   if at and r.run_at <= now + WAKE_AHEAD then woken[r.queue] = true end
   local owner = state == RUNNING and r.session .. id
   if owner ~= r.was_owner then
     if r.was_owner then drop(HELD, r.was_owner) end
-    if owner then put(HELD, 0, owner) end
+    if owner then put(HELD, ZERO, owner) end
     r.was_owner = owner
   end
   local cancel = owner and r.flags % 2 == 1 and owner
   if cancel ~= r.was_cancel then
     if r.was_cancel then drop(CANCELS, r.was_cancel) end
-    if cancel then put(CANCELS, 0, cancel) end
+    if cancel then put(CANCELS, ZERO, cancel) end
     r.was_cancel = cancel
   end
   local alarm, purge = state and r.alarm or NONE, state and r.purge or NONE
@@ -53,7 +71,8 @@ local function index(r)
     r.was_alarm = alarm
   end
   if purge ~= r.was_purge then
-    if purge ~= NONE then put(PURGES, math.max(purge, r.created + RESEND_WINDOW), id) else drop(PURGES, id) end
+    if r.was_purge ~= NONE then drop(PURGES, id) end
+    if purge ~= NONE then ends_at(purge, id) end
     r.was_purge = purge
   end
   local was = r.was_state
@@ -64,7 +83,7 @@ local function index(r)
     end
     if state then
       tally(r.queue, state, 1)
-      if state == 2 or state == 3 or state > 4 then put(LISTED, 0, char(state) .. id) end
+      if state == 2 or state == 3 or state > 4 then put(LISTED, ZERO, char(state) .. id) end
     end
     r.was_state = state
   end
@@ -74,7 +93,7 @@ local function store(r)
   local id, fresh = r.id, not r.stored
   index(r)
   if r.gone then
-    drop(HOT, id); drop(IDS, id); drop(BLOB, id)
+    drop(HOT, id); drop(REST, id); drop(IDS, id); drop(BLOB, id)
     cold_fields(r, ALL_TAGS, function(field) drop(BLOB, field) end)
     for k = 0, math.min(r.fails, KEPT) - 1 do drop(BLOB, id .. char(HISTORY + k)) end
     if r.parent ~= NIL then drop(CHILDREN, r.parent .. id) end
@@ -90,6 +109,9 @@ local function store(r)
   end
   r.raw = encode(r)
   put(HOT, id, r.raw)
+  local rest = encode_rest(r)
+  if fresh or rest ~= r.rest then put(REST, id, rest) end
+  r.rest = rest
   if r.body then put(BLOB, id, r.body); r.body = false end
   if r.written then
     for tag, value in pairs(r.written) do
@@ -98,8 +120,8 @@ local function store(r)
     r.written = false
   end
   if fresh then
-    put(IDS, 0, id)
-    if r.parent ~= NIL then put(CHILDREN, 0, r.parent .. id) end
+    put(IDS, ZERO, id)
+    if r.parent ~= NIL then put(CHILDREN, ZERO, r.parent .. id) end
     r.stored = true
   end
   r.dirty = false
@@ -122,9 +144,12 @@ local function flush()
   for slot in pairs(slots) do
     if holders[slot] then put(UNIQUE, slot, holders[slot]) else drop(UNIQUE, slot) end
   end
+  for time, ids in pairs(ends) do put(PURGES, time, table.concat(ids)) end
   for key in pairs(drops) do check(key) end
+  for i = 1, #strips do check(strips[i].key) end
   for key in pairs(puts) do check(key) end
   send(REMOVE, drops)
+  for i = 1, #strips do call('ZREMRANGEBYLEX', strips[i].key, '[' .. strips[i].from, '[' .. strips[i].till) end
   send(ADD, puts)
   for field, by in pairs(counts) do
     if by ~= 0 then
@@ -134,5 +159,5 @@ local function flush()
   end
   -- The hint's channel has the name of the index it tells of. A user without the right to it has no hints.
   for queue in pairs(woken) do redis.pcall('PUBLISH', READY, queue) end
-  drops, puts, counts, woken, dirty, slots = {}, {}, {}, {}, {}, {}
+  drops, strips, puts, ends, counts, woken, dirty, slots = {}, {}, {}, {}, {}, {}, {}, {}
 end

@@ -1,6 +1,6 @@
 -- First part of every script: the keys of a store, the version check, short names.
 -- All keys stand in KEYS, in the order of `keys.rs`; no script builds the name of a key.
-local VERSION, HOT, BLOB, IDS, READY, ALARMS, PURGES, HELD, CANCELS, LISTED, CHILDREN, UNIQUE, COUNTS, SESSIONS, LIVE, LOST,
+local VERSION, HOT, REST, BLOB, IDS, READY, ALARMS, PURGES, HELD, CANCELS, LISTED, CHILDREN, UNIQUE, COUNTS, SESSIONS, LIVE, LOST,
   PAUSED, BAD = unpack(KEYS)
 local call, pack, unp, sub, byte, char = redis.call, struct.pack, struct.unpack, string.sub, string.byte, string.char
 

@@ -1,8 +1,11 @@
--- Inserts. A new task is two arguments: '>Bc16c16' mode, session, id with its packed row, and its body.
+-- Inserts. A new task is four arguments: its id, with mode and session behind it ('>Bc16') unless these say nothing; its record's
+-- two values; its body.
 -- mode: 1 replace a pending holder's payload, 2 its due time, 4 a replacing task at all, 8 born leased.
-local function parse_new(arg, body)
-  local mode, sid, id = unp('>Bc16c16', arg)
-  local r = decode(id, sub(arg, 34))
+local function parse_new(at)
+  local id, body = sub(ARGV[at], 1, 16), ARGV[at + 3]
+  local mode, sid = 0, NIL
+  if #ARGV[at] > 16 then mode, sid = unp('>Bc16', ARGV[at], 17) end
+  local r = decode(id, ARGV[at + 1], ARGV[at + 2])
   if not r then return nil end
   r.body, r.size, r.stored = body, #body, false
   r.was_state, r.was_place, r.was_owner, r.was_cancel, r.was_alarm, r.was_purge = false, false, false, false, NONE, NONE
@@ -32,7 +35,7 @@ local function replace(t, r)
     write_cold(r, PAYLOAD, nil)
     write_cold(r, HEADERS, nil)
   end
-  touch_field(r)
+  touch(r)
 end
 
 local leasable = {}

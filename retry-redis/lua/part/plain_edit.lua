@@ -1,50 +1,38 @@
--- Settles that are plain: the success of a running task, kept or deleted at once, whose row and change carry nothing rare, and
--- whose cancel nobody wanted.
+-- Settles that are plain: the success of a running task, kept or deleted at once, whose change carries nothing rare (the program
+-- says so), and about whose row nothing is rare and whose cancel nobody wanted (its first bytes say so).
 local DELETE = 3
--- A candidate by its arguments; then the position behind it, too.
-local function is_plain_settle(at)
-  local arg, to = ARGV[at], ARGV[at + 1]
-  local alternatives = byte(arg, 35)
-  if byte(arg, 33) == DELETE then
-    if byte(arg, 34) == RUNNING and alternatives == 0 and sub(arg, 36, 37) == ZERO2 then return true, at + 1 end
-    return false
+
+-- A row that begins as the candidate says, with its version, and was not written by it before. Answers its lane.
+local function settles(arg, s)
+  if not s or sub(s, 1, 12) ~= sub(arg, 17, 28) or sub(s, 41, 48) == sub(arg, 29, 36) then return false end
+  local tail = sub(s, LANE_AT)
+  return queue_of(tail) and tail
+end
+
+-- What the candidates write: `raw` and `tails` are their rows' bytes and lanes, false for those that go the general way.
+local function settle_plain(ids, places, raw, tails)
+  local hot, held, kept, deleted = bucket(puts, HOT), bucket(drops, HELD), {}, {}
+  for k = 1, #ids do
+    local id, at, s = ids[k], places[k], raw[k]
+    if s then
+      local queue, change = queues[tails[k]], ARGV[at + 1]
+      local n = held.n + 1
+      held[n], held.n = sub(s, 25, 40) .. id, n
+      if byte(ARGV[at], 37) == DELETE then
+        drop(HOT, id)
+        drop(REST, id)
+        drop(IDS, id)
+        drop(BLOB, id)
+        deleted[queue] = (deleted[queue] or 0) + 1
+      else
+        n = hot.n
+        hot[n + 1], hot[n + 2], hot.n = id, change .. sub(s, SET_BYTES + 1), n + 2
+        local purge = time_of(sub(change, 73, 80))
+        if purge ~= NONE then ends_at(purge, id) end
+        kept[queue] = (kept[queue] or 0) + 1
+      end
+    end
   end
-  if byte(arg, 33) ~= 0 or byte(arg, 34) ~= RUNNING or alternatives > 1 or sub(arg, 36, 37) ~= ZERO2 or #to ~= 64
-    or byte(to, 1) ~= SUCCEEDED or byte(to, 64) ~= 0 or sub(to, 23, 30) ~= NO_TIME then return false end
-  if alternatives == 0 then return true, at + 2 end
-  return true, at + 3 + byte(ARGV[at + 2], 64)
-end
-
--- A row as the candidate needs it: of its version and state, without cancel, key, parent, alarm, and not written by it before;
--- one that is deleted has no rarely written texts and no history.
-local function settles(at, s)
-  local arg = ARGV[at]
-  return s and #s >= FIXED and byte(s, 1) == 1 and byte(s, 2) == RUNNING and byte(s, 3) % 2 == 0
-    and sub(s, 64, 71) == sub(arg, 17, 24) and sub(s, 72, 79) ~= sub(arg, 25, 32) and sub(s, 24, 31) == NO_TIME
-    and sub(s, 32, 39) == NO_TIME and sub(s, 139, 154) == NIL and sub(s, 157, 158) == ZERO2
-    and (byte(arg, 33) ~= DELETE or sub(s, 80, 85) == ZERO6) and queue_of(lane_of(s))
-end
-
-local function delete_plain(id, s)
-  drop(HOT, id)
-  drop(IDS, id)
-  drop(BLOB, id)
-  drop(HELD, sub(s, 48, 63) .. id)
-  tally(queue_of(lane_of(s)), RUNNING, -1)
-  return 0
-end
-
-local function settle_plain(at, s)
-  local arg, to = ARGV[at], ARGV[at + 1]
-  if byte(arg, 33) == DELETE then return delete_plain(sub(arg, 1, 16), s) end
-  local id, flags = sub(arg, 1, 16), bit.bor(bit.band(byte(s, 3), byte(to, 63)), byte(to, 2))
-  local version, purge, created = unp('>I8', s, 64), unp('>i8', to, 31), unp('>i8', s, 123)
-  local queue = queue_of(lane_of(s))
-  put(HOT, id, '\1' .. sub(to, 1, 1) .. char(flags) .. sub(to, 3, 62) .. pack('>I8', math.min(version + 1, MAX_VERSION))
-    .. sub(arg, 25, 32) .. sub(s, 80))
-  drop(HELD, sub(s, 48, 63) .. id)
-  if purge ~= NONE then put(PURGES, math.max(purge, created + RESEND_WINDOW), id) end
-  tally(queue, RUNNING, -1)
-  tally(queue, SUCCEEDED, 1)
-  return 0
+  for queue, n in pairs(kept) do tally(queue, RUNNING, -n); tally(queue, SUCCEEDED, n) end
+  for queue, n in pairs(deleted) do tally(queue, RUNNING, -n) end
 end

@@ -11,8 +11,8 @@ use test_servers::Kind;
 static NUMBER: AtomicU64 = AtomicU64::new(0);
 
 /// What follows the namespace in the names of the keys.
-pub(crate) const SUFFIXES: [&str; 18] = [
-    "v", "h", "b", "i", "q", "a", "p", "r", "rc", "l", "c", "k", "n", "s", "sl", "sx", "x", "bad",
+pub(crate) const SUFFIXES: [&str; 19] = [
+    "v", "h", "f", "b", "i", "q", "a", "p", "r", "rc", "l", "c", "k", "n", "s", "sl", "sx", "x", "bad",
 ];
 
 /// The URLs of the servers of a kind.
@@ -64,7 +64,7 @@ impl Namespace {
 
     /// Cuts the end off a stored record: its rules cannot be read any more.
     pub(crate) fn cut_record(&self, id: TaskId) {
-        let (key, id) = (self.key("h"), id.to_bytes());
+        let (key, id) = (self.key("f"), id.to_bytes());
         let mut get = redis::cmd("HGET");
         let Value::BulkString(mut record) = self.send(get.arg(&key).arg(&id)) else {
             panic!("the task is stored");

@@ -166,11 +166,11 @@ fn cut_record(server: &Server, id: retry_core::id::TaskId) {
     let mut connection = client.get_connection().expect("a connection");
     let mut get = redis::cmd("HGET");
     let record: Vec<u8> = get
-        .arg("{it}:h")
+        .arg("{it}:f")
         .arg(&id.to_bytes())
         .query(&mut connection)
         .expect("its record");
-    overwrite(server, "{it}:h", id, &record[..record.len() - 2]);
+    overwrite(server, "{it}:f", id, &record[..record.len() - 2]);
 }
 
 /// Index entries without a row do not stop a claim or a round.

@@ -28,6 +28,10 @@ pub(crate) fn trials() -> Vec<Trial> {
             "limits::more_lost_sessions_than_a_page_are_all_looked_at",
             lost_sessions,
         ),
+        on_redis(
+            "limits::tasks_that_ended_together_are_forgotten_in_parts",
+            in_parts,
+        ),
         on_redis("limits::a_large_answer_is_cut_at_its_bytes", bytes),
     ]
 }
@@ -74,6 +78,37 @@ async fn lost_sessions() {
             .all(|session| session.lost && !idle.contains(&session.info.id))
     );
     crate::audit::audit(&server.url(), "it");
+}
+
+/// Tasks that end in one call share an entry: a purge takes as many as it may, and not one that was rerun.
+async fn in_parts() {
+    let server = server(&[]);
+    let store = store(&server).await;
+    let session = session(&store).await;
+    store.insert(&tasks(10), NOW).await.expect("an insert");
+    let claimed = claim(&store, session, 10).await;
+    let edits: Vec<_> = claimed.iter().map(|claimed| success(&claimed.task)).collect();
+    apply(&store, &edits).await;
+    assert_eq!(send(&server, &["ZCARD", "{it}:p"]), Value::Int(1));
+    let late = NOW.saturating_add(Duration::from_hours(30));
+    assert_eq!(store.purge(late, 3).await.expect("a purge"), 3);
+    crate::audit::audit(&server.url(), "it");
+
+    let last = store
+        .get(claimed[9].task.id)
+        .await
+        .expect("a get")
+        .expect("a task");
+    let again = Event::Rerun {
+        at: late,
+        from_start: true,
+    };
+    apply(&store, &[edit(&last.task, again, 5)]).await;
+    crate::audit::audit(&server.url(), "it");
+    assert_eq!(store.purge(late, 100).await.expect("a purge"), 6);
+    let counts = store.count(&Default::default()).await.expect("a count");
+    assert_eq!((counts.of(State::Pending), counts.of(State::Succeeded)), (1, 0));
+    assert_eq!(send(&server, &["EXISTS", "{it}:p"]), Value::Int(0));
 }
 
 async fn nothing_left() {

@@ -29,6 +29,7 @@ const RIGHTS: &[&str] = &[
     "+hstrlen",
     "+zadd",
     "+zrem",
+    "+zremrangebylex",
     "+zrange",
     "+zrangebylex",
     "+zrevrangebylex",
