@@ -38,3 +38,4 @@ mod write;
 
 pub use config::{ConfigError, MySqlBuilder, OpenError, Tls};
 pub use store::MySqlStore;
+pub use transact::MySqlTransaction;

@@ -43,3 +43,4 @@ mod wait;
 
 pub use config::{ConfigError, OpenError, PostgresBuilder};
 pub use store::PostgresStore;
+pub use transact::PostgresTransaction;

@@ -1,35 +1,59 @@
 //! Transactions on the user's own pool, for clients that wrap them.
 
+use std::ops::{Deref, DerefMut};
+
 use retry_core::store::{Begin, Enlist as _, Inserted, Result, StoreError, Transact};
 use retry_core::task::NewTask;
 use retry_core::time::Timestamp;
-use sqlx::{PgPool, Postgres, Transaction};
+use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 
 use crate::error::{During, Fault, store_error};
 use crate::store::PostgresStore;
 
+/// A transaction that a client has begun; it derefs to the connection. Dropped, it rolls back.
+// The driver's own type has a lifetime, by which a future that holds it across an await in somebody's closure is not seen
+// to be `Send`.
+#[derive(Debug)]
+#[must_use = "a transaction that is dropped rolls back"]
+pub struct PostgresTransaction(Transaction<'static, Postgres>);
+
+impl Deref for PostgresTransaction {
+    type Target = PgConnection;
+
+    fn deref(&self) -> &PgConnection {
+        &self.0
+    }
+}
+
+impl DerefMut for PostgresTransaction {
+    fn deref_mut(&mut self) -> &mut PgConnection {
+        &mut self.0
+    }
+}
+
 impl Begin<&PgPool> for PostgresStore {
-    type Tx = Transaction<'static, Postgres>;
+    type Tx = PostgresTransaction;
 
     async fn begin(&self, db: &PgPool) -> Result<Self::Tx> {
         db.begin()
             .await
+            .map(PostgresTransaction)
             .map_err(|error| self.worded(error, During::Before))
     }
 }
 
-impl Transact<Transaction<'static, Postgres>> for PostgresStore {
+impl Transact<PostgresTransaction> for PostgresStore {
     async fn insert_in(
         &self,
-        tx: &mut Transaction<'static, Postgres>,
+        tx: &mut PostgresTransaction,
         tasks: Result<Vec<NewTask>>,
         now: Timestamp,
     ) -> Result<Vec<Inserted>> {
-        self.enlist(tx, tasks, now, |answer| answer).await
+        self.enlist(&mut **tx, tasks, now, |answer| answer).await
     }
 
-    async fn commit(&self, tx: Transaction<'static, Postgres>) -> Result<()> {
-        tx.commit()
+    async fn commit(&self, tx: PostgresTransaction) -> Result<()> {
+        tx.0.commit()
             .await
             .map_err(|error| self.worded(error, During::Commit))
     }

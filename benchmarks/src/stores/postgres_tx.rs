@@ -48,8 +48,7 @@ impl PostgresTransactions {
 #[async_trait]
 impl Transactions for PostgresTransactions {
     fn store(&self) -> Arc<dyn TaskStore> {
-        let store = Arc::clone(self.client.store());
-        store
+        Arc::<PostgresStore>::clone(self.client.store())
     }
 
     fn attach(&mut self, worker: &WorkerHandle) {

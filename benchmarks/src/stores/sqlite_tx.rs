@@ -42,8 +42,7 @@ impl SqliteTransactions {
 #[async_trait]
 impl Transactions for SqliteTransactions {
     fn store(&self) -> Arc<dyn TaskStore> {
-        let store = Arc::clone(self.client.store());
-        store
+        Arc::<SqliteStore>::clone(self.client.store())
     }
 
     fn attach(&mut self, worker: &WorkerHandle) {

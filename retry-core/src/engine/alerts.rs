@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use super::builder::BuildError;
+use super::build_error::BuildError;
 use super::part::lock;
 use super::worker::Setup;
 use crate::alert::{

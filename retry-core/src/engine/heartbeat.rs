@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::drive::Step;
-use super::held::{CancelReason, Hold};
+use super::held::CancelReason;
 use super::part::Part;
 use super::session::SessionState;
 use crate::clock::{Clock as _, Monotonic};
@@ -130,10 +130,11 @@ impl Heartbeat {
         Ok(())
     }
 
-    /// Whether the store failed since the last comparison. Then the counts may agree by chance: a claim's answer was lost,
-    /// say, and a rescuer took a task past its deadline, or the store itself lost writes.
+    /// Whether the counts may agree by chance: the store failed since the last comparison, so that a claim's answer was lost,
+    /// say, or the store itself lost writes; or a task is past its deadline, and a rescuer may have taken it.
     fn may_differ_unseen(&self) -> bool {
-        self.part.health.failures() != self.reconciled_at
+        let part = &self.part;
+        part.health.failures() != self.reconciled_at || part.held.any_overdue(part.clock.now())
     }
 
     /// Finds what the store says is ours and is not here; gives up what is here and is not ours any more.
@@ -164,7 +165,7 @@ impl Heartbeat {
             return;
         };
         for task in stored.iter().filter(|task| !part.held.is_ours(task.id)) {
-            if part.held.insert(Hold::of(task), true, false) {
+            if part.held.insert(task, true, false) {
                 part.hand_back(&Arc::new(task.clone()));
             }
         }

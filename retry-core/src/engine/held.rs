@@ -11,6 +11,7 @@ use super::part::lock;
 use crate::clock::Monotonic;
 use crate::id::TaskId;
 use crate::task::Task;
+use crate::time::Timestamp;
 
 /// Why an attempt was cancelled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,6 +79,8 @@ struct Entry {
     ours: bool,
     /// One more lost lease would fail it.
     last_life: bool,
+    /// From then on a rescuer may take it, without any word to us.
+    deadline: Option<Timestamp>,
     /// Its insert, or the transaction around it, is under way: the store may have the task or not.
     expected: bool,
     /// Present while its handler runs.
@@ -167,7 +170,8 @@ impl Held {
     /// False: this very hold is known. The store lost its last writes and gave the same version again; what becomes of
     /// the first claim becomes of both, and nothing new may be started.
     #[must_use]
-    pub(super) fn insert(&self, hold: Hold, ours: bool, last_life: bool) -> bool {
+    pub(super) fn insert(&self, task: &Task, ours: bool, last_life: bool) -> bool {
+        let hold = Hold::of(task);
         let mut holds = lock(&self.0);
         holds
             .of_task(hold.id)
@@ -181,6 +185,7 @@ impl Held {
             hold,
             ours,
             last_life,
+            deadline: task.alarm_at,
             expected: false,
             running: None,
         });
@@ -194,16 +199,23 @@ impl Held {
             hold,
             ours: true,
             last_life: false,
+            deadline: None,
             expected: true,
             running: None,
         });
     }
 
     /// Notes that the expected task is stored, under the present session.
-    pub(super) fn born(&self, hold: Hold) {
+    pub(super) fn born(&self, hold: Hold, deadline: Option<Timestamp>) {
         if let Some(entry) = lock(&self.0).get_mut(hold) {
-            (entry.ours, entry.expected) = (true, false);
+            (entry.ours, entry.expected, entry.deadline) = (true, false, deadline);
         }
+    }
+
+    /// Whether one that is ours is past its deadline at `now`.
+    pub(super) fn any_overdue(&self, now: Timestamp) -> bool {
+        let overdue = |entry: &Entry| entry.ours && entry.deadline.is_some_and(|deadline| deadline <= now);
+        lock(&self.0).table.iter().any(overdue)
     }
 
     /// Whether a handler of this task runs, under whatever claim.
@@ -345,6 +357,21 @@ impl Held {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::draft::Draft;
+    use crate::engine::reserve;
+    use crate::id::SessionId;
+    use crate::payload::Payload;
+
+    const NOW: Timestamp = Timestamp::from_millis(1_000);
+
+    fn task(version: u64) -> Task {
+        let payload = Payload::from_json("0").unwrap();
+        let new = Draft::raw("k", payload)
+            .build(hold(version).id, NOW, 0, None)
+            .unwrap();
+        let born = reserve::born(&new, SessionId::from_random(1, 2), NOW);
+        Task { version, ..born.task }
+    }
 
     fn hold(version: u64) -> Hold {
         let id = TaskId::from_bytes([7; 16]);
@@ -354,13 +381,13 @@ mod tests {
     #[test]
     fn a_version_given_again_is_the_claim_that_is_known() {
         let (held, cancel) = (Held::default(), Cancel::default());
-        assert!(held.insert(hold(3), true, false));
+        assert!(held.insert(&task(3), true, false));
         assert!(held.start(hold(3), &cancel, OnLeaseLost::Cancel, Monotonic::default()));
         held.forget_session();
-        assert!(!held.insert(hold(3), true, false), "known");
+        assert!(!held.insert(&task(3), true, false), "known");
         assert_eq!((held.count(), cancel.reason()), (1, None));
         assert!(
-            held.insert(hold(2), true, false),
+            held.insert(&task(2), true, false),
             "an older version is another claim"
         );
         assert_eq!(cancel.reason(), Some(CancelReason::LeaseLost));
@@ -377,7 +404,7 @@ mod tests {
         assert_eq!((held.count(), held.ours()), (0, vec![]));
         assert!(held.is_ours(expected.id), "it is not handed back");
         held.give_up_others(&held.ours(), &BTreeSet::new());
-        held.born(expected);
+        held.born(expected, None);
         assert_eq!((held.count(), held.ours()), (1, vec![expected]));
         assert!(held.start(
             expected,
@@ -387,5 +414,30 @@ mod tests {
         ));
         held.remove(expected);
         assert!(held.is_empty());
+    }
+
+    #[test]
+    fn what_is_ours_and_past_its_deadline_is_overdue() {
+        let held = Held::default();
+        let until = |millis| Some(Timestamp::from_millis(millis));
+        assert!(held.insert(
+            &Task {
+                alarm_at: until(1_001),
+                ..task(3)
+            },
+            true,
+            false
+        ));
+        assert!(!held.any_overdue(NOW));
+        assert!(held.any_overdue(Timestamp::from_millis(1_001)));
+        held.give_up_others(&held.ours(), &BTreeSet::new());
+        assert!(
+            !held.any_overdue(Timestamp::from_millis(1_001)),
+            "not ours any more"
+        );
+        let expected = Hold::at_birth(TaskId::from_bytes([8; 16]));
+        held.expect(expected);
+        held.born(expected, until(1_002));
+        assert!(held.any_overdue(Timestamp::from_millis(1_002)));
     }
 }

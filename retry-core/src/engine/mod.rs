@@ -35,6 +35,7 @@ mod alerts;
 mod answers;
 mod attempt;
 mod buffer;
+mod build_error;
 mod builder;
 mod config;
 mod drive;
@@ -72,7 +73,8 @@ mod worker;
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub use builder::{BuildError, HandledTask, IntoStore, WorkerBuilder};
+pub use build_error::BuildError;
+pub use builder::{HandledTask, IntoStore, WorkerBuilder};
 pub use config::WorkerConfig;
 #[cfg(feature = "config")]
 pub use config::{ConfigError, ConfigOption, OPTIONS};

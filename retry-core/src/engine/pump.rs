@@ -8,7 +8,6 @@ use futures_util::FutureExt as _;
 
 use super::alerts::Judge;
 use super::drive::Step;
-use super::held::Hold;
 use super::outbox::{Batch, Role};
 use super::part::Part;
 use super::runnable::Runnable;
@@ -197,9 +196,7 @@ impl Pump {
             part.engine.setup.meters.claimed(task);
             let last_life = task.is_on_its_last_life();
             let surplus = last_life && std::mem::replace(&mut alone, true);
-            let new = part
-                .held
-                .insert(Hold::of(task), same_session, last_life && !surplus);
+            let new = part.held.insert(task, same_session, last_life && !surplus);
             let claimed = Runnable::new(claimed, &part.engine.setup);
             if !new {
                 tracing::warn!(task = %claimed.task.id, version = claimed.task.version, "claimed again under the same version: the store lost writes");

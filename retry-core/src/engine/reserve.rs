@@ -124,7 +124,7 @@ impl Reservation {
         }
         let mut permit = self.permit.take()?;
         permit.begin();
-        self.part.held.born(self.hold);
+        self.part.held.born(self.hold, born.task.alarm_at);
         let runnable = Runnable::new(born, &self.part.engine.setup);
         Some((Arc::clone(&self.part), runnable, permit))
     }

@@ -135,6 +135,10 @@ impl TaskStore for Metered {
         self.inner.durability()
     }
 
+    fn part_of(&self, task: &NewTask) -> Option<usize> {
+        self.inner.part_of(task)
+    }
+
     fn parts(&self) -> Vec<Arc<dyn TaskStore>> {
         self.inner.parts()
     }

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use super::WorkerConfig;
-use crate::engine::builder::BuildError;
+use crate::engine::BuildError;
 use crate::engine::window::ScanWindow;
 use crate::limits::MAX_BATCH;
 use crate::name::{InvalidName, Queue, WorkerName};
