@@ -35,7 +35,7 @@ fn main() -> ExitCode {
     let server =
         (!missing && !arguments.list && !alone).then(|| start(Kind::Postgres).expect("a server starts"));
     let env = server.as_ref().map(|server| Arc::new(Env::new(server.url())));
-    let groups: [&[(&str, Test)]; 10] = [
+    let groups: [&[(&str, Test)]; 11] = [
         config::TESTS,
         dropped::TESTS,
         faults::TESTS,
