@@ -112,7 +112,7 @@ pub const OPTIONS: &[ConfigOption] = &[
         "purge_interval",
         Place::Span(|config| &mut config.purge_interval),
         "5s",
-        "How often ended tasks are purged, at most 1h.",
+        "How often ended tasks are purged.",
     ),
     option(
         "queue_limits",

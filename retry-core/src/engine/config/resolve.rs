@@ -118,10 +118,13 @@ impl Config {
                 least: MIN_LEASE,
             });
         }
+        // A worker that shall not purge may have an interval of years.
+        if self.purge_interval.is_zero() {
+            return Err(BuildError::Zero("the purge interval"));
+        }
         let intervals = [
             ("the idle poll", self.idle_poll),
             ("the rescue interval", self.rescue_interval),
-            ("the purge interval", self.purge_interval),
             ("the lease", self.lease),
         ];
         for (what, interval) in intervals {
