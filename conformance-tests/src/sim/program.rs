@@ -62,9 +62,10 @@ struct UnderWay(Arc<Shared>, Who);
 impl UnderWay {
     fn count(&self, change: fn(usize) -> usize) {
         self.0.facts(|facts| {
+            let now = facts.now;
             let host = &mut facts.hosts[self.1.host];
             if host.life == self.1.life {
-                host.programs = change(host.programs);
+                (host.programs, host.busy_at) = (change(host.programs), now);
             }
         });
     }

@@ -47,7 +47,9 @@ pub(super) fn check(fact: &Fact<'_>, facts: &Facts) -> Result<(), String> {
 fn is_idle(host: usize, span: Duration, facts: &Facts) -> bool {
     let undisturbed = |host: &HostFact| host.up && !host.stopping && !host.paused_once && host.failures == 0;
     let known = &facts.hosts[host];
+    // An open transaction of its program keeps a permit for each of its tasks.
     undisturbed(known)
+        && known.programs == 0
         && facts.now.saturating_since(known.started_at.max(known.busy_at)) > span
         && facts.active_runs().all(|run| run.who.host != host)
 }
