@@ -103,7 +103,10 @@ fn settings_beyond_their_bounds_or_against_each_other_are_refused() {
             "the lease of 3601s is longer than the longest interval of 3600s",
         ),
         (worker().idle_poll(SECOND * 3_601), "the idle poll"),
-        (worker().purge_batch(1_001), "the purge batch of 1001 is too large"),
+        (
+            worker().purge_batch(1_001),
+            "the purge batch of 1001 is too large",
+        ),
         (
             worker().rescue_interval(SECOND * 16),
             "the rescue interval of 16s is longer than the lease of 15s",
