@@ -3,8 +3,8 @@
 use crate::sim::fact::Fact;
 use crate::sim::facts::{Facts, HostFact};
 
-/// A shutdown and the herald.
-const FIXED: usize = 2;
+/// A shutdown, the herald, and what sends for the client of the program beside the worker.
+const FIXED: usize = 3;
 /// Loops for each part of the store.
 const LOOPS: usize = 6;
 
@@ -15,8 +15,8 @@ pub(super) fn check(fact: &Fact<'_>, facts: &Facts) -> Result<(), String> {
     let over = |(_, host): &(usize, &HostFact)| host.futures > most + host.programs;
     match hosts.enumerate().find(over) {
         Some((host, fact)) => Err(format!(
-            "host {host} has {} futures of at most {most}",
-            fact.futures
+            "host {host} has {} futures of at most {most} and {} of its program",
+            fact.futures, fact.programs
         )),
         None => Ok(()),
     }
