@@ -301,9 +301,8 @@ impl Facts {
         session: Option<SessionId>,
     ) {
         let (now, lease, stepped) = (self.now, self.lease(), self.steps > 0 && sent >= self.stepped_at);
-        // Two readings are each uncertain by half a delay.
-        let doubt = Duration::from_millis(self.config.rates.latency_ms + 1);
-        let far = self.steps == 1 && self.step[part] > lease / 3 + doubt;
+        // Two readings are each uncertain by half a delay, and one of a host that stood still counts up to a third of a lease.
+        let far = self.steps == 1 && self.step[part] > lease / 3 * 2;
         let host = &mut self.hosts[who.host];
         if host.life != who.life {
             return;

@@ -151,11 +151,12 @@ impl Program {
         }
     }
 
-    /// Waits until the worker has read the store's clock.
+    /// Waits until the worker has read the store's clock: it opens no session before. (An answer alone is no reading, if the
+    /// host stood still before it took it.)
     async fn knows_the_time(&self) -> bool {
         for _ in 0..20 {
-            let read = |facts: &mut super::facts::Facts| facts.hosts[self.who.host].parts[0].clock_read;
-            if self.shared.facts(read).is_some() {
+            let session = |facts: &mut super::facts::Facts| facts.hosts[self.who.host].parts[0].session;
+            if self.shared.facts(session).is_some() {
                 return true;
             }
             self.wait(200).await;

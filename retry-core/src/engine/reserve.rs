@@ -9,7 +9,7 @@ use super::part::Part;
 use super::permits::Permit;
 use super::runnable::Runnable;
 use super::runner;
-use crate::clock::Clock as _;
+use crate::clock::{Clock as _, SyncedClock};
 use crate::id::{SessionId, TaskId};
 use crate::machine;
 use crate::seams::Spawn;
@@ -19,17 +19,24 @@ use crate::time::Timestamp;
 
 /// The way from a client to the running worker it is attached to. Weak: neither keeps the other alive.
 #[derive(Debug, Clone)]
-pub(crate) struct Attachment(Arc<[Weak<Part>]>);
+pub(crate) struct Attachment {
+    parts: Arc<[Weak<Part>]>,
+    /// The first part's: what was read of the store's clock outlives the worker.
+    clock: Option<Arc<SyncedClock>>,
+}
 
 impl Attachment {
     pub(super) fn new(parts: &[Arc<Part>]) -> Self {
-        Self(parts.iter().map(Arc::downgrade).collect())
+        Self {
+            parts: parts.iter().map(Arc::downgrade).collect(),
+            clock: parts.first().map(|part| Arc::clone(&part.clock)),
+        }
     }
 
     /// The store's time by the worker's last reading of it.
     pub(crate) fn now(&self) -> Option<Timestamp> {
-        let part = self.0.first()?.upgrade()?;
-        part.clock.is_synced().then(|| part.clock.now())
+        let clock = self.clock.as_ref()?;
+        clock.is_synced().then(|| clock.now())
     }
 
     /// Keeps a place for a task that is due, if the worker runs its kind and claims from its queue, has a permit to
@@ -43,11 +50,11 @@ impl Attachment {
         if task.run_at > now {
             return None;
         }
-        let index = match self.0.len() {
+        let index = match self.parts.len() {
             1 => 0,
             _ => home(task)?,
         };
-        Reservation::new(self.0.get(index)?.upgrade()?, task)
+        Reservation::new(self.parts.get(index)?.upgrade()?, task)
     }
 }
 
