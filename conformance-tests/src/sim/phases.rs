@@ -14,6 +14,8 @@ use super::world::{Act, Phase, World};
 const DRAIN_MS: u64 = 120_000;
 /// Attempts that a step may need by then: failures, lost leases, deadlines.
 const ATTEMPTS: u64 = 5;
+/// More than the steps of a task.
+const STEPS: u64 = 4;
 /// How long all workers may take to shut down at the end.
 const STOP_MS: u64 = 60_000;
 /// What passes beyond the window of late calls before the ended tasks are looked at again.
@@ -77,8 +79,14 @@ impl World {
         self.plan(self.now_ms(), Act::Patrol);
         // At worst one after another, as on a single worker that runs one at a time.
         let work: u64 = self.parts.scripts.iter().map(Script::millis).sum();
+        // What a client makes due now, by the clock that it knows, may be due that much later on another part.
+        let stepped = || self.shared.servers.iter().map(Server::stepped);
+        let apart = stepped()
+            .max()
+            .unwrap_or(0)
+            .abs_diff(stepped().min().unwrap_or(0));
         self.phase = Phase::Healing {
-            until: self.now_ms() + DRAIN_MS + work * ATTEMPTS,
+            until: self.now_ms() + DRAIN_MS + (work + apart * STEPS) * ATTEMPTS,
         };
     }
 

@@ -103,6 +103,11 @@ impl Server {
         self.clock.set_skew(state.stepped);
     }
 
+    /// By how many milliseconds the store's clock has been stepped in all.
+    pub(super) fn stepped(&self) -> i64 {
+        self.state().stepped
+    }
+
     /// What the store has and the facts do not, if anything: then the simulation itself is wrong.
     pub(super) fn differs(&self, shared: &Shared) -> Option<String> {
         let store = self.store();
