@@ -2,13 +2,18 @@
 
 use std::ops::{Deref, DerefMut};
 
-use retry_core::store::{Begin, Enlist as _, Inserted, Result, StoreError, Transact};
+use retry_core::store::{Begin, Enlist as _, Inserted, Result, StoreError, StoreErrorKind, Transact};
 use retry_core::task::NewTask;
 use retry_core::time::Timestamp;
 use sqlx::{MySql, MySqlConnection, MySqlPool, Transaction};
 
 use crate::error::{During, Fault, store_error};
 use crate::store::MySqlStore;
+
+/// A deadlock rolls the whole transaction back, and what follows it commits by itself; the commit then succeeds with nothing.
+/// If somebody passed over that error, the savepoint of the beginning is gone.
+const MARK: &str = "SAVEPOINT task_retry_begin";
+const IS_WHOLE: &str = "RELEASE SAVEPOINT task_retry_begin";
 
 /// A transaction that a client has begun; it derefs to the connection. Dropped, it rolls back.
 // The driver's own type has a lifetime, by which a future that holds it across an await in somebody's closure is not seen
@@ -35,10 +40,12 @@ impl Begin<&MySqlPool> for MySqlStore {
     type Tx = MySqlTransaction;
 
     async fn begin(&self, db: &MySqlPool) -> Result<Self::Tx> {
-        db.begin()
-            .await
-            .map(MySqlTransaction)
-            .map_err(|error| self.worded(error, During::Connect))
+        let began = async {
+            let mut tx = db.begin().await?;
+            sqlx::raw_sql(MARK).execute(&mut *tx).await?;
+            Ok(MySqlTransaction(tx))
+        };
+        began.await.map_err(|error| self.worded(error, During::Connect))
     }
 }
 
@@ -52,7 +59,13 @@ impl Transact<MySqlTransaction> for MySqlStore {
         self.enlist(&mut **tx, tasks, now, |answer| answer).await
     }
 
-    async fn commit(&self, tx: MySqlTransaction) -> Result<()> {
+    async fn commit(&self, mut tx: MySqlTransaction) -> Result<()> {
+        if let Err(error) = sqlx::raw_sql(IS_WHOLE).execute(&mut *tx).await {
+            return Err(match error {
+                sqlx::Error::Database(_) => self.rolled_back(),
+                error => self.worded(error, During::Call),
+            });
+        }
         tx.0.commit()
             .await
             .map_err(|error| self.worded(error, During::Commit))
@@ -60,6 +73,14 @@ impl Transact<MySqlTransaction> for MySqlStore {
 }
 
 impl MySqlStore {
+    fn rolled_back(&self) -> StoreError {
+        let message = "the server rolled the transaction back before its commit, for a deadlock say: nothing of it is stored";
+        StoreError::rejected(
+            StoreErrorKind::Invalid,
+            format!("{}: {message}", self.inner.place),
+        )
+    }
+
     fn worded(&self, error: sqlx::Error, during: During) -> StoreError {
         store_error(Fault::from(error), during, &self.inner.place)
     }

@@ -2,7 +2,7 @@
 
 use std::ops::{Deref, DerefMut};
 
-use retry_core::store::{Begin, Enlist as _, Inserted, Result, StoreError, Transact};
+use retry_core::store::{Begin, Enlist as _, Inserted, Result, StoreError, StoreErrorKind, Transact};
 use retry_core::task::NewTask;
 use retry_core::time::Timestamp;
 use sqlx::{PgConnection, PgPool, Postgres, Transaction};
@@ -52,7 +52,15 @@ impl Transact<PostgresTransaction> for PostgresStore {
         self.enlist(&mut **tx, tasks, now, |answer| answer).await
     }
 
-    async fn commit(&self, tx: PostgresTransaction) -> Result<()> {
+    async fn commit(&self, mut tx: PostgresTransaction) -> Result<()> {
+        // The server answers the commit of an aborted transaction with a rollback, which the driver takes for success. A
+        // statement whose error somebody passed over is found by one that would not fail otherwise.
+        if let Err(error) = sqlx::raw_sql("SELECT 1").execute(&mut *tx).await {
+            return Err(match error {
+                sqlx::Error::Database(_) => self.aborted(),
+                error => self.worded(error, During::Before),
+            });
+        }
         tx.0.commit()
             .await
             .map_err(|error| self.worded(error, During::Commit))
@@ -60,6 +68,12 @@ impl Transact<PostgresTransaction> for PostgresStore {
 }
 
 impl PostgresStore {
+    fn aborted(&self) -> StoreError {
+        let place = &self.inner.calls.place;
+        let message = "a statement of the transaction failed before its commit, so it is rolled back: nothing of it is stored";
+        StoreError::rejected(StoreErrorKind::Invalid, format!("{place}: {message}"))
+    }
+
     fn worded(&self, error: sqlx::Error, during: During) -> StoreError {
         store_error(Fault::Driver(error), during, &self.inner.calls.place)
     }

@@ -1,5 +1,7 @@
 //! Samples the store: do the payloads that wait in it still decode?
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use super::{Client, Result};
 use crate::draft::{DecodeError, InvalidTask, TaskPayload, decode};
 use crate::id::TaskId;
@@ -65,7 +67,7 @@ impl<S: TaskStore + ?Sized> Client<S> {
                     continue;
                 };
                 check.checked += 1;
-                if let Err(error) = decode::<P>(&detail.payload, &detail.headers) {
+                if let Err(error) = surely(|| decode::<P>(&detail.payload, &detail.headers)) {
                     check.undecodable.push((detail.task.id, error));
                 }
             }
@@ -77,4 +79,13 @@ impl<S: TaskStore + ?Sized> Client<S> {
         }
         Ok(check)
     }
+}
+
+/// A migration is the user's code: its panic is one payload that does not decode.
+fn surely<P>(
+    decode: impl FnOnce() -> std::result::Result<P, DecodeError>,
+) -> std::result::Result<(), DecodeError> {
+    let decoded = catch_unwind(AssertUnwindSafe(decode));
+    let panicked = || Err(DecodeError::Undecodable("its migration panicked".to_owned()));
+    decoded.unwrap_or_else(|_| panicked()).map(drop)
 }

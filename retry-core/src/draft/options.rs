@@ -90,7 +90,10 @@ macro_rules! option_setters {
             self.map_options(|options| options.set_run_at(at))
         }
 
-        /// How failures are retried: attempts, delays and give-up time.
+        /// How often and until when failures are retried: attempts and give-up time, which are stored with the task. The
+        /// delays between attempts are not: those come from the policy of the kind, in
+        /// [`TaskPayload::options`](crate::draft::TaskPayload::options) of the worker's program or
+        /// [`KindOptions::retry`](crate::engine::KindOptions::retry).
         pub fn retry(self, policy: crate::policy::RetryPolicy) -> Self {
             self.map_options(|options| options.set_retry(policy))
         }

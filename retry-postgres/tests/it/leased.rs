@@ -102,6 +102,18 @@ fn a_transaction_of_the_client_runs_what_it_commits(env: Arc<Env>) {
             "the permits are free"
         );
         assert_eq!(ships.recv().await, Some(4), "nothing of 2 and 3");
+        let passed_over: Result<(), AnyError> = client
+            .transaction(&pool, async |tx| {
+                tx.enqueue(Ship { order: 5 }).await?;
+                let missing = sqlx::query("SELECT * FROM no_such_table")
+                    .execute(&mut **tx)
+                    .await;
+                assert!(missing.is_err());
+                Ok(())
+            })
+            .await;
+        let told = passed_over.unwrap_err().to_string();
+        assert!(told.contains("nothing of it is stored"), "{told}");
         handle.shutdown().await;
         let mut conn = env.beside().await;
         assert_eq!(
