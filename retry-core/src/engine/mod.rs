@@ -40,6 +40,7 @@ mod builder;
 mod config;
 mod drive;
 mod dry_run;
+mod frame;
 mod handle;
 mod health;
 mod heartbeat;
