@@ -251,7 +251,7 @@ impl<S: TaskStore + ?Sized> Enqueue<'_, S> {
                 }
                 Ok(Inline::Succeeded(output))
             }
-            Err(tried) => keep(shared, task, place, tried).await,
+            Err(tried) => keep(shared, task, place, *tried).await,
         }
     }
 }

@@ -53,13 +53,13 @@ pub(crate) struct Tried {
 
 impl Tried {
     /// What a success returned, and what it wants to enqueue; of any other end `self` again, which needs the task stored.
-    pub(crate) fn success(mut self) -> Result<(Option<Payload>, Vec<NewTask>), Self> {
+    pub(crate) fn success(mut self) -> Result<(Option<Payload>, Vec<NewTask>), Box<Self>> {
         match (self.ran.ended, self.inserts) {
             (Ended::Returned(Outcome::Done), Some(inserts)) => Ok((None, inserts)),
             (Ended::Returned(Outcome::Output(output)), Some(inserts)) => Ok((Some(output), inserts)),
             (ended, _) => {
                 (self.ran.ended, self.inserts) = (ended, None);
-                Err(self)
+                Err(Box::new(self))
             }
         }
     }
