@@ -64,8 +64,8 @@ pub enum Inline {
     /// It was not run here: it is not due yet, another task holds its unique key, the worker does not serve its kind or
     /// queue, has no permit or lease, or the queue is paused. It waits for the workers as usual.
     Enqueued(Enqueued),
-    /// It is stored, and this worker does not know what was recorded: the lease ended, the task was taken away, or the worker
-    /// stopped meanwhile. Whoever has it now settles or repeats it.
+    /// It is stored, and this worker does not know what was recorded: the lease ended, the task was taken away, the worker
+    /// stopped meanwhile, or the store did not say how it has it. Whoever has it now settles or repeats it.
     Lost {
         /// The task.
         id: TaskId,
@@ -160,7 +160,7 @@ impl<S: TaskStore + ?Sized> Enqueue<'_, S> {
     /// [attached](super::Client::attach) to, without a claim. Durable on return, as ever.
     ///
     /// A task that cannot start here (see [`Inline::Enqueued`]) waits for the workers; the answer's
-    /// [`Inserted::New`] says which. On a client that is not attached this is a plain enqueue.
+    /// [`Inserted::New`](crate::store::Inserted::New) says which. On a client that is not attached this is a plain enqueue.
     ///
     /// # Errors
     /// As a plain enqueue.
@@ -215,8 +215,8 @@ impl<S: TaskStore + ?Sized> Enqueue<'_, S> {
     /// - [`Ctx::version`](crate::executor::Ctx::version) fences no other worker: there is none yet;
     /// - what the handler enqueues on success is inserted after it, not with it.
     ///
-    /// An error, a panic, a timeout, and every outcome that needs a record (snooze, continue, wait, split, stop) store the
-    /// task. So does a dropped future, in the background, as an attempt that has failed. Where the task
+    /// An error, a panic, a timeout, a follow-up that is invalid, and every outcome that needs a record (snooze, continue,
+    /// wait, split, stop) store the task. So does a dropped future, in the background, as an attempt that has failed. Where the task
     /// cannot be stored as running here, because the lease is gone or the queue is paused, it is stored as new and the
     /// failed attempt is not counted: [`Inline::Enqueued`]. A task that is not due, or cannot start here, is only enqueued.
     ///
