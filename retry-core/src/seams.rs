@@ -1,9 +1,10 @@
 //! The engine's other seams to the world beside [`Clock`](crate::clock::Clock): randomness and spawning.
 
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::future::BoxFuture;
+use tokio::runtime::Handle;
 
 /// The engine's only source of randomness.
 pub trait Random: fmt::Debug + Send + Sync + 'static {
@@ -77,9 +78,16 @@ impl Random for SeededRandom {
 pub trait Spawn: fmt::Debug + Send + Sync + 'static {
     /// Runs `future` to its end, independently of the caller.
     fn spawn(&self, future: BoxFuture<'static, ()>);
+
+    /// The same, bound to the place where this is called: what is spawned later runs there, whoever asks for it. A worker
+    /// binds when it starts; else what an attached client starts would run, and end, with the client's runtime.
+    /// None, the default: where futures run does not depend on the caller.
+    fn bind(&self) -> Option<Arc<dyn Spawn>> {
+        None
+    }
 }
 
-/// Spawns on the tokio runtime in whose context it is called.
+/// Spawns on the tokio runtime in whose context it is called; [bound](Spawn::bind), on the one in whose context that was.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct TokioSpawn;
 
@@ -87,6 +95,21 @@ impl Spawn for TokioSpawn {
     fn spawn(&self, future: BoxFuture<'static, ()>) {
         // Detached: the engine learns of its end by its own channels.
         drop(tokio::spawn(future));
+    }
+
+    fn bind(&self) -> Option<Arc<dyn Spawn>> {
+        let handle = Handle::try_current().ok()?;
+        Some(Arc::new(OnRuntime(handle)))
+    }
+}
+
+/// Spawns on one tokio runtime. When that has ended, what is spawned is dropped.
+#[derive(Debug)]
+struct OnRuntime(Handle);
+
+impl Spawn for OnRuntime {
+    fn spawn(&self, future: BoxFuture<'static, ()>) {
+        drop(self.0.spawn(future));
     }
 }
 

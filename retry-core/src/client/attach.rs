@@ -75,6 +75,8 @@ impl<S: TaskStore + ?Sized> Client<S> {
 pub(super) struct Birth {
     pub(super) enqueued: Enqueued,
     pub(super) born: Option<(Reservation, ClaimedTask)>,
+    /// How it was stored is not known: it may have been born here.
+    pub(super) lost: bool,
 }
 
 /// Inserts a task that may have a place here. A dropped future gives the place back; what it has stored all the same is
@@ -89,23 +91,37 @@ pub(super) async fn insert(
     let Some(place) = place else {
         let inserted = tried(shared.coalescer.insert(task).await?)?;
         let enqueued = Enqueued::of(id, inserted);
-        return Ok(Birth { enqueued, born: None });
+        return Ok(Birth {
+            enqueued,
+            born: None,
+            lost: false,
+        });
     };
-    // One `now` for every sending: the record that is kept here is the one that is stored.
-    let tasks = [task];
-    let sent = resend(shared.clock.as_ref(), || shared.store.insert(&tasks, now)).await?;
-    let inserted = tried(only(sent)?)?;
-    let [task] = tasks;
+    let inserted = insert_at(shared, &task, now).await?;
     let record = match inserted {
-        Inserted::New { leased: true } => Some(born(&task, place.session(), now)),
+        Inserted::New { leased: true } => Ok(Some(born(&task, place.session(), now))),
         // Sent twice, of which the first was written: only the store knows how it was born.
-        Inserted::Repeated => place.look(id).await.ok().flatten().map(as_claimed),
-        _ => None,
+        Inserted::Repeated => place.look(id).await.map(|stored| stored.map(as_claimed)),
+        _ => Ok(None),
     };
+    let lost = record.is_err();
+    if let Err(error) = &record {
+        tracing::warn!(task = %id, %error, "not run here: it is stored, and how is not known");
+    }
     Ok(Birth {
         enqueued: Enqueued::of(id, inserted),
-        born: record.map(|record| (place, record)),
+        born: record.ok().flatten().map(|record| (place, record)),
+        lost,
     })
+}
+
+/// Inserts a task by a time that the caller has read: one for every sending, so that the record that is kept here is the
+/// one that is stored.
+pub(super) async fn insert_at(shared: &Shared, task: &NewTask, now: Timestamp) -> store::Result<Inserted> {
+    let tasks = std::slice::from_ref(task);
+    let sent = resend(shared.clock.as_ref(), || shared.store.insert(tasks, now)).await?;
+    shared.meters.enqueued(tasks, &sent);
+    tried(only(sent)?)
 }
 
 fn tried(inserted: Inserted) -> store::Result<Inserted> {

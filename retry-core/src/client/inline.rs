@@ -6,14 +6,12 @@ use std::sync::Arc;
 use serde::de::DeserializeOwned;
 use tokio::sync::oneshot;
 
-use super::attach::{Birth, insert};
+use super::attach::{Birth, insert, insert_at};
 use super::{Enqueue, Enqueued, Error, Result, Shared};
-use crate::clock::Clock as _;
-use crate::draft::Draft;
 use crate::engine::{self, Recorded, Reservation, Tried, born};
 use crate::id::TaskId;
 use crate::payload::Payload;
-use crate::store::{Applied, Inserted, TaskStore, Took};
+use crate::store::{Applied, StoreError, StoreErrorKind, TaskStore, Took};
 use crate::task::{Action, Change, ErrorText, NewTask, State, Target, WaitToken};
 use crate::time::Timestamp;
 
@@ -66,8 +64,8 @@ pub enum Inline {
     /// It was not run here: it is not due yet, another task holds its unique key, the worker does not serve its kind or
     /// queue, has no permit or lease, or the queue is paused. It waits for the workers as usual.
     Enqueued(Enqueued),
-    /// It is stored, and this worker does not know what was recorded: the lease ended, the task was taken away, or the worker
-    /// stopped meanwhile. Whoever has it now settles or repeats it.
+    /// It is stored, and this worker does not know what was recorded: the lease ended, the task was taken away, the worker
+    /// stopped meanwhile, or the store did not say how it has it. Whoever has it now settles or repeats it.
     Lost {
         /// The task.
         id: TaskId,
@@ -83,6 +81,16 @@ impl Inline {
         match self {
             Self::Succeeded(Some(output)) => output.decode().map(Some),
             _ => Ok(None),
+        }
+    }
+
+    /// A task that does not run here.
+    const fn unborn(birth: &Birth) -> Self {
+        match birth.lost {
+            true => Self::Lost {
+                id: birth.enqueued.id,
+            },
+            false => Self::Enqueued(birth.enqueued),
         }
     }
 
@@ -152,7 +160,7 @@ impl<S: TaskStore + ?Sized> Enqueue<'_, S> {
     /// [attached](super::Client::attach) to, without a claim. Durable on return, as ever.
     ///
     /// A task that cannot start here (see [`Inline::Enqueued`]) waits for the workers; the answer's
-    /// [`Inserted::New`] says which. On a client that is not attached this is a plain enqueue.
+    /// [`Inserted::New`](crate::store::Inserted::New) says which. On a client that is not attached this is a plain enqueue.
     ///
     /// # Errors
     /// As a plain enqueue.
@@ -181,7 +189,7 @@ impl<S: TaskStore + ?Sized> Enqueue<'_, S> {
         }
         let (token, birth) = self.birth().await?;
         let Some((place, record)) = birth.born else {
-            return Ok(Inline::Enqueued(birth.enqueued));
+            return Ok(Inline::unborn(&birth));
         };
         Ok(Inline::of(token, engine::run_inline(place, record).await))
     }
@@ -207,8 +215,8 @@ impl<S: TaskStore + ?Sized> Enqueue<'_, S> {
     /// - [`Ctx::version`](crate::executor::Ctx::version) fences no other worker: there is none yet;
     /// - what the handler enqueues on success is inserted after it, not with it.
     ///
-    /// An error, a panic, a timeout, and every outcome that needs a record (snooze, continue, wait, split, stop) store the
-    /// task. So does a dropped future, in the background, as an attempt that has failed. Where the task
+    /// An error, a panic, a timeout, a follow-up that is invalid, and every outcome that needs a record (snooze, continue,
+    /// wait, split, stop) store the task. So does a dropped future, in the background, as an attempt that has failed. Where the task
     /// cannot be stored as running here, because the lease is gone or the queue is paused, it is stored as new and the
     /// failed attempt is not counted: [`Inline::Enqueued`]. A task that is not due, or cannot start here, is only enqueued.
     ///
@@ -224,11 +232,11 @@ impl<S: TaskStore + ?Sized> Enqueue<'_, S> {
         let now = self.client.local_now();
         let mut task = shared.build(self.client.in_context(self.draft), now)?;
         let Some(place) = self.client.reserve(&mut task, now) else {
-            let birth = insert(&shared, task, None, now).await?;
-            return Ok(Inline::Enqueued(birth.enqueued));
+            let inserted = insert_at(&shared, &task, now).await?;
+            return Ok(Inline::Enqueued(Enqueued::of(task.id, inserted)));
         };
         let unborn = born(&task, place.session(), now);
-        let mut trying = Trying(Some((shared, task, place)));
+        let mut trying = Trying(Some((shared, task, place)), now);
         let tried = match &mut trying.0 {
             Some((_, _, place)) => engine::try_run(place, unborn).await,
             None => return Err(Error::NotAttached),
@@ -238,16 +246,18 @@ impl<S: TaskStore + ?Sized> Enqueue<'_, S> {
         };
         match tried.success() {
             Ok((output, follow_ups)) => {
-                follow_up(&shared, follow_ups).await?;
+                for task in follow_ups {
+                    insert_at(&shared, &task, place.now()).await?;
+                }
                 Ok(Inline::Succeeded(output))
             }
-            Err(tried) => keep(shared, task, place, tried).await,
+            Err(tried) => keep(shared, task, place, *tried).await,
         }
     }
 }
 
-/// A task that is being tried; dropped meanwhile, it is stored.
-struct Trying(Option<(Arc<Shared>, NewTask, Reservation)>);
+/// A task that is being tried, and since when; dropped meanwhile, it is stored.
+struct Trying(Option<(Arc<Shared>, NewTask, Reservation)>, Timestamp);
 
 impl Drop for Trying {
     fn drop(&mut self) {
@@ -255,11 +265,13 @@ impl Drop for Trying {
             return;
         };
         let id = task.id;
-        let tried = Tried::abandoned(&place, shared.clock.now());
+        let tried = Tried::abandoned(self.1);
         // Without a runtime there is no background, and a panic in a drop would take the process along.
         let kept = catch_unwind(AssertUnwindSafe(|| {
             place.spawner().spawn(Box::pin(async move {
-                drop(persist(&shared, task, place, tried).await)
+                if let Err(error) = persist(&shared, task, place, tried).await {
+                    tracing::error!(task = %id, %error, "a task whose try was dropped is lost, or may be: it was not stored");
+                }
             }));
         }));
         if kept.is_err() {
@@ -271,37 +283,28 @@ impl Drop for Trying {
 /// Stores a task that was tried, in the background, so that a caller who goes away does not lose it.
 async fn keep(shared: Arc<Shared>, task: NewTask, place: Reservation, tried: Tried) -> Result<Inline> {
     let (reply, answer) = oneshot::channel();
-    let id = task.id;
     place.spawner().spawn(Box::pin(async move {
         // Nobody may be waiting.
         let _ = reply.send(persist(&shared, task, place, tried).await);
     }));
-    answer.await.unwrap_or(Ok(Inline::Lost { id }))
+    answer.await.unwrap_or_else(|_| {
+        let message = "the driver panicked, or the worker's runtime stopped, while the task was being stored";
+        Err(StoreError::unknown(StoreErrorKind::Other, message).into())
+    })
 }
 
 /// Stores a task that was tried, as running here, and then the end of its try as that of its first attempt.
 async fn persist(shared: &Shared, mut task: NewTask, mut place: Reservation, tried: Tried) -> Result<Inline> {
-    let now = shared.clock.now();
+    // Not before it is due: the parts of a store may read its clock a little apart.
+    let now = place.now().max(task.run_at);
     task.leased_by = place.renew_session();
     let token = token(&task);
     let birth = insert(shared, task, Some(place), now).await?;
     let Some((place, record)) = birth.born else {
-        return Ok(Inline::Enqueued(birth.enqueued));
+        return Ok(Inline::unborn(&birth));
     };
     Ok(Inline::of(
         token,
         engine::settle_tried(place, record, tried).await,
     ))
-}
-
-/// Enqueues what a tried task wants to follow its success.
-async fn follow_up(shared: &Shared, drafts: Vec<Draft>) -> Result<()> {
-    let now = shared.clock.now();
-    for draft in drafts {
-        let task = shared.build(draft, now)?;
-        if shared.coalescer.insert(task).await? == Inserted::NotTried {
-            return Err(super::not_tried().into());
-        }
-    }
-    Ok(())
 }

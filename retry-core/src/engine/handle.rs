@@ -93,7 +93,7 @@ impl WorkerHandle {
             loops.fetch_sub(1, Ordering::AcqRel);
             engine.progress.notify_waiters();
         };
-        self.engine.setup.spawn.spawn(Box::pin(running));
+        self.engine.spawn.spawn(Box::pin(running));
     }
 
     pub(super) const fn engine(&self) -> &Arc<Engine> {

@@ -3,24 +3,26 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
+use tracing::Instrument as _;
 
 use super::alerts::Judge;
 use super::attempt::{Ended, Failure};
+use super::frame::{Abandoned, Frame};
 use super::held::{Cancel, Hold};
 use super::kind::OnLeaseLost;
 use super::lease::Lease;
 use super::part::Part;
-use super::permits::Permit;
+use super::permits::InUse;
 use super::reserve::Reservation;
 use super::runnable::Runnable;
 use super::runner::{self, Ran};
+use super::settle;
 use super::teller::{Recorded, Teller};
-use crate::clock::Clock as _;
-use crate::draft::Draft;
 use crate::executor::{Attempt, LeaseLost, Outcome};
 use crate::headers::Headers;
+use crate::limits::{MAX_BATCH, MAX_CALL_BYTES};
 use crate::payload::Payload;
-use crate::task::{ClaimedTask, ErrorText, Task};
+use crate::task::{ClaimedTask, ErrorText, NewTask};
 use crate::time::Timestamp;
 
 /// Runs a born task here and waits until its outcome is recorded. None: it is not known to be recorded by this worker,
@@ -30,38 +32,12 @@ use crate::time::Timestamp;
 pub(crate) async fn run_inline(reservation: Reservation, born: ClaimedTask) -> Option<Recorded> {
     let (part, runnable, permit) = reservation.begin(born)?;
     let (teller, answer) = Teller::new();
-    let mut running = Running {
-        task: Arc::clone(&runnable.task),
-        part,
-        permit: Some(permit),
-        ended: false,
-    };
-    runner::run_one(&running.part, runnable, Some(teller)).await;
-    running.ended = true;
+    // Here nothing else is started with it: what waits is the worker's, and runs where the worker runs.
+    let permit = InUse::new(&part.engine, permit);
+    runner::run_one(&part, runnable, Some(teller)).await;
     // The permit is free while the store writes.
-    drop(running);
+    drop(permit);
     answer.await.ok()
-}
-
-/// A run in the caller's future. Dropped early it gives the task back; in any case its permit.
-struct Running {
-    part: Arc<Part>,
-    task: Arc<Task>,
-    permit: Option<Permit>,
-    ended: bool,
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        if !self.ended {
-            // With a checkpoint since, this is stale, and the heartbeat finds what is left.
-            self.part.held.end(Hold::of(&self.task));
-            self.part.hand_back(&self.task);
-        }
-        self.permit.take();
-        runner::start_all(&self.part.engine);
-        self.part.engine.permit_freed();
-    }
 }
 
 /// How a task that is not stored was tried.
@@ -69,24 +45,27 @@ impl Drop for Running {
 pub(crate) struct Tried {
     ran: Ran,
     checkpoint: Option<Payload>,
+    /// What it wants to enqueue; none if that is invalid, which is recorded as any attempt's invalid outcome is.
+    inserts: Option<Vec<NewTask>>,
+    /// The attempt's: what is made of its outcome later belongs to its context.
+    span: tracing::Span,
 }
 
 impl Tried {
     /// What a success returned, and what it wants to enqueue; of any other end `self` again, which needs the task stored.
-    pub(crate) fn success(mut self) -> Result<(Option<Payload>, Vec<Draft>), Self> {
-        match self.ran.ended {
-            Ended::Returned(Outcome::Done) => Ok((None, self.ran.follow_ups)),
-            Ended::Returned(Outcome::Output(output)) => Ok((Some(output), self.ran.follow_ups)),
-            ended => {
-                self.ran.ended = ended;
-                Err(self)
+    pub(crate) fn success(mut self) -> Result<(Option<Payload>, Vec<NewTask>), Box<Self>> {
+        match (self.ran.ended, self.inserts) {
+            (Ended::Returned(Outcome::Done), Some(inserts)) => Ok((None, inserts)),
+            (Ended::Returned(Outcome::Output(output)), Some(inserts)) => Ok((Some(output), inserts)),
+            (ended, _) => {
+                (self.ran.ended, self.inserts) = (ended, None);
+                Err(Box::new(self))
             }
         }
     }
 
     /// The end of a try whose caller went away.
-    pub(crate) fn abandoned(reservation: &Reservation, started_at: Timestamp) -> Self {
-        reservation.part().held.end(reservation.hold());
+    pub(crate) fn abandoned(started_at: Timestamp) -> Self {
         let failure = Failure {
             text: ErrorText::new("the caller went away before the try had ended"),
             is_final: false,
@@ -101,6 +80,8 @@ impl Tried {
                 started_at,
             },
             checkpoint: None,
+            inserts: None,
+            span: tracing::Span::none(),
         }
     }
 }
@@ -111,25 +92,41 @@ pub(crate) async fn try_run(reservation: &mut Reservation, unborn: ClaimedTask) 
     reservation.run_unborn();
     let part = reservation.part();
     let runnable = Runnable::new(unborn, &part.engine.setup);
-    let version = runnable.task.version;
-    let cancel = Cancel::default();
+    let task = Arc::clone(&runnable.task);
+    let version = task.version;
     let in_memory = Arc::new(InMemory {
         version,
         dry_run: part.engine.setup.dry_run,
         checkpoint: Mutex::default(),
     });
+    // Dropped early it is stored by the caller: there is nothing to hand back.
+    let mut frame = Frame::new(part, &task, &runnable.carried.headers, Abandoned::Leave);
     // Not ours any more if the session has ended since; then only the shutdown's order is missed.
-    let _ = part.held.start(
-        reservation.hold(),
-        &cancel,
-        OnLeaseLost::Continue,
-        part.clock.monotonic(),
-    );
+    let _ = frame.start(OnLeaseLost::Continue);
+    frame.begin();
+    let (span, cancel) = (frame.span().clone(), frame.cancel().clone());
     let attempt = Arc::clone(&in_memory);
-    let ran = runner::run_attempt(part, reservation.entry(), runnable, &cancel, attempt).await;
-    part.held.end(reservation.hold());
-    let checkpoint = in_memory.take();
-    Tried { ran, checkpoint }
+    let ran = runner::run_attempt(part, reservation.entry(), runnable, &cancel, attempt)
+        .instrument(span.clone())
+        .await;
+    let inserts = span.in_scope(|| inserts(part, &ran));
+    frame.end();
+    Tried {
+        ran,
+        checkpoint: in_memory.take(),
+        inserts,
+        span,
+    }
+}
+
+/// What a success wants to enqueue, if it is valid and within the bounds of one edit.
+fn inserts(part: &Part, ran: &Ran) -> Option<Vec<NewTask>> {
+    if !matches!(ran.ended, Ended::Returned(Outcome::Done | Outcome::Output(_))) {
+        return None;
+    }
+    let inserts = settle::follow_ups(part, &ran.headers, ran.follow_ups.clone()).ok()?;
+    let bytes: usize = inserts.iter().map(NewTask::bytes).sum();
+    (inserts.len() <= MAX_BATCH && bytes <= MAX_CALL_BYTES).then_some(inserts)
 }
 
 /// Records how a task was tried, now that it is born. None as in [`run_inline`].
@@ -140,6 +137,7 @@ pub(crate) async fn settle_tried(
 ) -> Option<Recorded> {
     let entry = Arc::clone(reservation.entry());
     let (part, runnable, permit) = reservation.begin(born)?;
+    let permit = InUse::new(&part.engine, permit);
     let hold = Hold::of(&runnable.task);
     let lease = Lease::new(Arc::clone(&part), runnable.task, Cancel::default());
     if let Some(checkpoint) = tried.checkpoint {
@@ -148,14 +146,15 @@ pub(crate) async fn settle_tried(
     }
     let task = lease.settled_task().await;
     let judge = tried.ran.judge;
-    let edit = tried.ran.report(&task, &entry).edit(&part);
+    let edit = tried
+        .span
+        .in_scope(|| tried.ran.report(&task, &entry).edit(&part));
     let (teller, answer) = Teller::new();
     match edit {
         Some(edit) => part.settle(hold, task, edit, judge, Some(teller)),
         None => part.hand_back_telling(&task, Some(teller)),
     }
     drop(permit);
-    part.engine.permit_freed();
     answer.await.ok()
 }
 

@@ -15,7 +15,8 @@
 //! | inspector | what it has seen | looks for tasks that do not start or do not end; only where somebody listens |
 //! | herald | – | hands alerts to their sinks; one for all parts |
 //!
-//! Attempts run in futures of their own (`runner.rs`); they meet the loops only in `Part` (`part.rs`): what is held,
+//! Attempts run in futures of their own (`runner.rs`), where the worker was started, or in that of a caller (`inline.rs`);
+//! each in the same frame (`frame.rs`), which also sees to those whose future is dropped. They meet the loops only in `Part` (`part.rs`): what is held,
 //! what waits for a permit, what waits to be written.
 //!
 //! # Tasks born here
@@ -40,6 +41,7 @@ mod builder;
 mod config;
 mod drive;
 mod dry_run;
+mod frame;
 mod handle;
 mod health;
 mod heartbeat;

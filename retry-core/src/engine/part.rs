@@ -23,6 +23,7 @@ use super::worker::Setup;
 use crate::clock::{Clock, SyncedClock};
 use crate::id::{Nonce, SessionId, Shard, TaskId, TaskIds};
 use crate::machine::{Event, Rejected, transition};
+use crate::seams::Spawn;
 use crate::store::{Result, StoreError, StoreErrorKind, TaskStore};
 use crate::task::{Edit, Task};
 use crate::time::Timestamp;
@@ -31,6 +32,8 @@ use crate::time::Timestamp;
 #[derive(Debug)]
 pub(super) struct Engine {
     pub(super) setup: Arc<Setup>,
+    /// Runs the loops and the attempts, where the worker was started.
+    pub(super) spawn: Arc<dyn Spawn>,
     pub(super) round: Round,
     pub(super) permits: Arc<Permits>,
     pub(super) buffer: Buffer,
@@ -56,6 +59,7 @@ impl Engine {
         let stopping = AtomicBool::new(false);
         Arc::new(Self {
             alerts: Alerts::new(Arc::clone(&setup)),
+            spawn: setup.spawn.bind().unwrap_or_else(|| Arc::clone(&setup.spawn)),
             setup,
             round,
             permits,

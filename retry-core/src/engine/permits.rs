@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use super::part::Engine;
 use crate::name::{Kind, Queue};
 
 #[derive(Debug)]
@@ -143,6 +144,29 @@ impl Permit {
         if std::mem::take(&mut self.reserved) {
             self.permits.taken().reserved -= 1;
         }
+    }
+}
+
+/// The permit of a run. However the run ends, also when its future is dropped, the pumps hear that the permit is free.
+#[derive(Debug)]
+pub(super) struct InUse {
+    engine: Arc<Engine>,
+    permit: Option<Permit>,
+}
+
+impl InUse {
+    pub(super) fn new(engine: &Arc<Engine>, permit: Permit) -> Self {
+        Self {
+            engine: Arc::clone(engine),
+            permit: Some(permit),
+        }
+    }
+}
+
+impl Drop for InUse {
+    fn drop(&mut self) {
+        drop(self.permit.take());
+        self.engine.permit_freed();
     }
 }
 

@@ -99,10 +99,6 @@ impl Reservation {
         &self.entry
     }
 
-    pub(super) const fn hold(&self) -> Hold {
-        self.hold
-    }
-
     /// The session under which the task is to be born.
     pub(crate) const fn session(&self) -> SessionId {
         self.session
@@ -112,6 +108,11 @@ impl Reservation {
     pub(crate) fn renew_session(&mut self) -> Option<SessionId> {
         self.session = self.part.current_session()?;
         Some(self.session)
+    }
+
+    /// The store's time by the worker's last reading of it: there is one, or there would be no session.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.part.clock.now()
     }
 
     /// What the store holds of the task if it was born under this reservation and nobody has touched it since. One read;
@@ -170,7 +171,7 @@ impl Reservation {
 
     /// What runs the worker's background futures.
     pub(crate) fn spawner(&self) -> Arc<dyn Spawn> {
-        Arc::clone(&self.part.engine.setup.spawn)
+        Arc::clone(&self.part.engine.spawn)
     }
 }
 

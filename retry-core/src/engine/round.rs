@@ -55,7 +55,8 @@ impl Round {
         }
     }
 
-    /// How many of `wanted` tasks may be asked for now; they are set aside until [`answered`](Self::answered).
+    /// How many of `wanted` tasks may be asked for now; they are set aside until they are
+    /// [given back](Self::give_back).
     pub(super) fn reserve(&self, wanted: usize) -> usize {
         let (Some(limit), Some(tally)) = (self.limit, &self.tally) else {
             return wanted;

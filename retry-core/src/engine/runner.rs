@@ -8,11 +8,12 @@ use tracing::Instrument as _;
 
 use super::alerts::Judge;
 use super::attempt::{self, Ended, Limits};
-use super::held::{Cancel, CancelReason, Hold};
-use super::kind::{KindEntry, OnLeaseLost};
+use super::frame::{Abandoned, Frame};
+use super::held::{Cancel, Hold};
+use super::kind::KindEntry;
 use super::lease::Lease;
 use super::part::{Engine, Part};
-use super::permits::Permit;
+use super::permits::{InUse, Permit};
 use super::quick;
 use super::runnable::Runnable;
 use super::settle::Report;
@@ -39,14 +40,14 @@ fn next_startable(engine: &Engine) -> Option<Startable> {
 /// Starts every waiting task for which there is a permit.
 pub(super) fn start_all(engine: &Engine) {
     while let Some(startable) = next_startable(engine) {
-        engine.setup.spawn.spawn(Box::pin(run_on(startable)));
+        engine.spawn.spawn(Box::pin(run_on(startable)));
     }
 }
 
 /// Starts a task that has its permit.
 pub(super) fn start(startable: Startable) {
     let part = Arc::clone(&startable.0);
-    part.engine.setup.spawn.spawn(Box::pin(run_on(startable)));
+    part.engine.spawn.spawn(Box::pin(run_on(startable)));
 }
 
 /// Runs a task, then the next that can be started, in the same future: a spawn each would cost more than a small
@@ -54,10 +55,10 @@ pub(super) fn start(startable: Startable) {
 pub(super) async fn run_on(first: Startable) {
     let mut next = Some(first);
     while let Some((part, claimed, permit)) = next {
+        let permit = InUse::new(&part.engine, permit);
         run_one(&part, claimed, None).await;
         drop(permit);
         next = next_startable(&part.engine);
-        part.engine.permit_freed();
     }
 }
 
@@ -77,39 +78,16 @@ pub(super) async fn run_one(part: &Arc<Part>, mut claimed: Runnable, teller: Opt
     if let Some(edit) = unrun(part, &claimed) {
         return part.settle(hold, task, edit, Judge::Rules, teller);
     }
-    let span = tracing::info_span!("attempt", task = %id, %kind, queue = %task.queue, attempt = task.attempt, version = task.version);
-    if let Some(propagator) = &part.engine.setup.propagator {
-        // A user's code: its panic must not end this future, which would keep the permit.
-        let join = AssertUnwindSafe(|| propagator.extract(&claimed.carried.headers, &span));
-        if std::panic::catch_unwind(join).is_err() {
-            tracing::error!(task = %id, "the propagator panicked");
-        }
-    }
-    let cancel = Cancel::default();
-    let lease = Lease::new(Arc::clone(part), Arc::clone(&task), cancel.clone());
-    let meters = &part.engine.setup.meters;
-    let started = part.clock.monotonic();
-    if !part
-        .held
-        .start(hold, &cancel, entry.options.on_lease_lost, started)
-    {
+    let mut frame = Frame::new(part, &task, &claimed.carried.headers, Abandoned::HandBack);
+    if !frame.start(entry.options.on_lease_lost) {
         tracing::debug!(task = %id, "not run: it was taken away while it waited for a permit");
         return part.held.remove(hold);
     }
-    if !part.lease_is_current() && entry.options.on_lease_lost == OnLeaseLost::Cancel {
-        // It ended since the look above, and whoever cancels by lease may have passed already.
-        cancel.cancel(CancelReason::LeaseLost);
-    }
-    if meters.are_on() {
-        meters.started(&task, part.clock.now(), part.engine.permits.taken_in_all());
-    }
-    let handled = handle(part, &entry, claimed, lease).instrument(span);
+    frame.begin();
+    let lease = Lease::new(Arc::clone(part), Arc::clone(&task), frame.cancel().clone());
+    let handled = handle(part, &entry, claimed, lease).instrument(frame.span().clone());
     let settled = AssertUnwindSafe(handled).catch_unwind().await;
-    part.held.end(hold);
-    if meters.are_on() {
-        let took = part.clock.monotonic().saturating_since(started);
-        meters.ended(&task, took, part.engine.permits.taken_in_all().saturating_sub(1));
-    }
+    frame.end();
     match settled {
         Ok(Some(Settled {
             task,

@@ -89,12 +89,7 @@ impl Report<'_> {
         output: Option<crate::payload::Payload>,
     ) -> Result<(Event, Vec<NewTask>), InvalidTask> {
         let follow_ups = std::mem::take(&mut self.follow_ups);
-        let build = |draft: Draft| {
-            let now = part.clock.now();
-            let draft = self.handed_down(part, draft);
-            draft.build(part.engine.next_id(now), now, part.engine.random(), None)
-        };
-        let insert = follow_ups.into_iter().map(build).collect::<Result<_, _>>()?;
+        let insert = self::follow_ups(part, &self.headers, follow_ups)?;
         Ok((
             Event::Succeed {
                 output,
@@ -116,16 +111,10 @@ impl Report<'_> {
             .zip(children)
             .map(|(index, draft)| {
                 let id = TaskId::child(parent.id, parent.reruns, parent.step, index);
-                let draft = self.handed_down(part, draft);
+                let draft = handed_down(part, &self.headers, draft);
                 draft.build(id, now, part.engine.random(), Some(parent.id))
             })
             .collect()
-    }
-
-    fn handed_down(&self, part: &Part, draft: Draft) -> Draft {
-        let setup = &part.engine.setup;
-        let propagator = setup.propagator.as_deref();
-        propagate::handed_down(draft, &self.headers, &setup.config.inherit_headers, propagator)
     }
 
     fn cancelled(&self, reason: CancelReason) -> Event {
@@ -160,6 +149,26 @@ impl Report<'_> {
     fn attempt(&self, part: &Part, error: ErrorText) -> FailedAttempt {
         failed_attempt(part, self.task, self.started_at, error)
     }
+}
+
+/// The tasks that follow a success, with what is handed down to them. To be called in the attempt's span.
+pub(super) fn follow_ups(
+    part: &Part,
+    headers: &Headers,
+    drafts: Vec<Draft>,
+) -> Result<Vec<NewTask>, InvalidTask> {
+    let build = |draft: Draft| {
+        let now = part.clock.now();
+        let draft = handed_down(part, headers, draft);
+        draft.build(part.engine.next_id(now), now, part.engine.random(), None)
+    };
+    drafts.into_iter().map(build).collect()
+}
+
+fn handed_down(part: &Part, headers: &Headers, draft: Draft) -> Draft {
+    let setup = &part.engine.setup;
+    let propagator = setup.propagator.as_deref();
+    propagate::handed_down(draft, headers, &setup.config.inherit_headers, propagator)
 }
 
 /// The history's entry for an attempt of this worker that failed just now.

@@ -185,6 +185,49 @@ fn a_workers_life_is_counted_exactly() {
     );
 }
 
+/// Enqueued, waits and attempts that are counted of a kind.
+async fn live_here(world: &World) {
+    let fails = || script(|_| async { Err(Final::new("no").into()) });
+    let worker = world.worker().kind("here", done()).kind("inline", done());
+    let worker = worker.kind("tried", done()).kind("kept", fails());
+    let handle = worker.build().unwrap().start();
+    handle.ready().await;
+    let client = world.client.attach(&handle);
+    let here = client.enqueue(job("here")).run_here().await.unwrap();
+    world.until_final(here.id).await;
+    let inline = client.enqueue(job("inline")).run_inline();
+    world.finish("the run", inline).await.unwrap();
+    for kind in ["tried", "kept"] {
+        let tried = client.enqueue(job(kind)).try_first();
+        world.finish("the try", tried).await.unwrap();
+    }
+    world.shut_down(handle).await;
+}
+
+#[test]
+fn what_runs_where_it_is_enqueued_is_counted_like_the_rest() {
+    let recorder = DebuggingRecorder::new();
+    let snapshotter = recorder.snapshotter();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    metrics::with_local_recorder(&recorder, || runtime.block_on(live_here(&World::new())));
+    let values = Values::of(&snapshotter);
+    let of = |kind| {
+        let labels = format!("{{kind={kind},queue=default}}");
+        (
+            values.counter(&format!("task_retry_enqueued_total{labels}")),
+            values.recorded(&format!("task_retry_wait_seconds{labels}")).len(),
+            values
+                .recorded(&format!("task_retry_attempt_seconds{labels}"))
+                .len(),
+        )
+    };
+    assert_eq!(of("here"), (1, 1, 1));
+    assert_eq!(of("inline"), (1, 1, 1));
+    assert_eq!(of("tried"), (0, 1, 1), "it is not stored");
+    assert_eq!(of("kept"), (1, 1, 1));
+    assert_eq!(values.gauge("task_retry_running{}"), 0.0);
+}
+
 #[test]
 fn names_beyond_the_bound_share_one_label() {
     let recorder = DebuggingRecorder::new();

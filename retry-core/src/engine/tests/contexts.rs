@@ -17,9 +17,9 @@ use crate::task::State;
 
 /// Says one thing, and notes what it is told.
 #[derive(Debug, Clone, Default)]
-struct Echo {
+pub(super) struct Echo {
     says: Vec<(String, String)>,
-    told: Arc<Mutex<Vec<Vec<String>>>>,
+    pub(super) told: Arc<Mutex<Vec<Vec<String>>>>,
 }
 
 impl Echo {
@@ -45,7 +45,7 @@ impl Propagator for Echo {
     }
 }
 
-async fn headers_of(world: &World, kind: &str) -> Vec<String> {
+pub(super) async fn headers_of(world: &World, kind: &str) -> Vec<String> {
     let filter = TaskFilter {
         kinds: vec![Kind::new(kind).unwrap()],
         ..TaskFilter::default()

@@ -15,7 +15,7 @@ use crate::payload::Payload;
 
 /// Writes down everything at info level and above.
 #[derive(Debug, Clone, Default)]
-struct Log(Arc<Mutex<String>>);
+pub(super) struct Log(pub(super) Arc<Mutex<String>>);
 
 struct Writer<'l>(&'l mut String);
 

@@ -76,7 +76,12 @@ impl MemoryTransaction {
         let woken = {
             let mut rows = self.store.rows();
             let mut after = rows.clone();
-            if insert_all(&mut after, &tasks) != self.told {
+            let inserted = insert_all(&mut after, &tasks);
+            if !inserted
+                .iter()
+                .zip(&self.told)
+                .all(|(now, told)| is_as_told(now, told))
+            {
                 let message = "a unique key changed hands since it was looked at; repeat the transaction";
                 return Err(StoreError::rejected(StoreErrorKind::Busy, message));
             }
@@ -105,6 +110,16 @@ impl MemoryTransaction {
 
 fn insert_all(rows: &mut Rows, tasks: &[(NewTask, Timestamp)]) -> Vec<Inserted> {
     tasks.iter().map(|(task, now)| rows.insert(task, *now)).collect()
+}
+
+/// Whether the same became of a task as was told. The holder of its key may be in another state by now, and the session in
+/// which it was to be born may be over: neither is a reason to refuse.
+fn is_as_told(now: &Inserted, told: &Inserted) -> bool {
+    let holder = |inserted: &Inserted| match inserted {
+        Inserted::Duplicate { holder, .. } | Inserted::Replaced { holder } => Some(*holder),
+        Inserted::New { .. } | Inserted::Repeated | Inserted::NotTried => None,
+    };
+    mem::discriminant(now) == mem::discriminant(told) && holder(now) == holder(told)
 }
 
 // For tests: nobody whose store cannot join a transaction is to be led here.

@@ -2,8 +2,10 @@
 
 use crate::client::{Client, Error};
 use crate::draft::Draft;
+use crate::engine::tests::harness::{WithKind as _, World, stuck};
 use crate::payload::Payload;
-use crate::store::{Inserted, MemoryStore, Page, StoreErrorKind, TaskFilter};
+use crate::store::{Inserted, MemoryStore, Page, StoreErrorKind, TaskFilter, TaskStore as _};
+use crate::task::State;
 
 fn job() -> Draft {
     Draft::raw("a", Payload::null())
@@ -59,6 +61,30 @@ async fn a_key_taken_meanwhile_refuses_the_whole_commit() {
     client.enqueue(job().unique("x")).await.unwrap();
     assert_eq!(tx.commit().unwrap_err().kind(), StoreErrorKind::Busy);
     assert_eq!(stored(&client).await, 1);
+}
+
+#[tokio::test]
+async fn a_holder_that_moves_on_and_a_session_that_ends_refuse_no_commit() {
+    let world = World::new();
+    let holder = world.enqueue(job().unique("x")).await;
+    let mut tx = world.memory.begin();
+    let told = world.client.enqueue(job().unique("x")).in_tx(&mut tx).unwrap();
+    assert!(matches!(
+        told.inserted,
+        Inserted::Duplicate {
+            state: State::Pending,
+            ..
+        }
+    ));
+    let handle = world.worker().kind("a", stuck()).build().unwrap().start();
+    world.until_state(holder, State::Running).await;
+    let client = world.client.attach(&handle);
+    let (leased, run) = client.enqueue(job()).in_tx_leased(&mut tx).unwrap();
+    assert!(run.is_leased());
+    let session = world.memory.sessions().await.unwrap()[0].info.id;
+    world.memory.close_session(session).await.unwrap();
+    tx.commit().unwrap();
+    assert_eq!(world.state(leased.id).await, State::Pending);
 }
 
 #[tokio::test]
