@@ -244,12 +244,12 @@ impl Alerts {
     /// Puts an alert into the queue, unless it cools down or does not fit.
     pub(super) fn raise(&self, mut alert: Alert, now: Monotonic) {
         let mut waiting = lock(&self.waiting);
-        match self.cooled(&mut waiting, &alert, now) {
+        let fits = waiting.alerts.len() < self.config().options.queue;
+        match self.cooled(&mut waiting, &alert, fits, now) {
             Some(suppressed) => alert.suppressed = suppressed,
             None => return count(&self.counters.suppressed),
         }
         let (reason, queue, kind) = (alert.reason, alert.queue.clone(), alert.kind.clone());
-        let fits = waiting.alerts.len() < self.config().options.queue;
         if fits {
             waiting.alerts.push_back(alert);
         }
@@ -264,8 +264,9 @@ impl Alerts {
         self.setup.meters.alert(reason, &queue, kind.as_ref(), fits);
     }
 
-    /// How many like it were held back before it; none: it is held back itself.
-    fn cooled(&self, waiting: &mut Waiting, alert: &Alert, now: Monotonic) -> Option<u64> {
+    /// How many like it were held back before it; none: it is held back itself. What does not fit starts no cool-down: it
+    /// is told to nobody, and the next like it shall be.
+    fn cooled(&self, waiting: &mut Waiting, alert: &Alert, fits: bool, now: Monotonic) -> Option<u64> {
         let options = &self.config().options;
         let by_rule = matches!(alert.reason, AlertReason::AttemptFailed | AlertReason::LeaseLost);
         if !by_rule || options.cool_down.is_zero() {
@@ -283,8 +284,14 @@ impl Alerts {
                 cooling.suppressed += 1;
                 return None;
             }
+            if !fits {
+                return Some(0);
+            }
             cooling.until = until;
             return Some(std::mem::take(&mut cooling.suppressed));
+        }
+        if !fits {
+            return Some(0);
         }
         if waiting.cooling.len() >= MAX_COOL_DOWNS {
             waiting.cooling.retain(|_, cooling| now < cooling.until);

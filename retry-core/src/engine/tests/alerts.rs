@@ -271,6 +271,32 @@ async fn a_cool_down_holds_back_and_counts() {
     }
 }
 
+#[tokio::test]
+async fn a_dropped_alert_starts_no_cool_down() {
+    let (world, listener) = (World::new(), Listener::new(Manner::Hangs));
+    let mut worker = world.worker();
+    for kind in ["a", "b", "c"] {
+        world.enqueue(job(kind).retry(each_second(100))).await;
+        worker = worker.kind(kind, fails());
+    }
+    let handle = worker
+        .alert(AlertRule::always())
+        .alert_sink(listener.clone())
+        // One is delivered and one waits, or less; so one of three is dropped at first.
+        .alert_options(AlertOptions::new().queue(1).timeout(SECOND * 5))
+        .build()
+        .unwrap()
+        .start();
+    world.pass(SECOND).await;
+    assert!(handle.alerts().dropped > 0);
+    world.pass(SECOND * 25).await;
+    let mut kinds: Vec<_> = listener.told().into_iter().filter_map(|alert| alert.kind).collect();
+    kinds.sort();
+    let kinds: Vec<_> = kinds.iter().map(crate::name::Kind::as_str).collect();
+    assert_eq!(kinds, ["a", "b", "c"], "each within its cool-down's minute");
+    world.shut_down(handle).await;
+}
+
 fn worker_with(world: &World, listener: &Listener) -> WorkerBuilder {
     world
         .worker()
