@@ -101,14 +101,14 @@ pub(super) async fn run_one(part: &Arc<Part>, mut claimed: Runnable, teller: Opt
         cancel.cancel(CancelReason::LeaseLost);
     }
     if meters.are_on() {
-        meters.started(&task, part.clock.now(), part.engine.permits.taken_in_all());
+        meters.started(&task, part.clock.now(), part.engine.permits.running());
     }
     let handled = handle(part, &entry, claimed, lease).instrument(span);
     let settled = AssertUnwindSafe(handled).catch_unwind().await;
     part.held.end(hold);
     if meters.are_on() {
         let took = part.clock.monotonic().saturating_since(started);
-        meters.ended(&task, took, part.engine.permits.taken_in_all().saturating_sub(1));
+        meters.ended(&task, took, part.engine.permits.running().saturating_sub(1));
     }
     match settled {
         Ok(Some(Settled {
