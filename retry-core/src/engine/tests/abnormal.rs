@@ -95,6 +95,33 @@ async fn a_run_that_does_not_end_is_told_once() {
 }
 
 #[tokio::test]
+async fn a_long_run_is_looked_up_until_it_is_told_and_no_error_hides_the_rest() {
+    let (world, listener) = (World::new(), Listener::new(Manner::Takes));
+    world.enqueue(job("a")).await;
+    world.enqueue(job("nobodys")).await;
+    let store = world.store();
+    // The store tells queues and sessions, and no task.
+    store.always(Op::Get, Some(Fault::Rejected(crate::store::StoreErrorKind::Busy)));
+    let handle = world
+        .worker_on(&store)
+        .kind("a", stuck())
+        .alert_sink(listener.clone())
+        .alert_options(AlertOptions::new().running_after(MINUTE))
+        .build()
+        .unwrap()
+        .start();
+    world.pass(MINUTE * 10).await;
+    assert_eq!(listener.reasons(), [UnhandledKind], "the look went on");
+    store.always(Op::Get, None);
+    world.pass(MINUTE * 5).await;
+    assert_eq!(listener.reasons(), [UnhandledKind, RunningLong]);
+    let asked = store.calls(Op::Get);
+    world.pass(MINUTE * 20).await;
+    assert_eq!(store.calls(Op::Get), asked, "it is told");
+    drop(handle);
+}
+
+#[tokio::test]
 async fn what_recovers_by_itself_is_not_told() {
     let (world, listener) = (World::new(), Listener::new(Manner::Takes));
     let options = AlertOptions::new()

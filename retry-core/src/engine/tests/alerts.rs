@@ -290,7 +290,11 @@ async fn a_dropped_alert_starts_no_cool_down() {
     world.pass(SECOND).await;
     assert!(handle.alerts().dropped > 0);
     world.pass(SECOND * 25).await;
-    let mut kinds: Vec<_> = listener.told().into_iter().filter_map(|alert| alert.kind).collect();
+    let mut kinds: Vec<_> = listener
+        .told()
+        .into_iter()
+        .filter_map(|alert| alert.kind)
+        .collect();
     kinds.sort();
     let kinds: Vec<_> = kinds.iter().map(crate::name::Kind::as_str).collect();
     assert_eq!(kinds, ["a", "b", "c"], "each within its cool-down's minute");
