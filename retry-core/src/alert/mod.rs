@@ -8,7 +8,7 @@
 //! | [`LeaseLost`](AlertReason::LeaseLost) | an attempt lost its worker and the task will be retried | yes |
 //! | [`TaskFailed`](AlertReason::TaskFailed) | a task ended as failed: a dead letter | always |
 //! | [`CrashBudgetSpent`](AlertReason::CrashBudgetSpent) | the same, because it lost too many workers in a row | always |
-//! | [`Unreadable`](AlertReason::Unreadable) | a stored task cannot be read and was put aside as failed | always |
+//! | [`Unreadable`](AlertReason::Unreadable) | a stored task cannot be read: a claim has put it aside as failed, or a rescuer has met it, told once | always |
 //! | [`NotStarted`](AlertReason::NotStarted) | the oldest due task of a queue and kind has waited too long | by time |
 //! | [`UnhandledKind`](AlertReason::UnhandledKind) | the same, and no live worker runs that kind of that queue | by time |
 //! | [`RunningLong`](AlertReason::RunningLong) | an attempt of this worker has run too long | by time |

@@ -192,7 +192,7 @@ impl Alerts {
         }))
     }
 
-    /// A row that was put aside as failed.
+    /// A row that cannot be read.
     pub(super) fn of_bad(&self, bad: &BadRecord, queue: &Queue, now: Timestamp) -> Option<Alert> {
         let reason = AlertReason::Unreadable;
         self.is_on().then(|| Alert {

@@ -445,6 +445,30 @@ async fn a_lost_lease_is_judged_and_a_spent_crash_budget_is_told() {
 }
 
 #[tokio::test]
+async fn a_lost_task_that_cannot_be_read_is_told_once() {
+    let (world, listener) = (World::new(), Listener::new(Manner::Takes));
+    let id = world.enqueue(job("a")).await;
+    let lost = world.worker().kind("a", stuck()).build().unwrap().start();
+    world.until_state(id, State::Running).await;
+    drop(lost);
+    let store = world.store();
+    store.spoil(id);
+    let rescuer = world
+        .worker_on(&store)
+        .kind("other", done())
+        .alert_sink(listener.clone())
+        .build()
+        .unwrap()
+        .start();
+    world.pass(SECOND * 300).await;
+    assert_eq!(listener.reasons(), [AlertReason::Unreadable]);
+    let alert = listener.told().remove(0);
+    assert_eq!(alert.incident, format!("task:{id}:unreadable"));
+    assert!(alert.error.unwrap().as_str().contains("spoiled"));
+    world.shut_down(rescuer).await;
+}
+
+#[tokio::test]
 async fn a_cancelled_tasks_failure_is_not_told_unless_it_ended_it() {
     for (is_final, ended, wanted) in [
         (false, State::Cancelled, vec![]),
