@@ -194,11 +194,11 @@ fn millis<S: Serializer>(span: &Duration, serializer: S) -> Result<S::Ok, S::Err
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct AlertCounts {
-    /// Put into the queue.
+    /// Put into the queue of a sink, or of several.
     pub raised: u64,
     /// Held back by a cool-down.
     pub suppressed: u64,
-    /// Lost because the queue was full.
+    /// Lost because a sink's queue was full; an alert counts once for each.
     pub dropped: u64,
     /// Taken by a sink; an alert counts once for each.
     pub delivered: u64,

@@ -22,10 +22,11 @@
 //!
 //! - An alert tells what the store has recorded: nothing is told of an outcome that was refused because the task had been
 //!   rescued meanwhile. At most one alert comes of one failed attempt.
-//! - Alerts are best effort. They wait in one bounded queue; what does not fit is dropped and counted
+//! - Alerts are best effort. They wait in a bounded queue for each sink; what does not fit is dropped and counted
 //!   ([`AlertCounts`]). A worker that dies takes its alerts along; the truth is in the store, where dead letters
 //!   are listed by their state.
-//! - Sinks run beside the worker's loops: a slow, failing or panicking one delays alerts, never tasks.
+//! - Sinks run beside the worker's loops and beside each other: a slow, failing or panicking one delays its own alerts,
+//!   never those of another sink, and never tasks.
 //! - What an operator cancels, and what a client's own call ends, is not told.
 //!
 //! Nothing is judged and nothing asked of the store unless the worker has a sink.

@@ -73,7 +73,8 @@ impl AlertOptions {
         self
     }
 
-    /// How many alerts may wait for the sinks; 1,000 unless told otherwise. Further ones are dropped and counted.
+    /// How many alerts may wait for each sink; 1,000 unless told otherwise. Further ones are dropped and counted; a dead
+    /// letter takes the place of one that tells of something else.
     pub const fn queue(mut self, alerts: usize) -> Self {
         self.queue = alerts;
         self

@@ -75,8 +75,10 @@ impl WorkerHandle {
                 handle.spawn(Inspector::new(Arc::clone(part)));
             }
         }
-        if let Some(part) = handle.parts.first().filter(|part| part.engine.alerts.is_on()) {
-            handle.spawn(Herald::new(Arc::clone(part)));
+        if let Some(part) = handle.parts.first() {
+            for sink in 0..setup.alerts.sinks.len() {
+                handle.spawn(Herald::new(Arc::clone(part), sink));
+            }
         }
         handle
     }

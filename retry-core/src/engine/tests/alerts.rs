@@ -365,6 +365,64 @@ async fn a_sink_that_hangs_disturbs_nobody_and_what_does_not_fit_is_counted() {
 }
 
 #[tokio::test]
+async fn a_sink_that_hangs_takes_nothing_from_another() {
+    let (world, dead, other) = (
+        World::new(),
+        Listener::new(Manner::Hangs),
+        Listener::new(Manner::Takes),
+    );
+    for second in 0..20 {
+        let task = job("a").delay(SECOND * second).retry(each_second(1));
+        world.enqueue(task).await;
+    }
+    let handle = worker_with(&world, &dead)
+        .alert_sink(other.clone())
+        .alert_options(each().queue(5).timeout(SECOND * 30))
+        .build()
+        .unwrap()
+        .start();
+    world.pass(SECOND * 20).await;
+    assert_eq!((dead.told().len(), other.told().len()), (1, 20));
+    let counts = handle.alerts();
+    assert_eq!((counts.raised, counts.dropped, counts.delivered), (20, 14, 20));
+    world.shut_down(handle).await;
+}
+
+#[tokio::test]
+async fn a_dead_letter_takes_the_place_of_another_alert() {
+    let (world, listener) = (World::new(), Listener::new(Manner::Hangs));
+    world.enqueue(job("a").retry(each_second(100))).await;
+    world
+        .enqueue(job("b").delay(SECOND).retry(each_second(100)))
+        .await;
+    for second in [2, 3] {
+        let task = job("dead").delay(SECOND * second).retry(each_second(1));
+        world.enqueue(task).await;
+    }
+    let handle = world
+        .worker()
+        .kind("a", fails())
+        .kind("b", fails())
+        .kind("dead", fails())
+        .alert(AlertRule::always())
+        .alert_sink(listener.clone())
+        .alert_options(AlertOptions::new().queue(1).timeout(SECOND * 5))
+        .build()
+        .unwrap()
+        .start();
+    world.pass(SECOND * 4).await;
+    assert_eq!(listener.attempts(), [(1, AttemptFailed)], "it is under way");
+    let counts = handle.alerts();
+    assert_eq!(counts.raised, 3, "a, b, and the first that is dead in b's place");
+    assert!(counts.dropped >= 2, "{counts:?}: b, and the second that is dead");
+    world.pass(SECOND * 16).await;
+    assert_eq!(listener.reasons(), [AttemptFailed, TaskFailed, AttemptFailed]);
+    let last = listener.told().pop().unwrap();
+    assert_eq!(last.kind.unwrap().as_str(), "b", "no cool-down of what gave way");
+    world.shut_down(handle).await;
+}
+
+#[tokio::test]
 async fn a_shutdown_delivers_what_waits() {
     let (world, listener) = (World::new(), Listener::new(Manner::Takes));
     for _ in 0..50 {
