@@ -43,6 +43,7 @@ mod webhook_test;
 
 pub use event::{Alert, AlertCounts, AlertReason, AlertTask};
 pub use expr::{InvalidRule, RuleProblem};
+pub(crate) use options::DEFAULT_TIMEOUT;
 pub use options::{AlertOptions, CoolDownBy};
 pub use rule::{AlertRule, Facts};
 pub use sink::{AlertSink, SinkError, TracingSink};

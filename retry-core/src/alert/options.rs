@@ -8,7 +8,7 @@ use crate::limits::DEFAULT_ALERT_QUEUE;
 /// and one message a minute says so.
 const DEFAULT_COOL_DOWN: Duration = Duration::from_mins(1);
 /// How long a sink may take for one alert.
-const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
+pub(crate) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often the worker looks for tasks that do not start or do not end.
 const DEFAULT_CHECK_INTERVAL: Duration = Duration::from_secs(75);
 /// How long a due task may wait: far longer than claims, retries of the store and a rescue take.
