@@ -157,7 +157,7 @@ async fn the_lease_counts_from_when_its_renewal_was_sent() {
 #[tokio::test]
 async fn what_waits_for_a_permit_does_not_start_without_a_lease() {
     let world = World::new();
-    let (store, runs) = (world.store(), super::harness::Meter::default());
+    let (store, runs) = (world.store(), Meter::default());
     let count = runs.clone();
     let executor = script(move |ctx| {
         drop(count.enter());
@@ -302,7 +302,7 @@ async fn a_claim_answered_after_the_lease_is_handed_back_unrun() {
 async fn a_late_answer_of_a_lost_session_does_not_touch_the_next_one() {
     let world = World::new();
     let (store, gate) = (world.store(), CancellationToken::new());
-    let runs = super::harness::Meter::default();
+    let runs = Meter::default();
     let count = runs.clone();
     let executor = script(move |_| {
         drop(count.enter());
