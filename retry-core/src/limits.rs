@@ -65,7 +65,7 @@ pub const MAX_RULE_BYTES: usize = 1_024;
 /// Levels of nesting in an alert rule: bounds the stack that reading and judging it takes.
 pub const MAX_RULE_DEPTH: usize = 32;
 
-/// Alerts that wait for their sinks unless told otherwise; further ones are dropped and counted. With the largest error
+/// Alerts that wait for each sink unless told otherwise; further ones are dropped and counted. With the largest error
 /// texts they take 8 MiB.
 pub const DEFAULT_ALERT_QUEUE: usize = 1_000;
 

@@ -334,10 +334,12 @@ impl World {
             }
             Happening::ClockStep { part, millis } => {
                 self.shared.hit(Sometimes::ClockStep);
+                // Not the time of the last fact: a reading may have been sent since.
+                let now = self.shared.now();
                 let far = self.shared.facts(|facts| {
                     facts.ahead_ms += (-millis).max(0);
                     facts.steps += 1;
-                    facts.stepped_at = facts.now;
+                    facts.stepped_at = now;
                     u128::from(millis.unsigned_abs()) > facts.lease().as_millis() / 3
                 });
                 if far {

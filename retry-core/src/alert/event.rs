@@ -25,7 +25,8 @@ pub enum AlertReason {
     TaskFailed,
     /// The task ended as failed because it lost too many workers in a row.
     CrashBudgetSpent,
-    /// A stored task cannot be read and was put aside as failed.
+    /// A stored task cannot be read. A claim that met it has put it aside as failed; one whose worker is lost, or whose
+    /// alarm rings, stays as it is.
     Unreadable,
     /// The oldest due task of a queue and kind has waited too long.
     NotStarted,
@@ -91,7 +92,7 @@ pub struct Alert {
     pub at: Timestamp,
     /// The worker that raised it.
     pub worker: WorkerName,
-    /// The queue.
+    /// The queue; the default one when it cannot be read.
     pub queue: Queue,
     /// The kind; none when it cannot be read.
     pub kind: Option<Kind>,
@@ -193,11 +194,11 @@ fn millis<S: Serializer>(span: &Duration, serializer: S) -> Result<S::Ok, S::Err
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct AlertCounts {
-    /// Put into the queue.
+    /// Put into the queue of a sink, or of several.
     pub raised: u64,
     /// Held back by a cool-down.
     pub suppressed: u64,
-    /// Lost because the queue was full.
+    /// Lost because a sink's queue was full; an alert counts once for each.
     pub dropped: u64,
     /// Taken by a sink; an alert counts once for each.
     pub delivered: u64,

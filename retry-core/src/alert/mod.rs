@@ -8,7 +8,7 @@
 //! | [`LeaseLost`](AlertReason::LeaseLost) | an attempt lost its worker and the task will be retried | yes |
 //! | [`TaskFailed`](AlertReason::TaskFailed) | a task ended as failed: a dead letter | always |
 //! | [`CrashBudgetSpent`](AlertReason::CrashBudgetSpent) | the same, because it lost too many workers in a row | always |
-//! | [`Unreadable`](AlertReason::Unreadable) | a stored task cannot be read and was put aside as failed | always |
+//! | [`Unreadable`](AlertReason::Unreadable) | a stored task cannot be read: a claim has put it aside as failed, or a rescuer has met it, told once | always |
 //! | [`NotStarted`](AlertReason::NotStarted) | the oldest due task of a queue and kind has waited too long | by time |
 //! | [`UnhandledKind`](AlertReason::UnhandledKind) | the same, and no live worker runs that kind of that queue | by time |
 //! | [`RunningLong`](AlertReason::RunningLong) | an attempt of this worker has run too long | by time |
@@ -22,10 +22,11 @@
 //!
 //! - An alert tells what the store has recorded: nothing is told of an outcome that was refused because the task had been
 //!   rescued meanwhile. At most one alert comes of one failed attempt.
-//! - Alerts are best effort. They wait in one bounded queue; what does not fit is dropped and counted
+//! - Alerts are best effort. They wait in a bounded queue for each sink; what does not fit is dropped and counted
 //!   ([`AlertCounts`]). A worker that dies takes its alerts along; the truth is in the store, where dead letters
 //!   are listed by their state.
-//! - Sinks run beside the worker's loops: a slow, failing or panicking one delays alerts, never tasks.
+//! - Sinks run beside the worker's loops and beside each other: a slow, failing or panicking one delays its own alerts,
+//!   never those of another sink, and never tasks.
 //! - What an operator cancels, and what a client's own call ends, is not told.
 //!
 //! Nothing is judged and nothing asked of the store unless the worker has a sink.
@@ -42,6 +43,7 @@ mod webhook_test;
 
 pub use event::{Alert, AlertCounts, AlertReason, AlertTask};
 pub use expr::{InvalidRule, RuleProblem};
+pub(crate) use options::DEFAULT_TIMEOUT;
 pub use options::{AlertOptions, CoolDownBy};
 pub use rule::{AlertRule, Facts};
 pub use sink::{AlertSink, SinkError, TracingSink};

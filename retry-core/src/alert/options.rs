@@ -8,7 +8,7 @@ use crate::limits::DEFAULT_ALERT_QUEUE;
 /// and one message a minute says so.
 const DEFAULT_COOL_DOWN: Duration = Duration::from_mins(1);
 /// How long a sink may take for one alert.
-const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
+pub(crate) const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often the worker looks for tasks that do not start or do not end.
 const DEFAULT_CHECK_INTERVAL: Duration = Duration::from_secs(75);
 /// How long a due task may wait: far longer than claims, retries of the store and a rescue take.
@@ -73,7 +73,8 @@ impl AlertOptions {
         self
     }
 
-    /// How many alerts may wait for the sinks; 1,000 unless told otherwise. Further ones are dropped and counted.
+    /// How many alerts may wait for each sink; 1,000 unless told otherwise. Further ones are dropped and counted; a dead
+    /// letter takes the place of one that tells of something else.
     pub const fn queue(mut self, alerts: usize) -> Self {
         self.queue = alerts;
         self

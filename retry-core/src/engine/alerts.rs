@@ -1,7 +1,7 @@
-//! What is told of failures: judged where an outcome is decided, queued when the store has recorded it, delivered by the
-//! herald.
+//! What is told of failures: judged where an outcome is decided, queued for each sink when the store has recorded it,
+//! delivered by the sink's herald.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -10,6 +10,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 
 use super::build_error::BuildError;
+use super::mailbox::Mailbox;
 use super::part::lock;
 use super::worker::Setup;
 use crate::alert::{
@@ -78,9 +79,8 @@ struct Cooling {
 
 #[derive(Debug, Default)]
 struct Waiting {
-    alerts: VecDeque<Alert>,
-    /// One is being delivered.
-    delivering: bool,
+    /// One for each sink, so that none makes another wait, or lose anything.
+    mailboxes: Vec<Mailbox>,
     cooling: HashMap<Group, Cooling>,
 }
 
@@ -97,8 +97,8 @@ pub(super) struct Alerts {
     setup: Arc<Setup>,
     waiting: Mutex<Waiting>,
     counters: Counters,
-    /// Tells the herald that there is an alert.
-    pub(super) wake: Notify,
+    /// Tells each sink's herald that there is an alert.
+    wakes: Vec<Notify>,
 }
 
 impl fmt::Debug for Alerts {
@@ -109,11 +109,16 @@ impl fmt::Debug for Alerts {
 
 impl Alerts {
     pub(super) fn new(setup: Arc<Setup>) -> Self {
+        let sinks = setup.alerts.sinks.iter();
+        let waiting = Waiting {
+            mailboxes: sinks.clone().map(|_| Mailbox::default()).collect(),
+            cooling: HashMap::new(),
+        };
         Self {
+            wakes: sinks.map(|_| Notify::new()).collect(),
             setup,
-            waiting: Mutex::default(),
+            waiting: Mutex::new(waiting),
             counters: Counters::default(),
-            wake: Notify::new(),
         }
     }
 
@@ -192,7 +197,7 @@ impl Alerts {
         }))
     }
 
-    /// A row that was put aside as failed.
+    /// A row that cannot be read.
     pub(super) fn of_bad(&self, bad: &BadRecord, queue: &Queue, now: Timestamp) -> Option<Alert> {
         let reason = AlertReason::Unreadable;
         self.is_on().then(|| Alert {
@@ -241,50 +246,85 @@ impl Alerts {
 
     // Queueing.
 
-    /// Puts an alert into the queue, unless it cools down or does not fit.
+    /// Puts an alert into every sink's queue, unless it cools down; what does not fit is dropped.
     pub(super) fn raise(&self, mut alert: Alert, now: Monotonic) {
+        let limit = self.config().options.queue;
         let mut waiting = lock(&self.waiting);
-        match self.cooled(&mut waiting, &alert, now) {
+        let fits = waiting
+            .mailboxes
+            .iter()
+            .any(|mailbox| mailbox.takes(&alert, limit));
+        match self.cooled(&mut waiting, &alert, fits, now) {
             Some(suppressed) => alert.suppressed = suppressed,
             None => return count(&self.counters.suppressed),
         }
-        let (reason, queue, kind) = (alert.reason, alert.queue.clone(), alert.kind.clone());
-        let fits = waiting.alerts.len() < self.config().options.queue;
-        if fits {
-            waiting.alerts.push_back(alert);
+        let alert = Arc::new(alert);
+        let mailboxes = waiting.mailboxes.iter_mut();
+        let dropped: Vec<_> = mailboxes
+            .filter_map(|mailbox| mailbox.put(Arc::clone(&alert), limit))
+            .collect();
+        for displaced in dropped.iter().filter(|dropped| !Arc::ptr_eq(dropped, &alert)) {
+            // As if it had not fitted when it came.
+            if let Some(cooling) = self
+                .group(displaced)
+                .and_then(|group| waiting.cooling.get_mut(&group))
+            {
+                cooling.until = now;
+            }
         }
         drop(waiting);
         if fits {
             count(&self.counters.raised);
-            self.wake.notify_one();
-        } else {
-            count(&self.counters.dropped);
-            tracing::debug!(%reason, "an alert was dropped: the queue is full");
+            self.meter(&alert, true);
+            self.wakes.iter().for_each(Notify::notify_one);
         }
-        self.setup.meters.alert(reason, &queue, kind.as_ref(), fits);
+        for dropped in dropped {
+            count(&self.counters.dropped);
+            self.meter(&dropped, false);
+            tracing::debug!(reason = %dropped.reason, "an alert was dropped: the queue of a sink is full");
+        }
     }
 
-    /// How many like it were held back before it; none: it is held back itself.
-    fn cooled(&self, waiting: &mut Waiting, alert: &Alert, now: Monotonic) -> Option<u64> {
+    fn meter(&self, alert: &Alert, raised: bool) {
+        let meters = &self.setup.meters;
+        meters.alert(alert.reason, &alert.queue, alert.kind.as_ref(), raised);
+    }
+
+    /// What it cools down with; none: it does not.
+    fn group(&self, alert: &Alert) -> Option<Group> {
         let options = &self.config().options;
         let by_rule = matches!(alert.reason, AlertReason::AttemptFailed | AlertReason::LeaseLost);
         if !by_rule || options.cool_down.is_zero() {
-            return Some(0);
+            return None;
         }
         let task = alert.task.as_ref().filter(|_| options.by == CoolDownBy::Task);
-        let group = (
+        Some((
             Arc::clone(&alert.rule),
             alert.kind.clone(),
             task.map(|task| task.id),
-        );
-        let until = now + options.cool_down;
+        ))
+    }
+
+    /// How many like it were held back before it; none: it is held back itself. What does not fit starts no cool-down: it
+    /// is told to nobody, and the next like it shall be.
+    fn cooled(&self, waiting: &mut Waiting, alert: &Alert, fits: bool, now: Monotonic) -> Option<u64> {
+        let Some(group) = self.group(alert) else {
+            return Some(0);
+        };
+        let until = now + self.config().options.cool_down;
         if let Some(cooling) = waiting.cooling.get_mut(&group) {
             if now < cooling.until {
                 cooling.suppressed += 1;
                 return None;
             }
+            if !fits {
+                return Some(0);
+            }
             cooling.until = until;
             return Some(std::mem::take(&mut cooling.suppressed));
+        }
+        if !fits {
+            return Some(0);
         }
         if waiting.cooling.len() >= MAX_COOL_DOWNS {
             waiting.cooling.retain(|_, cooling| now < cooling.until);
@@ -299,12 +339,17 @@ impl Alerts {
 
     // Delivery.
 
-    /// The next alert; it counts as waiting until it is [done](Self::done).
-    pub(super) fn next(&self) -> Option<Alert> {
-        let mut waiting = lock(&self.waiting);
-        let next = waiting.alerts.pop_front();
-        waiting.delivering = next.is_some();
-        next
+    /// The next alert for a sink; it counts as waiting until the next call.
+    pub(super) fn next(&self, sink: usize) -> Option<Arc<Alert>> {
+        lock(&self.waiting).mailboxes.get_mut(sink)?.next()
+    }
+
+    /// Ends when there is an alert for a sink. Cancel-safe.
+    pub(super) async fn woken(&self, sink: usize) {
+        match self.wakes.get(sink) {
+            Some(wake) => wake.notified().await,
+            None => std::future::pending().await,
+        }
     }
 
     pub(super) fn done(&self, delivered: bool) {
@@ -318,8 +363,7 @@ impl Alerts {
 
     /// Whether nothing waits and nothing is being delivered.
     pub(super) fn is_idle(&self) -> bool {
-        let waiting = lock(&self.waiting);
-        waiting.alerts.is_empty() && !waiting.delivering
+        lock(&self.waiting).mailboxes.iter().all(Mailbox::is_idle)
     }
 }
 

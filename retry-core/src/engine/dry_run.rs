@@ -16,7 +16,7 @@ use crate::clock::Clock as _;
 use crate::id::SessionId;
 use crate::machine::{Event, claim, transition};
 use crate::payload::Payload;
-use crate::store::{MemoryStore, StoreError, StoreErrorKind, TaskStore as _};
+use crate::store::{Applied, MemoryStore, StoreError, StoreErrorKind, TaskStore as _};
 use crate::task::{Action, ClaimedTask, Edit, NewTask, State, Task, TaskDetail};
 use crate::time::Timestamp;
 
@@ -120,7 +120,10 @@ async fn settle(
     let id = copy.task.id;
     memory.put_copy(copy.clone());
     let would_enqueue = edit.insert.clone();
-    memory.exchange(&[edit], &[], now).await?;
+    let answer = memory.exchange(&[edit], &[], now).await?;
+    if !matches!(answer.applied[..], [Applied::Done { .. }]) {
+        return Err(unfit().into());
+    }
     let stored = memory.get(id).await?;
     let kept = stored.is_some();
     let after = stored.unwrap_or_else(|| {
@@ -139,4 +142,31 @@ async fn settle(
 
 fn unfit() -> StoreError {
     StoreError::rejected(StoreErrorKind::Other, "its outcome does not fit the task")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::tests::harness::{World, job};
+    use crate::id::Nonce;
+
+    #[tokio::test]
+    async fn an_outcome_that_the_store_refuses_is_an_error() {
+        let world = World::new();
+        let id = world.enqueue(job("a")).await;
+        let copy = world.detail(id).await;
+        let edit = |version| Edit {
+            id,
+            version,
+            nonce: Nonce::from_random(7),
+            action: transition(&copy.task, Event::Cancel, world.now(), 0).unwrap(),
+            insert: Vec::new(),
+        };
+        let version = copy.task.version;
+        for (version, fits) in [(version, true), (version + 1, false)] {
+            let memory = MemoryStore::new();
+            let settled = settle(&memory, copy.clone(), edit(version), Vec::new(), world.now()).await;
+            assert_eq!(settled.is_ok(), fits, "{settled:?}");
+        }
+    }
 }

@@ -81,7 +81,7 @@ impl<'a> Frame<'a> {
         self.since = Some(part.clock.monotonic());
         let meters = &part.engine.setup.meters;
         if meters.are_on() {
-            meters.started(self.task, part.clock.now(), part.engine.permits.taken_in_all());
+            meters.started(self.task, part.clock.now(), part.engine.permits.running());
         }
     }
 
@@ -102,11 +102,7 @@ impl Drop for Frame<'_> {
         let meters = &part.engine.setup.meters;
         if meters.are_on() {
             let took = part.clock.monotonic().saturating_since(since);
-            meters.ended(
-                self.task,
-                took,
-                part.engine.permits.taken_in_all().saturating_sub(1),
-            );
+            meters.ended(self.task, took, part.engine.permits.running().saturating_sub(1));
         }
         if !self.ended && self.abandoned == Abandoned::HandBack {
             // With a checkpoint since, this is stale, and the heartbeat finds what is left.

@@ -4,6 +4,7 @@
 //! stop claiming ─ hand back what waits ─ grace ─ cancel the rest ─ they end ─ hand back ─ flush ─ last alerts ─ close the session
 //! ```
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -23,7 +24,7 @@ use super::reserve::Attachment;
 use super::round::Round;
 use super::watchdog::Watchdog;
 use super::worker::Setup;
-use crate::alert::AlertCounts;
+use crate::alert::{AlertCounts, DEFAULT_TIMEOUT};
 use crate::store::TaskStore;
 
 /// How long a shutdown tries to write the last outcomes to a store that fails. What is not written is rescued later.
@@ -31,8 +32,9 @@ const FLUSH_LIMIT: Duration = Duration::from_secs(10);
 /// How long it waits for a call under way, and for the close of the session.
 const LAST_CALL_LIMIT: Duration = Duration::from_secs(5);
 
-/// How long it waits for the sinks to take the last alerts.
-const LAST_ALERTS_LIMIT: Duration = Duration::from_secs(5);
+/// How long it waits for the sinks to take the last alerts: as long as a sink may take for one, within these. A sink with
+/// the default limit is not cut short; one with a longer limit does not hold the shutdown up.
+const LAST_ALERTS_LIMITS: RangeInclusive<Duration> = Duration::from_secs(5)..=DEFAULT_TIMEOUT;
 
 /// A running worker.
 #[derive(Debug)]
@@ -75,8 +77,10 @@ impl WorkerHandle {
                 handle.spawn(Inspector::new(Arc::clone(part)));
             }
         }
-        if let Some(part) = handle.parts.first().filter(|part| part.engine.alerts.is_on()) {
-            handle.spawn(Herald::new(Arc::clone(part)));
+        if let Some(part) = handle.parts.first() {
+            for sink in 0..setup.alerts.sinks.len() {
+                handle.spawn(Herald::new(Arc::clone(part), sink));
+            }
         }
         handle
     }
@@ -132,9 +136,9 @@ impl WorkerHandle {
     /// Stops gracefully: claims nothing more, hands back what was claimed ahead, lets handlers end within the grace,
     /// cancels the rest and hands it back after it has ended, writes the last outcomes and closes the session.
     ///
-    /// It ends also when the store does not answer: at most 25 seconds after the handlers' grace and cancel grace, five
-    /// of them for alerts that wait. What was not written then is rescued by another worker; what no sink has taken is
-    /// lost.
+    /// It ends also when the store does not answer: at most 30 seconds after the handlers' grace and cancel grace, up to
+    /// ten of them for alerts that wait (a sink's own time limit, but at least five and at most ten). What was not written
+    /// then is rescued by another worker; what no sink has taken is lost.
     ///
     /// If this future is dropped, the worker stops without grace.
     pub async fn shutdown(self) {
@@ -155,7 +159,9 @@ impl WorkerHandle {
         self.at_most(config.cancel_grace + FLUSH_LIMIT, engine.until(flushed))
             .await;
         let told = || engine.alerts.is_idle();
-        self.at_most(LAST_ALERTS_LIMIT, engine.until(told)).await;
+        let sink_limit = engine.setup.alerts.options.timeout;
+        let limit = sink_limit.clamp(*LAST_ALERTS_LIMITS.start(), *LAST_ALERTS_LIMITS.end());
+        self.at_most(limit, engine.until(told)).await;
         let stopped = || self.loops.load(Ordering::Acquire) == 0;
         self.stop.soon.cancel();
         self.at_most(LAST_CALL_LIMIT, engine.until(stopped)).await;

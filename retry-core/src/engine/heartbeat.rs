@@ -8,7 +8,7 @@ use super::held::CancelReason;
 use super::part::Part;
 use super::session::SessionState;
 use crate::clock::{Clock as _, Monotonic};
-use crate::id::SessionId;
+use crate::id::{SessionId, TaskId};
 use crate::limits::MAX_PAGE;
 use crate::store::{Page, Renewed, Result, SessionInfo, TaskFilter};
 use crate::task::{State, Task};
@@ -25,6 +25,8 @@ pub(super) struct Heartbeat {
     reconciled_at: u64,
     /// Tasks that the store says are ours and that are not here, unless the exchange of this number brings them.
     unclaimed: Option<(u64, Vec<Task>)>,
+    /// Tasks of the session that the store counts and nobody can read. They stay its own until it ends.
+    unreadable: u64,
 }
 
 impl Heartbeat {
@@ -34,6 +36,7 @@ impl Heartbeat {
             differed: false,
             reconciled_at: 0,
             unclaimed: None,
+            unreadable: 0,
         }
     }
 
@@ -45,7 +48,7 @@ impl Heartbeat {
         let limit = config.lease / 2;
         let result = match part.session() {
             SessionState::Lost => {
-                (self.differed, self.unclaimed) = (false, None);
+                (self.differed, self.unclaimed, self.unreadable) = (false, None, 0);
                 part.leave_session();
                 return sent;
             }
@@ -121,10 +124,11 @@ impl Heartbeat {
     /// A count that differs on two beats is no exchange in flight: a claim's answer was lost, or a rescuer took a task.
     async fn compare(&mut self, id: SessionId, held: u64) -> Result<()> {
         self.hand_back_unclaimed();
+        let (counted, held) = (held, held.saturating_sub(self.unreadable));
         let differs = held != self.part.held.count() || self.may_differ_unseen();
         if differs && self.differed {
             self.differed = false;
-            return self.reconcile(id).await;
+            return self.reconcile(id, counted).await;
         }
         self.differed = differs;
         Ok(())
@@ -137,18 +141,24 @@ impl Heartbeat {
         part.health.failures() != self.reconciled_at || part.held.any_overdue(part.clock.now())
     }
 
-    /// Finds what the store says is ours and is not here; gives up what is here and is not ours any more.
-    async fn reconcile(&mut self, id: SessionId) -> Result<()> {
+    /// Finds what the store says is ours and is not here; gives up what is here and is not ours any more. `counted`: by the
+    /// store.
+    async fn reconcile(&mut self, id: SessionId, counted: u64) -> Result<()> {
         let part = &self.part;
         let (before, failures) = (part.held.ours(), part.health.failures());
-        let stored = self.stored(id).await?;
+        let (stored, bad) = self.stored(id).await?;
         self.reconciled_at = failures;
         tracing::info!(
             here = before.len(),
             stored = stored.len(),
+            unreadable = bad.len(),
             "what is held here is compared with what the store says"
         );
-        let ids = stored.iter().map(|task| task.id).collect();
+        // Nothing can be done for a row that cannot be read and is not here; looking again would not help. A repaired one is
+        // found by the next listing, or when the session has ended.
+        let lost = bad.iter().filter(|id| !part.held.is_ours(**id)).count() as u64;
+        self.unreadable = lost.min(counted.saturating_sub(stored.len() as u64));
+        let ids = stored.iter().map(|task| task.id).chain(bad).collect();
         // Only what was here before the listing: what came since is ours.
         part.held.give_up_others(&before, &ids);
         self.unclaimed = Some((part.exchange_number(), stored));
@@ -171,20 +181,22 @@ impl Heartbeat {
         }
     }
 
-    async fn stored(&self, id: SessionId) -> Result<Vec<Task>> {
+    /// The running tasks of the session, and the rows found among them that cannot be read.
+    async fn stored(&self, id: SessionId) -> Result<(Vec<Task>, Vec<TaskId>)> {
         let filter = TaskFilter {
             session: Some(id),
             states: vec![State::Running],
             ..TaskFilter::default()
         };
         let mut page = Page::first(MAX_PAGE);
-        let mut tasks = Vec::new();
+        let (mut tasks, mut bad) = (Vec::new(), Vec::new());
         loop {
             let listed = self.part.store.list(&filter, &page).await?;
             tasks.extend(listed.tasks.into_iter().map(|summary| summary.task));
+            bad.extend(listed.bad.into_iter().map(|bad| bad.id));
             match listed.next {
                 Some(next) => page.after = Some(next),
-                None => return Ok(tasks),
+                None => return Ok((tasks, bad)),
             }
         }
     }

@@ -1,10 +1,10 @@
-//! The herald: hands alerts to the sinks, each with a time of its own.
+//! The herald: hands alerts to its sink, one after another, each with a time of its own.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
 use futures_util::FutureExt as _;
-use futures_util::future::{Either, join_all, select};
+use futures_util::future::{Either, select};
 
 use super::drive::Step;
 use super::part::Part;
@@ -15,11 +15,13 @@ use crate::clock::{Clock as _, Monotonic};
 pub(super) struct Herald {
     /// Any part of the worker: it lends its clock.
     part: Arc<Part>,
+    /// Which sink it serves.
+    sink: usize,
 }
 
 impl Herald {
-    pub(super) const fn new(part: Arc<Part>) -> Self {
-        Self { part }
+    pub(super) const fn new(part: Arc<Part>, sink: usize) -> Self {
+        Self { part, sink }
     }
 
     /// Whether the sink took the alert.
@@ -55,19 +57,17 @@ impl Step for Herald {
 
     async fn step(&mut self) -> Monotonic {
         let engine = &self.part.engine;
-        let Some(alert) = engine.alerts.next() else {
+        let sink = engine.setup.alerts.sinks.get(self.sink);
+        let (Some(sink), Some(alert)) = (sink, engine.alerts.next(self.sink)) else {
             engine.progress.notify_waiters();
             return Monotonic::NEVER;
         };
-        let sinks = &engine.setup.alerts.sinks;
-        let deliveries = sinks.iter().map(|sink| self.deliver(sink.as_ref(), &alert));
-        for delivered in join_all(deliveries).await {
-            engine.alerts.done(delivered);
-        }
+        let delivered = self.deliver(sink.as_ref(), &alert).await;
+        engine.alerts.done(delivered);
         self.part.clock.monotonic()
     }
 
     async fn woken(&mut self) {
-        self.part.engine.alerts.wake.notified().await;
+        self.part.engine.alerts.woken(self.sink).await;
     }
 }

@@ -7,6 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::drive::Step;
 use super::part::Part;
@@ -14,7 +15,7 @@ use crate::alert::{Alert, AlertReason, AlertTask};
 use crate::clock::{Clock as _, Monotonic};
 use crate::id::TaskId;
 use crate::name::{Kind, Queue};
-use crate::store::{QueueInfo, Result, Session};
+use crate::store::{QueueInfo, Result, Session, StoreErrorKind};
 use crate::task::State;
 use crate::time::Timestamp;
 
@@ -36,13 +37,20 @@ enum Stage {
 pub(super) struct Inspector {
     part: Arc<Part>,
     stages: BTreeMap<Incident, Stage>,
+    /// How long the oldest due task of each queue has waited, as it was last measured. A queue that is empty need not be
+    /// reported by the store any more.
+    lags: BTreeMap<Queue, Duration>,
 }
+
+/// What a look finds; without an alert where nothing new is to be told.
+type Seen = BTreeMap<Incident, Option<Alert>>;
 
 impl Inspector {
     pub(super) const fn new(part: Arc<Part>) -> Self {
         Self {
             part,
             stages: BTreeMap::new(),
+            lags: BTreeMap::new(),
         }
     }
 
@@ -58,30 +66,51 @@ impl Inspector {
         let now = part.clock.now();
         let meters = &part.engine.setup.meters;
         meters.sessions(sessions.iter().filter(|session| !session.lost).count());
-        let mut seen = BTreeMap::new();
+        self.measure(&queues, now);
+        let mut seen = Seen::new();
         for queue in &queues {
-            let heads = heads(queue);
-            let lag = heads.values().map(|due| now.saturating_since(*due)).max();
-            meters.lag(&queue.queue, lag.unwrap_or_default());
             if !queue.paused {
-                self.waiting(&queue.queue, heads, &sessions, now, &mut seen);
+                self.waiting(&queue.queue, heads(queue), &sessions, now, &mut seen);
             }
         }
-        self.running(now, &mut seen).await?;
+        self.running(now, &mut seen).await;
         let alerts = &part.engine.alerts;
         let before = std::mem::take(&mut self.stages);
         for (incident, alert) in seen {
-            let stage = match before.get(&incident) {
-                None => Stage::Seen,
-                Some(Stage::Told) => Stage::Told,
-                Some(Stage::Seen) => {
+            let stage = match (before.get(&incident), alert) {
+                (None, Some(_)) | (Some(Stage::Seen), None) => Stage::Seen,
+                (Some(Stage::Told), _) => Stage::Told,
+                (Some(Stage::Seen), Some(alert)) => {
                     alerts.raise(alert, part.clock.monotonic());
                     Stage::Told
                 }
+                // The store did not say what it is.
+                (None, None) => continue,
             };
             self.stages.insert(incident, stage);
         }
         Ok(())
+    }
+
+    /// Measures the lag of every queue; of those that the store reports no more, it is zero, once.
+    fn measure(&mut self, queues: &[QueueInfo], now: Timestamp) {
+        let mut lags: BTreeMap<_, _> = queues
+            .iter()
+            .map(|queue| {
+                let lag = queue
+                    .lanes
+                    .iter()
+                    .map(|(_, due)| now.saturating_since(*due))
+                    .max();
+                (queue.queue.clone(), lag.unwrap_or_default())
+            })
+            .collect();
+        let reported = lags.clone();
+        for gone in std::mem::take(&mut self.lags).into_keys() {
+            lags.entry(gone).or_default();
+        }
+        self.part.engine.setup.meters.lags(&lags);
+        self.lags = reported;
     }
 
     /// Kinds of a queue whose oldest due task waits too long.
@@ -91,7 +120,7 @@ impl Inspector {
         heads: BTreeMap<&Kind, Timestamp>,
         sessions: &[Session],
         now: Timestamp,
-        seen: &mut BTreeMap<Incident, Alert>,
+        seen: &mut Seen,
     ) {
         let alerts = &self.part.engine.alerts;
         let limit = self.part.engine.setup.alerts.options.not_started_after;
@@ -117,24 +146,38 @@ impl Inspector {
                 span,
                 ..alerts.bare(reason, rule, queue.clone(), Some(kind.clone()), now)
             };
-            seen.insert(Incident::Waits(queue.clone(), kind.clone()), alert);
+            seen.insert(Incident::Waits(queue.clone(), kind.clone()), Some(alert));
         }
     }
 
-    /// Attempts of this worker that run too long.
-    async fn running(&self, now: Timestamp, seen: &mut BTreeMap<Incident, Alert>) -> Result<()> {
+    /// Attempts of this worker that run too long. The store is asked of those that are not told yet, and no more when it
+    /// does not answer: they keep their stages until the next look.
+    async fn running(&self, now: Timestamp, seen: &mut Seen) {
         let (part, alerts) = (&self.part, &self.part.engine.alerts);
         let limit = part.engine.setup.alerts.options.running_after;
         let Some(limit) = limit.filter(|_| alerts.is_on()) else {
-            return Ok(());
+            return;
         };
         let clock = part.clock.monotonic();
         let Some(before) = clock.since_start().checked_sub(limit) else {
-            return Ok(());
+            return;
         };
+        let mut answers = true;
         for (id, version, since) in part.held.running_since(Monotonic::from_start(before)) {
-            let Some(detail) = part.call(part.store.get(id)).await? else {
+            let incident = Incident::Runs(id, version);
+            if !answers || self.stages.get(&incident) == Some(&Stage::Told) {
+                seen.insert(incident, None);
                 continue;
+            }
+            let detail = match part.call(part.store.get(id)).await {
+                Ok(Some(detail)) => detail,
+                Ok(None) => continue,
+                Err(error) => {
+                    tracing::warn!(task = %id, %error, "a long run was not looked up");
+                    answers = error.kind() == StoreErrorKind::Corrupt;
+                    seen.insert(incident, None);
+                    continue;
+                }
             };
             let task = &detail.task;
             if task.state != State::Running || task.session != part.session().id() {
@@ -149,9 +192,8 @@ impl Inspector {
                 span: clock.saturating_since(since),
                 ..alerts.bare(reason, rule, task.queue.clone(), Some(task.kind.clone()), now)
             };
-            seen.insert(Incident::Runs(id, version), alert);
+            seen.insert(incident, Some(alert));
         }
-        Ok(())
     }
 }
 

@@ -13,7 +13,7 @@
 //! | rescuer | the round of expired tasks | settles lost leases and due alarms, of any worker and any kind |
 //! | maintainer | – | purges what is past its retention |
 //! | inspector | what it has seen | looks for tasks that do not start or do not end; only where somebody listens |
-//! | herald | – | hands alerts to their sinks; one for all parts |
+//! | herald | what waits for its sink | hands alerts to it; one for each sink, for all parts |
 //!
 //! Attempts run in futures of their own (`runner.rs`), where the worker was started, or in that of a caller (`inline.rs`);
 //! each in the same frame (`frame.rs`), which also sees to those whose future is dropped. They meet the loops only in `Part` (`part.rs`): what is held,
@@ -51,6 +51,7 @@ mod inline;
 mod inspector;
 mod kind;
 mod lease;
+mod mailbox;
 mod maintainer;
 mod outbox;
 mod part;

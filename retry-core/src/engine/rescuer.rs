@@ -13,6 +13,7 @@ use crate::clock::{Clock as _, Monotonic};
 use crate::id::TaskId;
 use crate::limits::{MAX_BATCH, MAX_PAGE};
 use crate::machine::{Event, Rejected};
+use crate::name::Queue;
 use crate::store::{Applied, Cause, ExpiredRequest, Page, Result, StoreErrorKind, TaskFilter, Took};
 use crate::task::{Action, Edit, State, Task};
 
@@ -67,6 +68,11 @@ impl Rescuer {
             for bad in &expired.bad {
                 if self.told.len() < MAX_BATCH && self.told.insert(bad.id) {
                     tracing::error!(task = %bad.id, reason = %bad.reason, "a stored task cannot be read");
+                    let alerts = &part.engine.alerts;
+                    // Its queue is as unreadable as the rest.
+                    if let Some(alert) = alerts.of_bad(bad, &Queue::default(), part.clock.now()) {
+                        alerts.raise(alert, part.clock.monotonic());
+                    }
                 }
             }
             let mut edits = Vec::new();

@@ -1,8 +1,8 @@
 //! The meters: handles are made once for each kind and queue, so that a task pays for two look-ups and some additions.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt;
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use metrics::{Counter, Gauge, Histogram};
@@ -15,7 +15,7 @@ use crate::store::{Inserted, TaskStore, Took};
 use crate::task::{Action, NewTask, State, Task};
 use crate::time::Timestamp;
 
-/// Pairs of kind and queue with metrics of their own. Names come from stored tasks, too, so a bound keeps a mistake, such
+/// Pairs of kind and queue, and queues alone, with metrics of their own. Names come from stored tasks, too, so a bound keeps a mistake, such
 /// as a customer's id in a kind's name, from filling the memory of whoever collects the metrics.
 const MAX_PAIRS: usize = 1_000;
 /// The label in place of names beyond the bound.
@@ -23,6 +23,9 @@ const OTHER: &str = "other";
 
 /// The metrics of one kind in one queue.
 struct PairMeters {
+    /// The pair's labels.
+    kind: String,
+    queue: String,
     enqueued: Counter,
     claimed: Counter,
     succeeded: Counter,
@@ -41,6 +44,8 @@ impl PairMeters {
         let labels = || [("kind", kind.to_owned()), ("queue", queue.to_owned())];
         let counter = |name: &'static str| metrics::counter!(name, &labels());
         Self {
+            kind: kind.to_owned(),
+            queue: queue.to_owned(),
             enqueued: counter(names::ENQUEUED),
             claimed: counter(names::CLAIMED),
             succeeded: counter(names::SUCCEEDED),
@@ -77,6 +82,8 @@ struct Pairs {
 #[derive(Default)]
 pub(crate) struct Meters {
     pairs: RwLock<Pairs>,
+    /// The queues that are labels by themselves.
+    queues: Mutex<HashSet<Queue>>,
     whole: OnceLock<WholeMeters>,
 }
 
@@ -136,6 +143,12 @@ impl Meters {
         let queues = pairs.by_kind.entry(kind.clone()).or_default();
         queues.insert(queue.clone(), Arc::clone(&pair));
         pair
+    }
+
+    /// Whether the queue is a label by itself.
+    fn is_label(&self, queue: &Queue) -> bool {
+        let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
+        queues.contains(queue) || (queues.len() < MAX_PAIRS && queues.insert(queue.clone()))
     }
 
     fn of(&self, task: &Task) -> Arc<PairMeters> {
@@ -212,23 +225,42 @@ impl Meters {
         self.whole().sessions.set(as_float(live));
     }
 
-    #[expect(clippy::unused_self, reason = "the same call as without the feature")]
-    pub(crate) fn lag(&self, queue: &Queue, lag: Duration) {
-        metrics::gauge!(names::OLDEST_DUE_SECONDS, "queue" => queue.as_str().to_owned())
-            .set(lag.as_secs_f64());
+    /// The lags of all queues at a time: those beyond the bound share the largest.
+    pub(crate) fn lags(&self, lags: &BTreeMap<Queue, Duration>) {
+        let set = |queue: &str, lag: Duration| {
+            metrics::gauge!(names::OLDEST_DUE_SECONDS, "queue" => queue.to_owned()).set(lag.as_secs_f64());
+        };
+        let mut others = None;
+        for (queue, lag) in lags {
+            if self.is_label(queue) {
+                set(queue.as_str(), *lag);
+            } else {
+                others = others.max(Some(*lag));
+            }
+        }
+        if let Some(lag) = others {
+            set(OTHER, lag);
+        }
     }
 
-    #[expect(clippy::unused_self, reason = "the same call as without the feature")]
     pub(crate) fn alert(&self, reason: AlertReason, queue: &Queue, kind: Option<&Kind>, raised: bool) {
         let name = if raised {
             names::ALERTS
         } else {
             names::ALERTS_DROPPED
         };
+        let (kind, queue) = match kind {
+            Some(kind) => {
+                let pair = self.pair(kind, queue);
+                (pair.kind.clone(), pair.queue.clone())
+            }
+            None if self.is_label(queue) => (String::new(), queue.as_str().to_owned()),
+            None => (String::new(), OTHER.to_owned()),
+        };
         let labels = [
             ("reason", reason.as_str().to_owned()),
-            ("kind", kind.map_or("", Kind::as_str).to_owned()),
-            ("queue", queue.as_str().to_owned()),
+            ("kind", kind),
+            ("queue", queue),
         ];
         metrics::counter!(name, &labels).increment(1);
     }

@@ -64,5 +64,5 @@ metrics! {
     EXCHANGE_CLAIMS "task_retry_exchange_claims" Histogram &[], "Claim requests that one exchange carries.";
     STORE_ERRORS "task_retry_store_errors_total" Counter &["call", "error"], "The worker's calls that the store failed, by the error's kind; `abandoned` when no answer came in time.";
     ALERTS "task_retry_alerts_total" Counter &["reason", "kind", "queue"], "Alerts raised.";
-    ALERTS_DROPPED "task_retry_alerts_dropped_total" Counter &["reason", "kind", "queue"], "Alerts lost because the queue was full.";
+    ALERTS_DROPPED "task_retry_alerts_dropped_total" Counter &["reason", "kind", "queue"], "Alerts lost because a sink's queue was full, once for each sink.";
 }

@@ -1,5 +1,6 @@
 //! The meters without the feature `metrics`: nothing is counted, and nothing is left of the calls.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -46,7 +47,7 @@ impl Meters {
 
     pub(crate) const fn sessions(&self, _: usize) {}
 
-    pub(crate) const fn lag(&self, _: &Queue, _: Duration) {}
+    pub(crate) const fn lags(&self, _: &BTreeMap<Queue, Duration>) {}
 
     pub(crate) const fn alert(&self, _: AlertReason, _: &Queue, _: Option<&Kind>, _: bool) {}
 }

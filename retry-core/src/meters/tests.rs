@@ -6,7 +6,7 @@ use std::path::Path;
 use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
 
 use super::names::{Metric, TABLE};
-use crate::alert::TracingSink;
+use crate::alert::{AlertReason, TracingSink};
 use crate::engine::KindOptions;
 use crate::engine::tests::faulty::{Fault, Op};
 use crate::engine::tests::harness::{SECOND, WithKind as _, World, done, each_second, job, script};
@@ -257,6 +257,104 @@ fn names_beyond_the_bound_share_one_label() {
         .keys()
         .filter(|key| key.starts_with("task_retry_enqueued_total"));
     assert_eq!(enqueued.count(), 1_001);
+}
+
+#[test]
+fn lags_and_alerts_of_names_beyond_the_bound_share_one_label() {
+    let recorder = DebuggingRecorder::new();
+    let snapshotter = recorder.snapshotter();
+    let name = |number: u64| format!("n{number:04}");
+    metrics::with_local_recorder(&recorder, || {
+        let meters = super::Meters::new();
+        let queue = |number: u64| Queue::new(name(number)).unwrap();
+        let lags = |seconds: fn(u64) -> u64| {
+            let lag = |number| (queue(number), SECOND * u32::try_from(seconds(number)).unwrap());
+            (0..1_100).map(lag).collect::<BTreeMap<_, _>>()
+        };
+        meters.lags(&lags(|number| 2_000 - number));
+        for number in 0..1_100 {
+            let kind = Kind::new(name(number)).unwrap();
+            meters.alert(AlertReason::TaskFailed, &queue(number), Some(&kind), true);
+            meters.alert(AlertReason::Unreadable, &queue(number), None, false);
+        }
+    });
+    let values = Values::of(&snapshotter);
+    let gauge = |queue: &str| values.gauge(&format!("task_retry_oldest_due_seconds{{queue={queue}}}"));
+    assert_eq!(
+        (gauge("n0000"), gauge("other")),
+        (2_000.0, 1_000.0),
+        "the largest"
+    );
+    let raised = "task_retry_alerts_total{kind=other,queue=other,reason=task_failed}";
+    assert_eq!(values.counter(raised), 100);
+    let dropped = "task_retry_alerts_dropped_total{kind=,queue=other,reason=unreadable}";
+    assert_eq!(values.counter(dropped), 100);
+    for metric in ["oldest_due_seconds", "alerts_total", "alerts_dropped_total"] {
+        let of = |key: &&String| key.starts_with(&format!("task_retry_{metric}{{"));
+        assert_eq!(values.0.keys().filter(of).count(), 1_001, "{metric}");
+    }
+}
+
+/// A task of another queue waits, is measured, and is gone with its queue.
+async fn drained(world: &World) {
+    let worker = world.worker().kind("a", done()).build().unwrap();
+    let id = world.enqueue(job("a").queue("elsewhere")).await;
+    let handle = worker.start();
+    world.pass(SECOND * 100).await;
+    world.client.cancel(id).await.unwrap();
+    world.client.delete(id).await.unwrap();
+    world.pass(SECOND * 100).await;
+    world.shut_down(handle).await;
+}
+
+#[test]
+fn a_queue_that_is_gone_does_not_lag() {
+    let recorder = DebuggingRecorder::new();
+    let snapshotter = recorder.snapshotter();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    metrics::with_local_recorder(&recorder, || {
+        runtime.block_on(async {
+            let world = World::new();
+            drained(&world).await;
+            assert!(
+                world
+                    .client
+                    .queues()
+                    .await
+                    .unwrap()
+                    .iter()
+                    .all(|queue| queue.lanes.is_empty())
+            );
+        });
+    });
+    let values = Values::of(&snapshotter);
+    assert_eq!(
+        values.gauge("task_retry_oldest_due_seconds{queue=elsewhere}"),
+        0.0
+    );
+}
+
+/// A place is kept for a transaction while a task runs.
+async fn reserved(world: &World) {
+    let handle = world.worker().kind("a", done()).build().unwrap().start();
+    world.finish("ready", handle.ready()).await;
+    let id = crate::id::TaskId::from_bytes([7; 16]);
+    let unborn = job("a").build(id, world.now(), 0, None).unwrap();
+    let kept = handle.attachment().reserve(&unborn, |_| Some(0), world.now());
+    assert!(kept.is_some());
+    let id = world.enqueue(job("a")).await;
+    world.until_final(id).await;
+    drop(kept);
+    world.shut_down(handle).await;
+}
+
+#[test]
+fn a_place_that_is_kept_is_no_attempt_that_runs() {
+    let recorder = DebuggingRecorder::new();
+    let snapshotter = recorder.snapshotter();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    metrics::with_local_recorder(&recorder, || runtime.block_on(reserved(&World::new())));
+    assert_eq!(Values::of(&snapshotter).gauge("task_retry_running{}"), 0.0);
 }
 
 fn row(metric: &Metric) -> String {

@@ -41,6 +41,28 @@ async fn pool(place: &Place) -> MySqlPool {
     pool
 }
 
+pub(crate) async fn a_commit_that_stores_nothing_is_an_error(server: Arc<Server>) {
+    let (place, store) = fresh(&server).await;
+    let pool = pool(&place).await;
+    let client = Client::new(store.clone());
+    let rolled_back: Result<(), AnyError> = client
+        .transaction(&pool, async |tx| {
+            tx.enqueue(Ship { order: 5 }).await?;
+            // As a deadlock does whose error is passed over.
+            sqlx::raw_sql("ROLLBACK").execute(&mut **tx).await?;
+            Ok(())
+        })
+        .await;
+    let told = rolled_back.unwrap_err().to_string();
+    assert!(told.contains("nothing of it is stored"), "{told}");
+    let scope = CountScope {
+        queue: None,
+        exact: true,
+    };
+    let counts = store.count(&scope).await.unwrap();
+    assert_eq!(counts.counts.values().map(|count| count.get()).sum::<u64>(), 0);
+}
+
 pub(crate) async fn a_transaction_of_the_client_runs_what_it_commits(server: Arc<Server>) {
     let (place, store) = fresh(&server).await;
     let pool = pool(&place).await;
@@ -92,16 +114,6 @@ pub(crate) async fn a_transaction_of_the_client_runs_what_it_commits(server: Arc
         "the permits are free"
     );
     assert_eq!(ships.recv().await, Some(4), "nothing of 2 and 3");
-    let rolled_back: Result<(), AnyError> = client
-        .transaction(&pool, async |tx| {
-            tx.enqueue(Ship { order: 5 }).await?;
-            // As a deadlock does whose error is passed over.
-            sqlx::raw_sql("ROLLBACK").execute(&mut **tx).await?;
-            Ok(())
-        })
-        .await;
-    let told = rolled_back.unwrap_err().to_string();
-    assert!(told.contains("nothing of it is stored"), "{told}");
     handle.shutdown().await;
     let mut conn = place.connect().await;
     assert_eq!(number(&mut conn, "SELECT COUNT(*) FROM orders").await, 1);

@@ -109,6 +109,7 @@ fn main() -> ExitCode {
             in_tx::another_character_set_changes_nothing,
             large::a_claim_gives_no_more_bytes_than_a_call_may_carry,
             large::a_transaction_of_the_users_takes_a_whole_call,
+            leased::a_commit_that_stores_nothing_is_an_error,
             leased::a_transaction_of_the_client_runs_what_it_commits,
             leased::an_open_transaction_keeps_nobody_from_its_session,
             locks::a_claim_locks_what_it_takes,

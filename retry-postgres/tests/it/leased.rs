@@ -22,6 +22,10 @@ pub(crate) const TESTS: &[(&str, Test)] = &[
         a_transaction_of_the_client_runs_what_it_commits,
     ),
     (
+        "leased::a_commit_that_stores_nothing_is_an_error",
+        a_commit_that_stores_nothing_is_an_error,
+    ),
+    (
         "leased::an_open_transaction_keeps_nobody_from_its_session",
         an_open_transaction_keeps_nobody_from_its_session,
     ),
@@ -48,6 +52,33 @@ async fn pool(env: &Env, schema: &str) -> PgPool {
     let create = format!("CREATE TABLE {schema}.orders (id INT PRIMARY KEY)");
     sqlx::raw_sql(AssertSqlSafe(create)).execute(&pool).await.unwrap();
     pool
+}
+
+/// The server answers the commit of an aborted transaction with a rollback, and no error.
+fn a_commit_that_stores_nothing_is_an_error(env: Arc<Env>) {
+    block_on(async move {
+        let (store, schema) = env.fresh().await;
+        let pool = pool(&env, &schema).await;
+        let client = Client::new(store.clone());
+        let passed_over: Result<(), AnyError> = client
+            .transaction(&pool, async |tx| {
+                tx.enqueue(Ship { order: 5 }).await?;
+                let missing = sqlx::query("SELECT * FROM no_such_table")
+                    .execute(&mut **tx)
+                    .await;
+                assert!(missing.is_err());
+                Ok(())
+            })
+            .await;
+        let told = passed_over.unwrap_err().to_string();
+        assert!(told.contains("nothing of it is stored"), "{told}");
+        let scope = CountScope {
+            queue: None,
+            exact: true,
+        };
+        let counts = store.count(&scope).await.unwrap();
+        assert_eq!(counts.counts.values().map(|count| count.get()).sum::<u64>(), 0);
+    });
 }
 
 fn a_transaction_of_the_client_runs_what_it_commits(env: Arc<Env>) {
@@ -102,18 +133,6 @@ fn a_transaction_of_the_client_runs_what_it_commits(env: Arc<Env>) {
             "the permits are free"
         );
         assert_eq!(ships.recv().await, Some(4), "nothing of 2 and 3");
-        let passed_over: Result<(), AnyError> = client
-            .transaction(&pool, async |tx| {
-                tx.enqueue(Ship { order: 5 }).await?;
-                let missing = sqlx::query("SELECT * FROM no_such_table")
-                    .execute(&mut **tx)
-                    .await;
-                assert!(missing.is_err());
-                Ok(())
-            })
-            .await;
-        let told = passed_over.unwrap_err().to_string();
-        assert!(told.contains("nothing of it is stored"), "{told}");
         handle.shutdown().await;
         let mut conn = env.beside().await;
         assert_eq!(

@@ -3,7 +3,7 @@
 use crate::sim::fact::Fact;
 use crate::sim::facts::{Facts, HostFact};
 
-/// A shutdown, the herald, and what sends for the client of the program beside the worker.
+/// A shutdown, the herald of the one sink, and what sends for the client of the program beside the worker.
 const FIXED: usize = 3;
 /// Loops for each part of the store.
 const LOOPS: usize = 6;

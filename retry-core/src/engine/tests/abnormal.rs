@@ -9,6 +9,7 @@ use super::listener::{Listener, Manner};
 use crate::alert::{AlertOptions, AlertReason};
 use crate::engine::KindOptions;
 use crate::name::Queue;
+use crate::store::StoreErrorKind;
 use crate::task::{Retention, State};
 
 const MINUTE: Duration = Duration::from_mins(1);
@@ -92,6 +93,66 @@ async fn a_run_that_does_not_end_is_told_once() {
     world.pass(MINUTE * 10).await;
     assert_eq!(listener.reasons(), [RunningLong], "once");
     drop(handle);
+}
+
+#[tokio::test]
+async fn a_long_run_is_looked_up_until_it_is_told_and_no_error_hides_the_rest() {
+    let (world, listener) = (World::new(), Listener::new(Manner::Takes));
+    world.enqueue(job("a")).await;
+    world.enqueue(job("nobodys")).await;
+    let store = world.store();
+    // The store tells queues and sessions, and no task.
+    store.always(Op::Get, Some(Fault::Rejected(StoreErrorKind::Busy)));
+    let handle = world
+        .worker_on(&store)
+        .kind("a", stuck())
+        .alert_sink(listener.clone())
+        .alert_options(AlertOptions::new().running_after(MINUTE))
+        .build()
+        .unwrap()
+        .start();
+    world.pass(MINUTE * 10).await;
+    assert_eq!(listener.reasons(), [UnhandledKind], "the look went on");
+    store.always(Op::Get, None);
+    world.pass(MINUTE * 5).await;
+    assert_eq!(listener.reasons(), [UnhandledKind, RunningLong]);
+    let asked = store.calls(Op::Get);
+    world.pass(MINUTE * 20).await;
+    assert_eq!(store.calls(Op::Get), asked, "it is told");
+    drop(handle);
+}
+
+#[tokio::test]
+async fn a_look_asks_no_further_when_the_store_is_away_and_passes_over_a_row_that_is_damaged() {
+    let mut asked = Vec::new();
+    for kind in [StoreErrorKind::Unavailable, StoreErrorKind::Corrupt] {
+        let (world, listener) = (World::new(), Listener::new(Manner::Takes));
+        world.enqueue(job("a")).await;
+        world.enqueue(job("a")).await;
+        let store = world.store();
+        store.always(Op::Get, Some(Fault::Rejected(kind)));
+        let handle = world
+            .worker_on(&store)
+            .kind("a", stuck())
+            .alert_sink(listener.clone())
+            .alert_options(
+                AlertOptions::new()
+                    .running_after(MINUTE)
+                    .check_interval(MINUTE * 2),
+            )
+            .build()
+            .unwrap()
+            .start();
+        world
+            .until("it is looked up", async || store.calls(Op::Get) > 0)
+            .await;
+        asked.push(store.calls(Op::Get));
+        store.always(Op::Get, None);
+        world.pass(MINUTE * 10).await;
+        assert_eq!(listener.reasons(), [RunningLong; 2], "{kind:?}");
+        drop(handle);
+    }
+    assert_eq!(asked, [1, 2]);
 }
 
 #[tokio::test]

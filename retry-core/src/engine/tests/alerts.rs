@@ -271,6 +271,36 @@ async fn a_cool_down_holds_back_and_counts() {
     }
 }
 
+#[tokio::test]
+async fn a_dropped_alert_starts_no_cool_down() {
+    let (world, listener) = (World::new(), Listener::new(Manner::Hangs));
+    let mut worker = world.worker();
+    for kind in ["a", "b", "c"] {
+        world.enqueue(job(kind).retry(each_second(100))).await;
+        worker = worker.kind(kind, fails());
+    }
+    let handle = worker
+        .alert(AlertRule::always())
+        .alert_sink(listener.clone())
+        // One is delivered and one waits, or less; so one of three is dropped at first.
+        .alert_options(AlertOptions::new().queue(1).timeout(SECOND * 5))
+        .build()
+        .unwrap()
+        .start();
+    world.pass(SECOND).await;
+    assert!(handle.alerts().dropped > 0);
+    world.pass(SECOND * 25).await;
+    let mut kinds: Vec<_> = listener
+        .told()
+        .into_iter()
+        .filter_map(|alert| alert.kind)
+        .collect();
+    kinds.sort();
+    let kinds: Vec<_> = kinds.iter().map(crate::name::Kind::as_str).collect();
+    assert_eq!(kinds, ["a", "b", "c"], "each within its cool-down's minute");
+    world.shut_down(handle).await;
+}
+
 fn worker_with(world: &World, listener: &Listener) -> WorkerBuilder {
     world
         .worker()
@@ -328,10 +358,86 @@ async fn a_sink_that_hangs_disturbs_nobody_and_what_does_not_fit_is_counted() {
     assert_eq!(world.elapsed(), since, "the worker goes on");
     world.pass(SECOND * 30).await;
     assert_eq!((handle.alerts().failed, listener.told().len()), (1, 2));
-    // The shutdown gives the rest five seconds, and the delivery under way, like any call, five more.
-    let since = world.elapsed();
+    drop(handle);
+}
+
+#[tokio::test]
+async fn a_shutdown_gives_the_last_alerts_a_sinks_time_within_bounds() {
+    for (timeout, gives) in [(1, 5), (7, 7), (10, 10), (30, 10)] {
+        let (world, listener) = (World::new(), Listener::new(Manner::Hangs));
+        for _ in 0..20 {
+            world.enqueue(job("a").retry(each_second(1))).await;
+        }
+        let handle = worker_with(&world, &listener)
+            .alert_options(each().timeout(SECOND * timeout))
+            .build()
+            .unwrap()
+            .start();
+        world.pass(SECOND).await;
+        let since = world.elapsed();
+        world.shut_down(handle).await;
+        // The delivery that is under way then, like any call, has five more.
+        let took = (world.elapsed() - since).as_secs();
+        assert!((gives..=gives + 5).contains(&took), "{timeout}: {took}");
+    }
+}
+
+#[tokio::test]
+async fn a_sink_that_hangs_takes_nothing_from_another() {
+    let (world, dead, other) = (
+        World::new(),
+        Listener::new(Manner::Hangs),
+        Listener::new(Manner::Takes),
+    );
+    for second in 0..20 {
+        let task = job("a").delay(SECOND * second).retry(each_second(1));
+        world.enqueue(task).await;
+    }
+    let handle = worker_with(&world, &dead)
+        .alert_sink(other.clone())
+        .alert_options(each().queue(5).timeout(SECOND * 30))
+        .build()
+        .unwrap()
+        .start();
+    world.pass(SECOND * 20).await;
+    assert_eq!((dead.told().len(), other.told().len()), (1, 20));
+    let counts = handle.alerts();
+    assert_eq!((counts.raised, counts.dropped, counts.delivered), (20, 14, 20));
     world.shut_down(handle).await;
-    assert_eq!(world.elapsed() - since, SECOND * 10);
+}
+
+#[tokio::test]
+async fn a_dead_letter_takes_the_place_of_another_alert() {
+    let (world, listener) = (World::new(), Listener::new(Manner::Hangs));
+    world.enqueue(job("a").retry(each_second(100))).await;
+    world
+        .enqueue(job("b").delay(SECOND).retry(each_second(100)))
+        .await;
+    for second in [2, 3] {
+        let task = job("dead").delay(SECOND * second).retry(each_second(1));
+        world.enqueue(task).await;
+    }
+    let handle = world
+        .worker()
+        .kind("a", fails())
+        .kind("b", fails())
+        .kind("dead", fails())
+        .alert(AlertRule::always())
+        .alert_sink(listener.clone())
+        .alert_options(AlertOptions::new().queue(1).timeout(SECOND * 5))
+        .build()
+        .unwrap()
+        .start();
+    world.pass(SECOND * 4).await;
+    assert_eq!(listener.attempts(), [(1, AttemptFailed)], "it is under way");
+    let counts = handle.alerts();
+    assert_eq!(counts.raised, 3, "a, b, and the first that is dead in b's place");
+    assert!(counts.dropped >= 2, "{counts:?}: b, and the second that is dead");
+    world.pass(SECOND * 16).await;
+    assert_eq!(listener.reasons(), [AttemptFailed, TaskFailed, AttemptFailed]);
+    let last = listener.told().pop().unwrap();
+    assert_eq!(last.kind.unwrap().as_str(), "b", "no cool-down of what gave way");
+    world.shut_down(handle).await;
 }
 
 #[tokio::test]
@@ -412,6 +518,30 @@ async fn a_lost_lease_is_judged_and_a_spent_crash_budget_is_told() {
         .map(|alert| alert.task.as_ref().unwrap().crashes)
         .collect();
     assert_eq!(crashes, [1, 2]);
+}
+
+#[tokio::test]
+async fn a_lost_task_that_cannot_be_read_is_told_once() {
+    let (world, listener) = (World::new(), Listener::new(Manner::Takes));
+    let id = world.enqueue(job("a")).await;
+    let lost = world.worker().kind("a", stuck()).build().unwrap().start();
+    world.until_state(id, State::Running).await;
+    drop(lost);
+    let store = world.store();
+    store.spoil(id);
+    let rescuer = world
+        .worker_on(&store)
+        .kind("other", done())
+        .alert_sink(listener.clone())
+        .build()
+        .unwrap()
+        .start();
+    world.pass(SECOND * 300).await;
+    assert_eq!(listener.reasons(), [AlertReason::Unreadable]);
+    let alert = listener.told().remove(0);
+    assert_eq!(alert.incident, format!("task:{id}:unreadable"));
+    assert!(alert.error.unwrap().as_str().contains("spoiled"));
+    world.shut_down(rescuer).await;
 }
 
 #[tokio::test]

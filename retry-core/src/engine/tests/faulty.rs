@@ -10,11 +10,11 @@ use tokio_util::sync::CancellationToken;
 use crate::id::{SessionId, TaskId};
 use crate::name::Queue;
 use crate::store::{
-    ClaimRequest, CountScope, Counts, Durability, Exchanged, Expired, ExpiredRequest, Inserted, Listed,
-    MemoryStore, Page, QueueInfo, QueueSetting, Renewed, Result, Session, SessionInfo, StoreError,
+    BadRecord, ClaimRequest, CountScope, Counts, Durability, Exchanged, Expired, ExpiredRequest, Inserted,
+    Listed, MemoryStore, Page, QueueInfo, QueueSetting, Renewed, Result, Session, SessionInfo, StoreError,
     StoreErrorKind, TaskFilter, TaskStore, Wakeups,
 };
-use crate::task::{Edit, NewTask, TaskDetail};
+use crate::task::{Edit, NewTask, Task, TaskDetail};
 use crate::time::Timestamp;
 
 /// The calls of a store.
@@ -67,6 +67,7 @@ struct Faults {
     parts: Vec<Arc<dyn TaskStore>>,
     durability: Option<Durability>,
     untried: usize,
+    unreadable: Vec<TaskId>,
 }
 
 /// One worker's way to the shared store. It counts calls and keeps what was claimed and inserted.
@@ -149,6 +150,23 @@ impl FaultyStore {
         let left = faults.untried;
         faults.untried = left.saturating_sub(1);
         left > 0
+    }
+
+    /// The row cannot be read any more: listings and rounds of expired tasks report it as such.
+    pub(crate) fn spoil(&self, id: TaskId) {
+        self.faults().unreadable.push(id);
+    }
+
+    /// Takes the spoiled rows out of an answer.
+    fn take_spoiled<T>(&self, rows: &mut Vec<T>, task: impl Fn(&T) -> &Task) -> Vec<BadRecord> {
+        let unreadable = self.faults().unreadable.clone();
+        let spoiled = |row: &mut T| unreadable.contains(&task(row).id);
+        let report = |row: T| BadRecord {
+            id: task(&row).id,
+            version: task(&row).version,
+            reason: "spoiled".to_owned(),
+        };
+        rows.extract_if(.., spoiled).map(report).collect()
     }
 
     /// Declares this durability, whatever the store within does.
@@ -262,7 +280,10 @@ impl TaskStore for FaultyStore {
     }
 
     async fn expired(&self, request: &ExpiredRequest, now: Timestamp) -> Result<Expired> {
-        self.call(Op::Expired, self.inner.expired(request, now)).await
+        let mut expired = self.call(Op::Expired, self.inner.expired(request, now)).await?;
+        let bad = self.take_spoiled(&mut expired.items, |(task, _)| task);
+        expired.bad.extend(bad);
+        Ok(expired)
     }
 
     async fn get(&self, id: TaskId) -> Result<Option<TaskDetail>> {
@@ -270,7 +291,10 @@ impl TaskStore for FaultyStore {
     }
 
     async fn list(&self, filter: &TaskFilter, page: &Page) -> Result<Listed> {
-        self.call(Op::List, self.inner.list(filter, page)).await
+        let mut listed = self.call(Op::List, self.inner.list(filter, page)).await?;
+        let bad = self.take_spoiled(&mut listed.tasks, |row| &row.task);
+        listed.bad.extend(bad);
+        Ok(listed)
     }
 
     async fn count(&self, scope: &CountScope) -> Result<Counts> {

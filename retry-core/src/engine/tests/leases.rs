@@ -6,7 +6,9 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::faulty::{Fault, FaultyStore, Op};
-use super::harness::{SECOND, WithKind as _, World, done, each_second, job, quiet, script, until_cancelled};
+use super::harness::{
+    Meter, SECOND, WithKind as _, World, done, each_second, job, quiet, script, until_cancelled,
+};
 use crate::clock::{Clock as _, ManualClock};
 use crate::engine::{KindOptions, OnLeaseLost, WorkerHandle};
 use crate::executor::{Executor, Outcome};
@@ -155,7 +157,7 @@ async fn the_lease_counts_from_when_its_renewal_was_sent() {
 #[tokio::test]
 async fn what_waits_for_a_permit_does_not_start_without_a_lease() {
     let world = World::new();
-    let (store, runs) = (world.store(), super::harness::Meter::default());
+    let (store, runs) = (world.store(), Meter::default());
     let count = runs.clone();
     let executor = script(move |ctx| {
         drop(count.enter());
@@ -300,7 +302,7 @@ async fn a_claim_answered_after_the_lease_is_handed_back_unrun() {
 async fn a_late_answer_of_a_lost_session_does_not_touch_the_next_one() {
     let world = World::new();
     let (store, gate) = (world.store(), CancellationToken::new());
-    let runs = super::harness::Meter::default();
+    let runs = Meter::default();
     let count = runs.clone();
     let executor = script(move |_| {
         drop(count.enter());
@@ -326,5 +328,41 @@ async fn a_late_answer_of_a_lost_session_does_not_touch_the_next_one() {
     assert_eq!(world.until_final(id).await.task.attempt, 2);
     assert_eq!(runs.total(), 1);
     world.shut_down(other).await;
+    world.shut_down(handle).await;
+}
+
+#[tokio::test]
+async fn a_row_of_the_session_that_cannot_be_read_is_looked_for_once() {
+    let (world, runs) = (World::new(), Meter::default());
+    let store = world.store();
+    let id = world.enqueue(job("a")).await;
+    store.spoil(id);
+    // It is claimed, and the worker does not learn it.
+    store.plan(Op::Exchange, &Fault::Answerless, 1);
+    let count = runs.clone();
+    let executor = script(move |_| {
+        let inside = count.enter();
+        async move {
+            drop(inside);
+            Ok(Outcome::Done)
+        }
+    });
+    let handle = world
+        .worker_on(&store)
+        .kind("a", executor)
+        .build()
+        .unwrap()
+        .start();
+    world.pass(SECOND * 60).await;
+    assert_eq!(world.state(id).await, State::Running);
+    let looks = store.calls(Op::List);
+    assert!((1..=2).contains(&looks), "{looks}");
+    world.pass(SECOND * 300).await;
+    assert_eq!(store.calls(Op::List), looks, "nothing changed");
+    // Another is lost like it, and found: the one is not counted for the other.
+    store.plan(Op::Exchange, &Fault::Answerless, 1);
+    let other = world.enqueue(job("a")).await;
+    world.until_final(other).await;
+    assert_eq!(runs.total(), 1);
     world.shut_down(handle).await;
 }
