@@ -15,6 +15,9 @@ use crate::task::{State, Task};
 
 /// How soon a beat is repeated while the store fails.
 const RETRY: Duration = Duration::from_secs(1);
+/// Beats after which what is held is compared though nothing speaks for a difference, once a minute by default: counts may
+/// agree by chance after a loss of writes that no call of this worker met. It costs one listing of what the session holds.
+const COMPARE_AFTER: u32 = 12;
 
 #[derive(Debug)]
 pub(super) struct Heartbeat {
@@ -23,6 +26,8 @@ pub(super) struct Heartbeat {
     differed: bool,
     /// The failures of the store before what is held was last reconciled.
     reconciled_at: u64,
+    /// Beats since what is held was last reconciled, or nothing was held.
+    unreconciled: u32,
     /// Tasks that the store says are ours and that are not here, unless the exchange of this number brings them.
     unclaimed: Option<(u64, Vec<Task>)>,
     /// Tasks of the session that the store counts and nobody can read. They stay its own until it ends.
@@ -35,6 +40,7 @@ impl Heartbeat {
             part,
             differed: false,
             reconciled_at: 0,
+            unreconciled: 0,
             unclaimed: None,
             unreadable: 0,
         }
@@ -125,7 +131,9 @@ impl Heartbeat {
     async fn compare(&mut self, id: SessionId, held: u64) -> Result<()> {
         self.hand_back_unclaimed();
         let (counted, held) = (held, held.saturating_sub(self.unreadable));
-        let differs = held != self.part.held.count() || self.may_differ_unseen();
+        let here = self.part.held.count();
+        self.unreconciled = if held + here == 0 { 0 } else { self.unreconciled + 1 };
+        let differs = held != here || self.may_differ_unseen();
         if differs && self.differed {
             self.differed = false;
             return self.reconcile(id, counted).await;
@@ -135,10 +143,13 @@ impl Heartbeat {
     }
 
     /// Whether the counts may agree by chance: the store failed since the last comparison, so that a claim's answer was lost,
-    /// say, or the store itself lost writes; or a task is past its deadline, and a rescuer may have taken it.
+    /// say, or the store itself lost writes; or a task is past its deadline, and a rescuer may have taken it; or the last
+    /// comparison is long ago.
     fn may_differ_unseen(&self) -> bool {
         let part = &self.part;
-        part.health.failures() != self.reconciled_at || part.held.any_overdue(part.clock.now())
+        self.unreconciled >= COMPARE_AFTER
+            || part.health.failures() != self.reconciled_at
+            || part.held.any_overdue(part.clock.now())
     }
 
     /// Finds what the store says is ours and is not here; gives up what is here and is not ours any more. `counted`: by the
@@ -147,7 +158,7 @@ impl Heartbeat {
         let part = &self.part;
         let (before, failures) = (part.held.ours(), part.health.failures());
         let (stored, bad) = self.stored(id).await?;
-        self.reconciled_at = failures;
+        (self.reconciled_at, self.unreconciled) = (failures, 0);
         tracing::info!(
             here = before.len(),
             stored = stored.len(),

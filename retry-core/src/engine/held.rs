@@ -168,7 +168,8 @@ impl Held {
     /// Notes a claimed task. Other holds of it were lost without our knowing.
     ///
     /// False: this very hold is known. The store lost its last writes and gave the same version again; what becomes of
-    /// the first claim becomes of both, and nothing new may be started.
+    /// the first claim becomes of both, and nothing new may be started. One that is only expected was stored as pending
+    /// after all, and is the claim's now.
     #[must_use]
     pub(super) fn insert(&self, task: &Task, ours: bool, last_life: bool) -> bool {
         let hold = Hold::of(task);
@@ -177,10 +178,13 @@ impl Held {
             .of_task(hold.id)
             .filter(|entry| entry.hold != hold)
             .for_each(Entry::give_up);
-        if let Some(known) = holds.get_mut(hold) {
+        if let Some(known) = holds.get_mut(hold)
+            && !known.expected
+        {
             known.ours = ours;
             return false;
         }
+        holds.remove(hold);
         holds.put(Entry {
             hold,
             ours,
@@ -205,10 +209,23 @@ impl Held {
         });
     }
 
-    /// Notes that the expected task is stored, under the present session.
-    pub(super) fn born(&self, hold: Hold, deadline: Option<Timestamp>) {
-        if let Some(entry) = lock(&self.0).get_mut(hold) {
-            (entry.ours, entry.expected, entry.deadline) = (true, false, deadline);
+    /// Notes that the expected task is stored, under the present session. False: it is not expected any more, a claim
+    /// of this worker has it.
+    #[must_use]
+    pub(super) fn born(&self, hold: Hold, deadline: Option<Timestamp>) -> bool {
+        let mut holds = lock(&self.0);
+        let Some(entry) = holds.get_mut(hold).filter(|entry| entry.expected) else {
+            return false;
+        };
+        (entry.ours, entry.expected, entry.deadline) = (true, false, deadline);
+        true
+    }
+
+    /// Expects a task no more, unless a claim has it.
+    pub(super) fn expect_no_more(&self, hold: Hold) {
+        let mut holds = lock(&self.0);
+        if holds.get_mut(hold).is_some_and(|entry| entry.expected) {
+            holds.remove(hold);
         }
     }
 
@@ -404,7 +421,7 @@ mod tests {
         assert_eq!((held.count(), held.ours()), (0, vec![]));
         assert!(held.is_ours(expected.id), "it is not handed back");
         held.give_up_others(&held.ours(), &BTreeSet::new());
-        held.born(expected, None);
+        assert!(held.born(expected, None));
         assert_eq!((held.count(), held.ours()), (1, vec![expected]));
         assert!(held.start(
             expected,
@@ -414,6 +431,21 @@ mod tests {
         ));
         held.remove(expected);
         assert!(held.is_empty());
+    }
+
+    #[test]
+    fn what_is_expected_and_claimed_is_the_claim_s() {
+        let held = Held::default();
+        let expected = Hold::at_birth(hold(1).id);
+        held.expect(expected);
+        assert!(held.insert(&task(1), true, true), "a claim like any other");
+        assert_eq!((held.count(), held.any_on_last_life()), (1, true));
+        assert!(!held.born(expected, None), "it does not run a second time");
+        held.expect_no_more(expected);
+        assert_eq!(held.ours(), [expected], "the claim stays");
+        held.remove(expected);
+        assert!(held.is_empty() && !held.any_on_last_life());
+        assert!(!held.born(expected, None), "it was run, and is over");
     }
 
     #[test]
@@ -437,7 +469,7 @@ mod tests {
         );
         let expected = Hold::at_birth(TaskId::from_bytes([8; 16]));
         held.expect(expected);
-        held.born(expected, until(1_002));
+        assert!(held.born(expected, until(1_002)));
         assert!(held.any_overdue(Timestamp::from_millis(1_002)));
     }
 }

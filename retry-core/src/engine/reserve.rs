@@ -125,14 +125,15 @@ impl Reservation {
         Ok(stored.filter(|stored| born(&stored.task)))
     }
 
-    /// The task is born and runs from now on. None: the session in which it was born is over, and a rescuer has it.
+    /// The task is born and runs from now on. None: the session in which it was born is over, and a rescuer has it; or
+    /// it was stored as pending, and this worker has claimed it since.
     pub(super) fn begin(mut self, born: ClaimedTask) -> Option<(Arc<Part>, Runnable, Permit)> {
-        if self.part.session().id() != Some(self.session) {
+        let lives = self.part.session().id() == Some(self.session);
+        if !lives || !self.part.held.born(self.hold, born.task.alarm_at) {
             return None;
         }
         let mut permit = self.permit.take()?;
         permit.begin();
-        self.part.held.born(self.hold, born.task.alarm_at);
         let runnable = Runnable::new(born, &self.part.engine.setup);
         Some((Arc::clone(&self.part), runnable, permit))
     }
@@ -179,7 +180,7 @@ impl Drop for Reservation {
     fn drop(&mut self) {
         if let Some(permit) = self.permit.take() {
             // If the row was stored after all, the heartbeat finds it and hands it back.
-            self.part.held.remove(self.hold);
+            self.part.held.expect_no_more(self.hold);
             drop(permit);
             self.part.engine.permit_freed();
         }

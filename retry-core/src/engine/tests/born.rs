@@ -359,6 +359,25 @@ async fn a_transaction_may_take_as_long_as_many_beats() {
 }
 
 #[tokio::test]
+async fn one_that_is_committed_as_pending_is_claimed_like_any_other() {
+    let (here, tx) = (here_with(done(), 2).await, Tx::default());
+    let (id, run) = enlist(&here, &tx);
+    let queue = crate::name::Queue::default();
+    let set = async |setting| here.world.memory.set_queue(&queue, setting).await.unwrap();
+    set(QueueSetting::Pause).await;
+    tx.commit(&here.world).await;
+    assert_eq!(here.world.state(id).await, State::Pending);
+    set(QueueSetting::Resume).await;
+    // This worker claims it before the hook hears of the commit.
+    here.world.until_final(id).await;
+    assert_eq!(here.runs.total(), 1);
+    run.committed();
+    quiet().await;
+    assert_eq!(here.runs.total(), 1, "and does not run it a second time");
+    here.world.shut_down(here.handle).await;
+}
+
+#[tokio::test]
 async fn one_whose_hook_was_dropped_is_handed_back_by_the_heartbeat() {
     let (here, tx) = (here(done()).await, Tx::default());
     let (id, run) = enlist(&here, &tx);

@@ -3,7 +3,7 @@
 
 use super::faulty::Fault;
 use super::harness::{Meter, SECOND, WithKind as _, World, done, job, script, until_cancelled};
-use crate::id::{Shard, TaskIds};
+use crate::id::{Shard, TaskId, TaskIds};
 use crate::machine::{Event, transition};
 use crate::store::{Applied, Durability, TaskStore as _, TaskStoreExt as _};
 use crate::task::{Edit, State};
@@ -45,51 +45,84 @@ async fn a_task_waits_for_the_end_of_its_lost_attempt() {
 
 /// One task taken and another given without the worker's knowing leave the counts equal: only a comparison finds that
 /// they are of different tasks.
-#[tokio::test]
-async fn after_a_failure_of_the_store_what_is_held_is_compared() {
-    for durability in [Durability::None, Durability::Synced] {
-        what_is_held_is_compared(durability).await;
+struct Exchanged {
+    world: World,
+    store: super::faulty::FaultyStore,
+    handle: crate::engine::WorkerHandle,
+    given: TaskId,
+}
+
+impl Exchanged {
+    async fn new(durability: Durability) -> Self {
+        let world = World::new();
+        let store = world.store();
+        store.declare(durability);
+        let id = world.enqueue(job("a")).await;
+        let worker = world
+            .worker_on(&store)
+            .kind("a", until_cancelled())
+            .kind("b", done());
+        let handle = worker.build().unwrap().start();
+        let running = world.until_state(id, State::Running).await.task;
+        // A rescuer takes it past its deadline, or the claim itself is lost ...
+        let at = world.now().saturating_add(SECOND * 1_000);
+        let edit = Edit {
+            id,
+            version: running.version,
+            nonce: crate::id::Nonce::from_random(1),
+            action: transition(&running, Event::Snooze { at }, world.now(), 0).unwrap(),
+            insert: Vec::new(),
+        };
+        let applied = world.memory.apply(edit, world.now()).await.unwrap();
+        assert!(matches!(applied, Applied::Done { .. }));
+        // ... and the answer of another's claim, or its outcome.
+        let given = TaskIds::default().next(world.now(), Shard::default(), 5);
+        let mut forgotten = job("b").build(given, world.now(), 0, None).unwrap();
+        forgotten.leased_by = running.session;
+        world.memory.insert(&[forgotten], world.now()).await.unwrap();
+        assert_eq!(world.state(given).await, State::Running);
+        Self {
+            world,
+            store,
+            handle,
+            given,
+        }
+    }
+
+    async fn is_found(self) {
+        let found = (self.world.state(self.given).await, self.handle.running());
+        assert_eq!(found, (State::Succeeded, 0));
+        self.world.shut_down(self.handle).await;
+    }
+
+    async fn is_not_found_yet(&self) {
+        let seen = (self.world.state(self.given).await, self.handle.running());
+        assert_eq!(seen, (State::Running, 1));
     }
 }
 
-async fn what_is_held_is_compared(durability: Durability) {
-    let world = World::new();
-    let store = world.store();
-    store.declare(durability);
-    let id = world.enqueue(job("a")).await;
-    let worker = world
-        .worker_on(&store)
-        .kind("a", until_cancelled())
-        .kind("b", done());
-    let handle = worker.build().unwrap().start();
-    let running = world.until_state(id, State::Running).await.task;
-    // A rescuer takes it past its deadline, or the claim itself is lost ...
-    let at = world.now().saturating_add(SECOND * 1_000);
-    let edit = Edit {
-        id,
-        version: running.version,
-        nonce: crate::id::Nonce::from_random(1),
-        action: transition(&running, Event::Snooze { at }, world.now(), 0).unwrap(),
-        insert: Vec::new(),
-    };
-    let applied = world.memory.apply(edit, world.now()).await.unwrap();
-    assert!(matches!(applied, Applied::Done { .. }));
-    // ... and the answer of another's claim, or its outcome.
-    let other = TaskIds::default().next(world.now(), Shard::default(), 5);
-    let mut forgotten = job("b").build(other, world.now(), 0, None).unwrap();
-    forgotten.leased_by = running.session;
-    world.memory.insert(&[forgotten], world.now()).await.unwrap();
-    assert_eq!(world.state(other).await, State::Running);
-    world.pass(SECOND * 60).await;
-    assert_eq!((world.state(other).await, handle.running()), (State::Running, 1));
-    store.all(Some(Fault::Lost));
-    world.clock.advance(SECOND * 2);
-    world.pass(SECOND * 3).await;
-    store.all(None);
-    world.pass(SECOND * 20).await;
-    assert_eq!(
-        (world.state(other).await, handle.running()),
-        (State::Succeeded, 0)
-    );
-    world.shut_down(handle).await;
+#[tokio::test]
+async fn after_a_failure_of_the_store_what_is_held_is_compared() {
+    for durability in [Durability::None, Durability::Synced] {
+        let exchanged = Exchanged::new(durability).await;
+        let (world, store) = (&exchanged.world, &exchanged.store);
+        world.pass(SECOND * 20).await;
+        exchanged.is_not_found_yet().await;
+        store.all(Some(Fault::Lost));
+        world.clock.advance(SECOND * 2);
+        world.pass(SECOND * 3).await;
+        store.all(None);
+        world.pass(SECOND * 12).await;
+        exchanged.is_found().await;
+    }
+}
+
+/// The loss may have been met by other programs' calls alone.
+#[tokio::test]
+async fn without_any_failure_what_is_held_is_compared_once_a_minute() {
+    let exchanged = Exchanged::new(Durability::Synced).await;
+    exchanged.world.pass(SECOND * 45).await;
+    exchanged.is_not_found_yet().await;
+    exchanged.world.pass(SECOND * 25).await;
+    exchanged.is_found().await;
 }
