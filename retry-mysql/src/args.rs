@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use retry_core::time::Timestamp;
 use sqlx::Arguments as _;
 use sqlx::mysql::MySqlArguments;
 
@@ -159,6 +160,11 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
         text.push(char::from(DIGITS[usize::from(byte & 15)]));
     }
     text
+}
+
+/// A time in a list.
+pub(crate) fn millis(time: Option<Timestamp>) -> String {
+    time.map_or_else(|| "null".to_owned(), |time| time.as_millis().to_string())
 }
 
 /// The list of ids that `{ids}` takes, in the given order.

@@ -11,15 +11,16 @@ use retry_core::task::ClaimedTask;
 use retry_core::time::Timestamp;
 use sqlx::mysql::MySqlRow;
 
-use crate::args::{Args, hex, ids};
+use crate::args::{Args, ids};
 use crate::aside;
 use crate::db::Db;
 use crate::effects::Effects;
-use crate::error::{Fault, Outcome};
+use crate::error::Outcome;
 use crate::hot::Hot;
 use crate::lanes::{Lanes, before};
 use crate::leases::Leases;
 use crate::record::{self, Damage, Read, at};
+use crate::running;
 
 /// One claim request at work.
 pub(crate) struct Claim<'r> {
@@ -378,40 +379,9 @@ impl Claim<'_> {
                 }
             }
         }
-        self.write_running(db, &written).await?;
+        running::write(db, &written, self.request.session, self.now).await?;
         self.answer.tasks.append(&mut written);
         Ok(())
-    }
-
-    async fn write_running(&self, db: &mut Db<'_>, written: &[ClaimedTask]) -> Outcome<()> {
-        if written.is_empty() {
-            return Ok(());
-        }
-        let rows: Vec<String> = written
-            .iter()
-            .map(|ClaimedTask { task, .. }| {
-                let alarm = task
-                    .alarm_at
-                    .map_or_else(|| "null".to_owned(), |at| at.as_millis().to_string());
-                format!(
-                    "[\"{}\",{},{},{alarm}]",
-                    hex(&task.id.to_bytes()),
-                    task.attempt,
-                    task.version
-                )
-            })
-            .collect();
-        let args = Args::new()
-            .with(format!("[{}]", rows.join(",")))
-            .with(self.request.session.to_bytes())
-            .with(self.now.as_millis());
-        let found = db.run(&db.q.claim_write, args).await?;
-        // The driver counts rows found, and each of them is changed.
-        if usize::try_from(found) == Ok(written.len()) {
-            Ok(())
-        } else {
-            Err(Fault::Collision)
-        }
     }
 }
 

@@ -27,6 +27,7 @@ mod read;
 mod record;
 mod rescue;
 mod rows;
+mod running;
 mod schema;
 mod server;
 mod sessions;

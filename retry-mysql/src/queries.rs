@@ -212,6 +212,7 @@ queries! {
     write_settings = include_str!("../sql/write_settings.sql");
     }
     many {
+    claim_alike = include_str!("../sql/claim_alike.sql");
     insert_new = include_str!("../sql/insert_new.sql");
     insert_task = include_str!("../sql/insert_task.sql");
     insert_body = include_str!("../sql/insert_body.sql");

@@ -8,7 +8,7 @@ use retry_core::name::UniqueKey;
 use retry_core::task::State;
 use retry_core::time::Timestamp;
 
-use crate::args::{Args, hex, ids};
+use crate::args::{Args, hex, ids, millis};
 use crate::db::Db;
 use crate::error::{Fault, Outcome};
 use crate::hot::Hot;
@@ -205,11 +205,6 @@ async fn settle(db: &mut Db<'_>, now: Timestamp, rows: &[&Hot]) -> Outcome<()> {
         db.run(&db.q.settle_tasks, args).await?;
     }
     Ok(())
-}
-
-/// A time in a list.
-fn millis(time: Option<Timestamp>) -> String {
-    time.map_or_else(|| "null".to_owned(), |time| time.as_millis().to_string())
 }
 
 async fn update(db: &mut Db<'_>, rows: &[&Hot]) -> Outcome<()> {
