@@ -4,4 +4,4 @@
 -- scan and lock all rows, and claims would pass over them.
 -- The rule for failed children is read for parents alone.
 SELECT {hot}, IF(t.total > 0, (SELECT b.settings FROM retry_body b FORCE INDEX (PRIMARY) WHERE b.id = t.id), NULL) AS settings
-  FROM {ids} STRAIGHT_JOIN retry_task t FORCE INDEX (PRIMARY) ON t.id = UNHEX(e.id) FOR UPDATE
+  FROM {ids_to_lock} STRAIGHT_JOIN retry_task t FORCE INDEX (PRIMARY) ON t.id = UNHEX(e.id) FOR UPDATE

@@ -1,2 +1,2 @@
 -- Gives the migration lock back. Parameters: database, prefix.
-SELECT RELEASE_LOCK(CONCAT('task-retry:', SHA1(CONCAT(?, '.', ?))))
+SELECT RELEASE_LOCK(CONCAT('task-retry:', LEFT(SHA2(CONCAT(?, '.', ?), 256), 40)))

@@ -16,6 +16,11 @@ const COLD: &str = "b.settings, b.key_scope, b.wait_secret, n.reruns";
 /// A list of ids, each as 32 hexadecimal digits, in the order of the list.
 const IDS: &str = "JSON_TABLE(?, '$[*]' COLUMNS (id CHAR(32) CHARACTER SET latin1 PATH '$')) e";
 
+/// The same where rows are locked: MySQL refuses a locking clause that takes a table function along, and a clause that names its
+/// tables is unknown to MariaDB.
+const IDS_TO_LOCK: &str =
+    "(SELECT j.id FROM JSON_TABLE(?, '$[*]' COLUMNS (id CHAR(32) CHARACTER SET latin1 PATH '$')) j) e";
+
 /// Rows that one statement inserts: whole batches in few round trips, and each statement prepared in four sizes only.
 pub(crate) const SIZES: [usize; 4] = [500, 64, 8, 1];
 
@@ -88,7 +93,8 @@ impl Tables {
             .join(" ")
             .replace("{hot}", HOT)
             .replace("{cold}", COLD)
-            .replace("{ids}", IDS);
+            .replace("{ids}", IDS)
+            .replace("{ids_to_lock}", IDS_TO_LOCK);
         let Self { database, prefix } = self;
         code.trim().replace("retry_", &format!("`{database}`.{prefix}"))
     }

@@ -76,7 +76,12 @@ async fn used(conn: &mut MySqlConnection, free: &Free) -> Option<String> {
         // What a case left unfinished on the server ends before its connection is gone from this list.
         let sql = format!("SELECT COUNT(*) FROM information_schema.processlist WHERE db = '{name}'");
         let row = sqlx::query(AssertSqlSafe(sql)).fetch_one(&mut *conn).await;
-        let connections: i64 = row.expect("the list of connections").get(0);
+        let connections: i64 = match row {
+            Ok(row) => row.get(0),
+            // MySQL cannot show statements with binary arguments, which some connection is running then.
+            Err(sqlx::Error::Database(error)) if error.message().starts_with("Cannot convert string") => continue,
+            Err(error) => panic!("the list of connections: {error}"),
+        };
         if connections > 0 || !is_taken(free, &name) {
             continue;
         }
