@@ -62,7 +62,9 @@ async fn write_alike(
             .with(session.to_bytes())
             .with(now.as_millis())
             .with(version - 1);
-        let args = chunk.iter().fold(args, |args, task| args.with(task.id.to_bytes()));
+        let args = chunk
+            .iter()
+            .fold(args, |args, task| args.with(task.id.to_bytes()));
         found += db.run(sql, args).await?;
     }
     Ok(found)

@@ -79,7 +79,9 @@ async fn used(conn: &mut MySqlConnection, free: &Free) -> Option<String> {
         let connections: i64 = match row {
             Ok(row) => row.get(0),
             // MySQL cannot show statements with binary arguments, which some connection is running then.
-            Err(sqlx::Error::Database(error)) if error.message().starts_with("Cannot convert string") => continue,
+            Err(sqlx::Error::Database(error)) if error.message().starts_with("Cannot convert string") => {
+                continue;
+            }
             Err(error) => panic!("the list of connections: {error}"),
         };
         if connections > 0 || !is_taken(free, &name) {

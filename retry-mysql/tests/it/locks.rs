@@ -32,7 +32,7 @@ async fn multiply(conn: &mut MySqlConnection, name: &str, wanted: i64) {
     let mut there = 1;
     while there < wanted {
         let sql = format!(
-            "INSERT INTO retry_task (id, {columns}) SELECT UNHEX(MD5(CONCAT(HEX(id), '{there}'))), {columns} \
+            "INSERT INTO retry_task (id, {columns}) SELECT UNHEX(LEFT(SHA2(CONCAT(HEX(id), '{there}'), 256), 32)), {columns} \
              FROM retry_task WHERE kind = '{name}' LIMIT {}",
             wanted - there
         );
