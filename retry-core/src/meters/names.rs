@@ -47,12 +47,14 @@ metrics! {
     ENQUEUED "task_retry_enqueued_total" Counter TASK, "New tasks that a client stored; duplicates, and tasks enqueued inside your own transaction, do not count.";
     CLAIMED "task_retry_claimed_total" Counter TASK, "Tasks claimed, prefetched ones included.";
     SUCCEEDED "task_retry_succeeded_total" Counter TASK, "Tasks that succeeded.";
-    ATTEMPTS_FAILED "task_retry_attempts_failed_total" Counter TASK, "Failed attempts, those that lost their worker included.";
+    ATTEMPTS_FAILED "task_retry_attempts_failed_total" Counter TASK, "Failed attempts, those that lost their worker or whose wait failed included.";
     RETRIED "task_retry_retried_total" Counter TASK, "Failed attempts after which the task is retried.";
+    TRIED "task_retry_tried_total" Counter TASK, "Tasks that succeeded by `try_first` and so were never stored; no other counter knows them.";
     FAILED "task_retry_failed_total" Counter TASK, "Tasks that ended as failed: dead letters.";
     SNOOZED "task_retry_snoozed_total" Counter TASK, "Attempts given back without counting: snoozed, continued later, handed back.";
-    CANCELLED "task_retry_cancelled_total" Counter TASK, "Tasks that a worker ended as cancelled: on request, or past their start deadline.";
+    CANCELLED "task_retry_cancelled_total" Counter TASK, "Tasks that ended as cancelled: on request, or past their start deadline.";
     CRASHED "task_retry_leases_lost_total" Counter TASK, "Attempts of lost workers that this worker rescued.";
+    UNREADABLE "task_retry_unreadable_total" Counter &["queue"], "Stored tasks that a claim could not read and put aside as failed.";
     ATTEMPT_SECONDS "task_retry_attempt_seconds" Histogram TASK, "Seconds from an attempt's start to its end, fallback included.";
     WAIT_SECONDS "task_retry_wait_seconds" Histogram TASK, "Seconds from due to start.";
     RUNNING "task_retry_running" Gauge &[], "Attempts that run in this worker.";

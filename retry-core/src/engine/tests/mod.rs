@@ -12,6 +12,7 @@ mod cancels;
 mod chaos;
 mod checkpoints;
 mod contexts;
+mod dead_letters;
 mod fallbacks;
 mod idle;
 mod inline;
