@@ -59,7 +59,7 @@ metrics! {
     WAIT_SECONDS "task_retry_wait_seconds" Histogram TASK, "Seconds from due to start.";
     RUNNING "task_retry_running" Gauge &[], "Attempts that run in this worker.";
     PERMITS "task_retry_permits" Gauge &[], "Attempts that may run at once in this worker.";
-    OLDEST_DUE_SECONDS "task_retry_oldest_due_seconds" Gauge &["queue"], "How long the oldest due task of the queue has waited; 0 when none is due. Read every check interval.";
+    OLDEST_DUE_SECONDS "task_retry_oldest_due_seconds" Gauge &["queue"], "How long the oldest due task of the queue has waited, in whichever part of the store; 0 when none is due. Read every check interval.";
     SESSIONS "task_retry_sessions" Gauge &[], "Live workers of the store. Read every check interval.";
     SESSIONS_LOST "task_retry_sessions_lost_total" Counter &[], "Times this worker's own lease was lost.";
     EXCHANGE_EDITS "task_retry_exchange_edits" Histogram &[], "Outcomes and checkpoints that one exchange carries.";

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
 
@@ -395,6 +396,34 @@ fn an_end_is_counted_by_whoever_writes_it() {
     assert_eq!(row("parent"), [0, 0, 0, 1, 0, 0], "no attempt of its own failed");
     assert_eq!(row("child"), [0, 1, 0, 1, 0, 0]);
     assert_eq!(row("waits"), [1, 2, 1, 1, 0, 1]);
+}
+
+/// Two parts whose queues wait for different times; one says nothing in the end.
+async fn in_two_parts(world: &World) {
+    let other = World::beside(world);
+    let (whole, broken) = (world.store(), world.store());
+    whole.shard(vec![Arc::new(broken.clone()), Arc::new(other.memory.clone())]);
+    world.enqueue(job("nobodys")).await;
+    other.enqueue(job("nobodys").delay(SECOND * 200)).await;
+    let handle = world.worker_on(&whole).kind("a", done()).build().unwrap().start();
+    world.pass(SECOND * 300).await;
+    broken.all(Some(Fault::Lost));
+    world.pass(SECOND * 100).await;
+    broken.all(None);
+    world.shut_down(handle).await;
+}
+
+#[test]
+fn parts_are_measured_together() {
+    let recorder = DebuggingRecorder::new();
+    let snapshotter = recorder.snapshotter();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    metrics::with_local_recorder(&recorder, || runtime.block_on(in_two_parts(&World::new())));
+    let values = Values::of(&snapshotter);
+    let lag = values.gauge("task_retry_oldest_due_seconds{queue=default}");
+    // The last look at both was after at least 225 s, those since at the younger one alone.
+    assert!((225.0..=300.0).contains(&lag), "{lag}");
+    assert_eq!(values.gauge("task_retry_sessions{}"), 1.0);
 }
 
 /// A place is kept for a transaction while a task runs.
