@@ -184,16 +184,14 @@ impl Meters {
     /// What the store has recorded of a task.
     pub(crate) fn settled(&self, task: &Task, written: Written<'_>) {
         let pair = self.of(task);
-        let (from, to) = match written {
+        let to = match written {
             Written::Forgotten => return pair.succeeded.increment(1),
-            // What has ended before is not ended again.
-            Written::Target { from, .. } if from.is_final() => return,
-            Written::Target { from, to, .. } => (from, to),
+            Written::Target { to, .. } => to,
         };
         // A parent fails by its children without an attempt.
         let failed_attempt = to.failure.as_ref().is_some_and(|failure| failure.attempt > 0);
         pair.attempts_failed.increment(u64::from(failed_attempt));
-        let given_back = from == State::Running && to.attempt < task.attempt && to.step == task.step;
+        let given_back = to.attempt < task.attempt && to.step == task.step;
         match to.state {
             State::Succeeded => pair.succeeded.increment(1),
             State::Failed => pair.failed.increment(1),

@@ -29,8 +29,6 @@ impl Took {
 pub(crate) enum Written<'e> {
     /// A target of the change.
     Target {
-        /// The state before.
-        from: State,
         /// Which one.
         took: Took,
         /// The target.
@@ -41,8 +39,8 @@ pub(crate) enum Written<'e> {
 }
 
 impl<'e> Written<'e> {
-    /// None: nothing was written, or nothing that changes what becomes of the task: a flag, a completion that came early,
-    /// the deletion of a task that had ended before.
+    /// None: nothing was written, or nothing that says what becomes of the task: a flag, a completion that came early, and
+    /// whatever happens to a task that had ended before.
     pub(crate) fn of(action: &'e Action, applied: &Applied) -> Option<Self> {
         let took = match (applied, action) {
             (Applied::Done { took, .. }, _) => *took,
@@ -51,13 +49,14 @@ impl<'e> Written<'e> {
             _ => return None,
         };
         match action {
-            Action::Set(change) => Some(Self::Target {
-                from: change.from,
+            Action::Set(change) if !change.from.is_final() => Some(Self::Target {
                 took,
                 to: took.target(change),
             }),
             Action::Delete { from: State::Running } => Some(Self::Forgotten),
-            Action::Delete { .. } | Action::RequestCancel | Action::StoreCompletion(_) => None,
+            Action::Set(_) | Action::Delete { .. } | Action::RequestCancel | Action::StoreCompletion(_) => {
+                None
+            }
         }
     }
 
