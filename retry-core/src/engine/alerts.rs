@@ -60,7 +60,7 @@ impl AlertConfig {
     }
 }
 
-/// Whether rules are judged on a failure: not on one of a kind with a fallback that did not run.
+/// Which rules are evaluated on a failure: none on one of a kind with a fallback that did not run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Judge {
     Rules,

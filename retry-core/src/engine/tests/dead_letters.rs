@@ -13,8 +13,10 @@ use crate::id::{Nonce, SessionId, TaskId};
 use crate::machine::{Event, transition};
 use crate::name::{Kind, Queue, WorkerName};
 use crate::payload::Payload;
-use crate::store::{ClaimRequest, MemoryStore, SessionInfo, TaskStore as _, TaskStoreExt as _};
-use crate::task::{Edit, FailedAttempt, FailedChildren, OnWaitDeadline, State};
+use crate::store::{
+    ClaimRequest, MemoryStore, Page, SessionInfo, TaskFilter, TaskStore as _, TaskStoreExt as _,
+};
+use crate::task::{Edit, FailedAttempt, FailedChildren, OnWaitDeadline, Retention, State};
 
 use AlertReason::{AttemptFailed, TaskFailed};
 
@@ -232,4 +234,67 @@ async fn what_an_operator_cancels_or_reruns_is_not_told() {
     client.rerun(rerun).await.unwrap();
     world.shut_down(handle).await;
     assert_eq!(listener.attempts(), []);
+}
+
+#[tokio::test]
+async fn a_dead_letter_carries_its_details_and_can_be_listed_rerun_and_purged() {
+    let (world, listener) = (World::new(), Listener::new(Manner::Takes));
+    let executor = script(|ctx| async move {
+        match ctx.reruns() {
+            0 => Err(Final::new("no such customer").into()),
+            _ => Ok(Outcome::Done),
+        }
+    });
+    let retention = Retention {
+        succeeded: Some(Duration::from_mins(20)),
+        ..Retention::default()
+    };
+    let id = world.enqueue(job("a").delay(SECOND).retention(retention)).await;
+    let handle = world
+        .worker()
+        .kind("a", executor)
+        .alert_sink(listener.clone())
+        .build()
+        .unwrap()
+        .start();
+    world.until_final(id).await;
+    world
+        .until("it is told", async || !listener.told().is_empty())
+        .await;
+    let alert = listener.told().remove(0);
+    assert!(alert.reason.is_dead_letter());
+    let task = alert.task.clone().unwrap();
+    assert_eq!(
+        (task.id, task.state, task.attempt, task.reruns),
+        (id, State::Failed, 1, 0)
+    );
+    assert_eq!(task.next_run_at, None);
+    assert_eq!(alert.error.clone().unwrap().as_str(), "no such customer");
+    assert_eq!(alert.span, SECOND);
+    let json: serde_json::Value = serde_json::from_str(&alert.to_json()).unwrap();
+    assert_eq!(json["reason"], "task_failed");
+    assert_eq!(json["task"]["id"], id.to_string());
+    assert_eq!(json["task"]["state"], "failed");
+    assert_eq!(json["span_ms"], 1_000);
+    assert_eq!(json["error"], "no such customer");
+    let filter = TaskFilter {
+        states: vec![State::Failed],
+        ..TaskFilter::default()
+    };
+    assert_eq!(world.list(filter.clone()).await[0].id, id);
+    world.client.rerun(id).await.unwrap();
+    assert_eq!(world.until_final(id).await.task.state, State::Succeeded);
+    assert!(world.list(filter).await.is_empty());
+    world.pass(Duration::from_mins(21)).await;
+    assert!(
+        world
+            .memory
+            .list(&TaskFilter::default(), &Page::first(1))
+            .await
+            .unwrap()
+            .tasks
+            .is_empty()
+    );
+    assert_eq!(listener.told().len(), 1);
+    world.shut_down(handle).await;
 }
