@@ -70,7 +70,7 @@ fn every_documented_default_is_the_default() {
 }
 
 #[test]
-fn a_mistake_names_its_place_and_what_was_meant() {
+fn a_mistake_in_a_file_names_its_place_and_what_was_meant() {
     let file = |text: &str| WorkerConfig::from_toml(text).unwrap_err().to_string();
     for (text, told) in [
         (
@@ -109,6 +109,10 @@ fn a_mistake_names_its_place_and_what_was_meant() {
         let error = file(text);
         assert!(error.contains(told), "{text}: {error}");
     }
+}
+
+#[test]
+fn a_mistake_in_a_variable_names_it_and_what_was_meant() {
     for (name, value, told) in [
         (
             "LEESE",
@@ -171,7 +175,7 @@ fn refused(config: WorkerConfig) -> String {
 }
 
 #[test]
-fn what_build_refuses_is_named_by_its_file_or_variable() {
+fn what_build_refuses_is_named_by_its_file() {
     for (toml, told) in [
         (
             "lease = \"10ms\"",
@@ -228,6 +232,10 @@ fn what_build_refuses_is_named_by_its_file_or_variable() {
         let error = refused(WorkerConfig::from_toml(toml).unwrap());
         assert!(error.starts_with(told), "{toml}: {error}");
     }
+}
+
+#[test]
+fn what_build_refuses_is_named_by_its_variable() {
     for (name, value, told) in [
         (
             "LEASE",
