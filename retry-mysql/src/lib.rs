@@ -30,7 +30,6 @@ mod rows;
 mod schema;
 mod server;
 mod sessions;
-mod settings;
 mod store;
 mod transact;
 mod watcher;
