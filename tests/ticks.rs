@@ -1,19 +1,14 @@
 //! The bounds of a tick on every store: each keeps what the engine asks of a claim by ids, by a window, by a limit.
 
+mod each_store;
 mod stores;
 
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Duration;
 
-use libtest_mimic::{Arguments, Failed, Trial};
 use serde::{Deserialize, Serialize};
-use task_retry::clock::SystemClock;
 use task_retry::engine::{Skipped, TickEnd};
 use task_retry::{Client, HandlerError, TaskId, TaskPayload, TaskState, TickOptions, TickSummary, Worker};
-use test_servers::{Server, start};
-
-use self::stores::Store;
 
 const HOUR: Duration = Duration::from_secs(3_600);
 
@@ -29,28 +24,7 @@ async fn report(_: Report) -> Result<(), HandlerError> {
 }
 
 fn main() -> ExitCode {
-    let trials = Store::ALL.into_iter().map(|store| {
-        let trial = Trial::test(store.name(), move || on(store));
-        trial.with_ignored_flag(store.is_ignored())
-    });
-    libtest_mimic::run(&Arguments::from_args(), trials.collect()).exit_code()
-}
-
-fn on(store: Store) -> Result<(), Failed> {
-    let server = store.server().map(start).transpose()?;
-    let folder = tempfile::tempdir()?;
-    let url = server.as_ref().map(Server::url).unwrap_or_default();
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build()?;
-    runtime.block_on(async {
-        let clock = Arc::new(SystemClock::new());
-        let path = folder.path().join("tasks");
-        let opened = store.open(clock, &path, &url, "ticks".to_owned()).await;
-        bounds(&Client::of(opened)).await;
-    });
-    Ok(())
+    each_store::run("ticks", async |store| bounds(&Client::of(store)).await)
 }
 
 async fn bounds(client: &Client) {

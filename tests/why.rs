@@ -1,13 +1,12 @@
 //! Why a task is not running, asked of every store: the same reasons, found in what each keeps.
 
+mod each_store;
 mod stores;
 
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use libtest_mimic::{Arguments, Failed, Trial};
-use task_retry::clock::SystemClock;
 use task_retry::id::{Nonce, SessionId};
 use task_retry::machine::{Event, transition};
 use task_retry::name::{Kind, Queue, WorkerName};
@@ -17,42 +16,19 @@ use task_retry::task::{Action, Edit, ErrorText, FailedAttempt, NewTask, Task};
 use task_retry::time::Timestamp;
 use task_retry::why::{Because, Lease, Reason};
 use task_retry::{Client, Draft, Priority, TaskId, TaskState};
-use test_servers::{Server, start};
-
-use self::stores::Store;
 
 const HOUR: Duration = Duration::from_secs(3_600);
 
 fn main() -> ExitCode {
-    let trials = Store::ALL.into_iter().map(|store| {
-        let trial = Trial::test(store.name(), move || on(store));
-        trial.with_ignored_flag(store.is_ignored())
-    });
-    libtest_mimic::run(&Arguments::from_args(), trials.collect()).exit_code()
-}
-
-fn on(store: Store) -> Result<(), Failed> {
-    let server = store.server().map(start).transpose()?;
-    let folder = tempfile::tempdir()?;
-    let url = server.as_ref().map(Server::url).unwrap_or_default();
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build()?;
-    runtime.block_on(async {
-        let clock = Arc::new(SystemClock::new());
-        let opened = store
-            .open(clock, &folder.path().join("tasks"), &url, "why".to_owned())
-            .await;
+    each_store::run("why", async |store| {
         let world = World {
-            client: Client::of(Arc::clone(&opened)),
-            store: opened,
+            client: Client::of(Arc::clone(&store)),
+            store,
         };
         pending(&world).await;
         held(&world).await;
         waiting(&world).await;
-    });
-    Ok(())
+    })
 }
 
 struct World {

@@ -49,6 +49,11 @@ pub(crate) fn parse(text: &str) -> Result<Duration, String> {
         let letters = behind
             .find(|c: char| !c.is_ascii_alphabetic())
             .unwrap_or(behind.len());
+        if behind.starts_with(['.', ',']) && behind[1..].starts_with(|c: char| c.is_ascii_digit()) {
+            return Err(wrong(
+                "numbers are whole, the rest is in a smaller unit, as in \"1s500ms\" or \"1500ms\"",
+            ));
+        }
         let (unit, behind) = behind.split_at(letters);
         let number: u64 = number
             .parse()
@@ -93,6 +98,8 @@ mod tests {
             let error = parse(text).unwrap_err();
             assert!(error.contains("is no duration"), "{error}");
         }
+        let error = parse("1.5s").unwrap_err();
+        assert!(error.contains("in a smaller unit, as in \"1s500ms\""), "{error}");
     }
 
     #[test]

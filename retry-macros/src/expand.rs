@@ -218,6 +218,7 @@ impl<'a> Expansion<'a> {
                 .unwrap_or_else(|| quote!(0));
             quote!(.fallback::<#name, _, _>(#after, #path))
         });
+        let quick = self.quick_retries()?;
         let alert = options.alert.iter().map(|rule| quote!(.alert(#rule)));
         Ok(quote! {
             impl #krate::HandledTask for #name {
@@ -227,11 +228,20 @@ impl<'a> Expansion<'a> {
                             #unused
                             #call
                         },
-                        |options| options #timeout #(#concurrency)* #(#fallback)* #(#alert)*,
+                        |options| options #timeout #(#concurrency)* #quick #(#fallback)* #(#alert)*,
                     )
                 }
             }
         })
+    }
+
+    fn quick_retries(&self) -> Result<TokenStream> {
+        let Some(quick) = &self.options.quick_retries else {
+            return Ok(TokenStream::new());
+        };
+        let (times, pause) = (&quick.times, duration::tokens(&quick.pause)?);
+        let within = duration::tokens(&quick.within)?;
+        Ok(quote!(.quick_retries(#times, #pause, #within)))
     }
 }
 

@@ -58,6 +58,7 @@ use proc_macro::TokenStream;
 /// | `timeout = "30s"` | how long an attempt may take | no limit |
 /// | `crash_budget = 5` | lost leases in a row until it fails, or `none` | 3 |
 /// | `concurrency = 4` | how many a worker runs at once | the worker's limit |
+/// | `quick_retries(3, "50ms", "2s")` | how many runs may follow a failed one inside its attempt, the pause before the first, which doubles, and the time within which the last begins | none |
 /// | `fallback = path` | a handler `async fn(Welcome, …)` for an attempt whose function failed | none |
 /// | `fallback_after = 2` | attempts that do without it | 0 |
 /// | `alert = "attempts > 1"` | which failed attempts are told to the worker's alert sinks; a wrong rule is an error of the worker's `build()` | the worker's rules |

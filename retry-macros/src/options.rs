@@ -29,6 +29,7 @@ const KNOWN: &[&str] = &[
     "concurrency",
     "fallback",
     "fallback_after",
+    "quick_retries",
     "alert",
     "crate",
 ];
@@ -37,6 +38,13 @@ const KNOWN: &[&str] = &[
 pub(crate) enum Limit {
     Number(LitInt),
     None,
+}
+
+/// Runs that follow a failed one inside its attempt: how many, the pause before the first, the time for all.
+pub(crate) struct QuickRetries {
+    pub(crate) times: LitInt,
+    pub(crate) pause: Expr,
+    pub(crate) within: Expr,
 }
 
 /// What the attribute says.
@@ -61,6 +69,7 @@ pub(crate) struct Options {
     pub(crate) concurrency: Option<LitInt>,
     pub(crate) fallback: Option<Path>,
     pub(crate) fallback_after: Option<LitInt>,
+    pub(crate) quick_retries: Option<QuickRetries>,
     pub(crate) alert: Option<LitStr>,
     pub(crate) krate: Option<Path>,
 }
@@ -118,6 +127,10 @@ impl Options {
             self.aliases = names.into_iter().collect();
             return Ok(());
         }
+        if name == "quick_retries" {
+            self.quick_retries = Some(quick_retries(span, input)?);
+            return Ok(());
+        }
         if !KNOWN.contains(&name) {
             let known = KNOWN.join("`, `");
             let text = format!("there is no option `{name}`; the options are `{known}`");
@@ -157,6 +170,30 @@ fn checked_name(input: ParseStream<'_>) -> Result<LitStr> {
         return Err(syn::Error::new_spanned(text, NAME));
     }
     Ok(text)
+}
+
+fn quick_retries(span: Span, input: ParseStream<'_>) -> Result<QuickRetries> {
+    let wrong = || {
+        let text = "it takes how many runs may follow, the first pause and the time for all: \
+            quick_retries(3, \"50ms\", \"2s\")";
+        syn::Error::new(span, text)
+    };
+    if !input.peek(syn::token::Paren) {
+        return Err(wrong());
+    }
+    let list;
+    parenthesized!(list in input);
+    if !list.peek(LitInt) {
+        return Err(wrong());
+    }
+    let times = positive(&list)?;
+    list.parse::<Token![,]>().map_err(|_| wrong())?;
+    let spans = Punctuated::<Expr, Token![,]>::parse_terminated(&list)?;
+    let mut spans = spans.into_iter();
+    match (spans.next(), spans.next(), spans.next()) {
+        (Some(pause), Some(within), None) => Ok(QuickRetries { times, pause, within }),
+        _ => Err(wrong()),
+    }
 }
 
 fn priority(input: ParseStream<'_>) -> Result<Ident> {

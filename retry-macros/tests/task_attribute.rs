@@ -44,6 +44,38 @@ async fn pay(State(seen): State<Seen>, amount: u32, currency: String) -> Result<
     Ok(())
 }
 
+/// Fails for a moment.
+#[task(max_attempts = 1, quick_retries(2, "1ms", "5s"))]
+async fn flicker(State(seen): State<Seen>) -> Result<(), &'static str> {
+    match seen.fetch_add(1, Ordering::SeqCst) {
+        0 | 1 => Err("not yet"),
+        _ => Ok(()),
+    }
+}
+
+#[tokio::test]
+async fn a_failed_run_is_repeated_inside_its_attempt() {
+    let client = Client::new(MemoryStore::new());
+    let id = Flicker {}.enqueue(&client).await.expect("enqueued").id;
+    let seen = Seen::default();
+    let worker = Worker::builder(&client)
+        .task::<Flicker>()
+        .state(Arc::clone(&seen));
+    let worker = worker.build().expect("it is complete");
+    worker
+        .tick(Duration::from_secs(10))
+        .await
+        .expect("the store answers");
+    let task = client
+        .get(id)
+        .await
+        .expect("the store answers")
+        .expect("it is kept")
+        .task;
+    assert_eq!((task.state, task.attempt), (TaskState::Succeeded, 1));
+    assert_eq!(seen.load(Ordering::SeqCst), 3);
+}
+
 type Migrated = Result<serde_json::Value, Box<dyn std::error::Error + Send + Sync>>;
 
 fn with_currency(from: u32, old: serde_json::Value) -> Migrated {

@@ -31,7 +31,6 @@ mod running;
 mod schema;
 mod server;
 mod sessions;
-mod settings;
 mod store;
 mod transact;
 mod watcher;

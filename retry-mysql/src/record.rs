@@ -13,7 +13,6 @@ use sqlx::mysql::MySqlRow;
 use sqlx::{Row as _, ValueRef as _};
 
 use crate::hot::Hot;
-use crate::settings;
 
 /// Where the columns of a task stand in every statement that reads tasks.
 pub(crate) mod at {
@@ -238,7 +237,7 @@ pub(crate) fn opt_error(row: &MySqlRow, column: usize) -> Read<Option<ErrorText>
 
 /// The settings in a column; NULL stands for the usual ones.
 pub(crate) fn settings(row: &MySqlRow, column: usize) -> Read<Settings> {
-    settings::from_text(opt_text(row, column)?.unwrap_or(settings::USUAL))
+    Settings::from_stored(opt_text(row, column)?.unwrap_or(Settings::USUAL_STORED))
         .map_err(|_| Damage("the settings are damaged"))
 }
 

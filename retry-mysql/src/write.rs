@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use retry_core::id::{SessionId, TaskId};
 use retry_core::name::UniqueKey;
-use retry_core::task::State;
+use retry_core::task::{Settings, State};
 use retry_core::time::Timestamp;
 
 use crate::args::{Args, hex, ids, millis};
@@ -14,7 +14,6 @@ use crate::error::{Fault, Outcome};
 use crate::hot::Hot;
 use crate::record;
 use crate::rows::{Rows, Slot};
-use crate::settings;
 
 /// Writes all changed rows.
 pub(crate) async fn write(db: &mut Db<'_>, rows: &Rows) -> Outcome<()> {
@@ -172,8 +171,8 @@ fn bind_body(args: Args, slot: &Slot, id: TaskId) -> Args {
     let settings = slot
         .settings
         .as_ref()
-        .map(settings::to_text)
-        .filter(|text| text != settings::USUAL);
+        .map(Settings::to_stored)
+        .filter(|text| text != Settings::USUAL_STORED);
     let headers = record::headers_text(&body.headers);
     let bytes = body.payload.len() + headers.as_ref().map_or(0, String::len);
     args.with(id.to_bytes())
@@ -307,7 +306,7 @@ async fn write_bodies(db: &mut Db<'_>, changed: &[(&TaskId, &Slot)]) -> Outcome<
             db.run(&q.write_headers, args).await?;
         }
         if let (true, Some(settings)) = (slot.resettled, &slot.settings) {
-            let text = Some(settings::to_text(settings)).filter(|text| text != settings::USUAL);
+            let text = Some(settings.to_stored()).filter(|text| text != Settings::USUAL_STORED);
             db.run(&q.write_settings, Args::new().with(text).with(id)).await?;
         }
     }

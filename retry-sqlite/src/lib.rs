@@ -33,7 +33,6 @@ mod rescue;
 mod schema;
 mod session_lock;
 mod sessions;
-mod settings;
 mod settle;
 mod start;
 mod store;

@@ -10,7 +10,6 @@ use rusqlite::{Connection, OptionalExtension};
 
 use crate::error::Outcome;
 use crate::queries;
-use crate::settings;
 
 /// More distinct values than this are forgotten together: a file with unusual data must not fill the memory.
 const MAX_REMEMBERED: usize = 4_096;
@@ -76,14 +75,14 @@ impl Memo {
     pub(crate) fn settings(&mut self, text: Option<&str>) -> Option<Settings> {
         let Some(text) = text else {
             if self.usual.is_none() {
-                self.usual = settings::from_text(settings::USUAL).ok();
+                self.usual = Settings::from_stored(Settings::USUAL_STORED).ok();
             }
             return self.usual.clone();
         };
         if let Some(settings) = self.read.get(text) {
             return Some(settings.clone());
         }
-        let settings = settings::from_text(text).ok()?;
+        let settings = Settings::from_stored(text).ok()?;
         bound(self.read.len(), || self.read.clear());
         self.read.insert(text.to_owned(), settings.clone());
         Some(settings)
@@ -93,7 +92,7 @@ impl Memo {
     pub(crate) fn settings_text(&mut self, settings: &Settings) -> Option<&str> {
         let same = self.written.as_ref().is_some_and(|(last, _)| last == settings);
         if !same {
-            let text = Some(settings::to_text(settings)).filter(|text| text != settings::USUAL);
+            let text = Some(settings.to_stored()).filter(|text| text != Settings::USUAL_STORED);
             self.written = Some((settings.clone(), text));
         }
         self.written.as_ref().and_then(|(_, text)| text.as_deref())

@@ -111,10 +111,12 @@ impl Author<'_> {
         let acts = (0..self.rng.below(4)).map(|_| self.act()).collect();
         let failing = self.failing();
         let fails = self.rng.count(1, 3);
+        let flickers = self.aside(4, Feature::Quick, 400, 1, 3);
         Step {
             acts,
             fails: failing.map_or(0, |_| fails),
             failing: failing.unwrap_or(Failing::Error),
+            flickers: flickers.map_or(0, |runs| u32::try_from(runs).unwrap_or(0)),
             fallback_fails: self.rng.chance(400),
             end: self.end(depth, kind),
         }

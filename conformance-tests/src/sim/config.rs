@@ -108,6 +108,8 @@ pub(super) enum Here {
     Start,
     /// Run in the program's own future.
     Inline,
+    /// Run there before it is stored.
+    Try,
     /// In a transaction that takes a while; some are rolled back.
     Transaction { millis: u64, ends: Ends },
 }
@@ -274,6 +276,9 @@ fn tasks(
             rng: rng.split(0),
         };
         let script = author.write(2);
+        // What never ends by itself nobody finds before it is stored.
+        let tries = rng.split(3).chance(300) && features.has(Feature::Try) && !scripts[script].is_stuck();
+        let here = here.map(|(worker, how)| (worker, if tries { Here::Try } else { how }));
         tasks.push(Planned {
             index,
             at,
@@ -282,7 +287,7 @@ fn tasks(
                 many,
                 client,
                 born_on: born.filter(|_| features.has(Feature::Born)),
-                here: here.filter(|_| features.has(Feature::Here)),
+                here: here.filter(|(_, how)| features.has(Feature::Here) || *how == Here::Try),
             },
         });
     }

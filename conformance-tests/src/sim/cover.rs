@@ -84,6 +84,7 @@ sometimes! {
     RanHere "a task born on a worker ran there",
     RanInline "a task ran in its enqueuer's future",
     TransactionUndone "a transaction with a born task was rolled back",
+    SavepointUndone "a savepoint took a born task along",
     BornUnknown "a transaction with a born task ended with an unknown outcome",
     GaveUp "a task's give-up time ended it",
     KeptByPause "a claim met a paused queue with due tasks",
@@ -93,6 +94,10 @@ sometimes! {
     Told "a failed attempt was told",
     ToldDead "a dead letter was told",
     ToldLate "a wait or a run that took too long was told",
+    Repeated "a failed run was repeated inside its attempt",
+    RepeatedWell "a run that was repeated inside its attempt succeeded",
+    TriedWell "a task that was tried succeeded and was not stored",
+    TriedAndKept "a task whose try did not succeed was stored",
     Overlap "two runs of one task overlapped after a lost lease",
 }
 

@@ -14,6 +14,9 @@ pub(super) fn note(fact: &Fact<'_>, facts: &mut Facts) {
             ..
         } => facts.cover.hit(S::SessionLost),
         Fact::Started { run } => {
+            if run.again > 0 {
+                facts.cover.hit(S::Repeated);
+            }
             if run.fallback {
                 facts.cover.hit(S::FallbackRan);
             } else if run.version == 1 && facts.births.contains(&run.id) {
@@ -34,6 +37,9 @@ pub(super) fn note(fact: &Fact<'_>, facts: &mut Facts) {
                 How::Splits => S::SplitUp,
                 How::Dropped => S::Dropped,
             });
+            if run.again > 0 && *how == How::Succeeded {
+                facts.cover.hit(S::RepeatedWell);
+            }
             if run.cancelled {
                 facts.cover.hit(S::Cancelled);
             }

@@ -115,11 +115,16 @@ pub(super) struct Run {
     pub(super) who: Who,
     pub(super) id: TaskId,
     pub(super) part: usize,
+    /// The version of its claim; 0 of a task that is not stored.
     pub(super) version: u64,
     pub(super) kind: KindOf,
     pub(super) queue: String,
     pub(super) attempt: u32,
     pub(super) fallback: bool,
+    /// How many failed runs of the same attempt it repeats.
+    pub(super) again: u32,
+    /// Its task is not stored yet.
+    pub(super) tried: bool,
     pub(super) started_at: Monotonic,
     /// The session that its worker knew of when it started.
     pub(super) session: Option<SessionId>,

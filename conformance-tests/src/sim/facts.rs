@@ -228,6 +228,17 @@ impl Facts {
             .map(|index| &self.runs[*index])
     }
 
+    /// The runs under this claim that decide its outcome: the last one of the handler, which may have been repeated, and its
+    /// fallback. Of a task that was tried before it was born, the try's.
+    pub(super) fn deciding_runs(&self, id: TaskId, version: u64) -> Vec<&Run> {
+        let born = version == 1 && self.births.contains(&id) && self.claims_of(id, 1) == 0;
+        let tried = self.runs_under(id, 0).filter(|_| born);
+        let mut runs: Vec<&Run> = tried.chain(self.runs_under(id, version)).collect();
+        let last = runs.iter().rposition(|run| !run.fallback).unwrap_or(0);
+        runs.drain(..last);
+        runs
+    }
+
     /// The runs of the task under the last claim up to this version: checkpoints raise it behind the claim.
     pub(super) fn runs_up_to(&self, id: TaskId, version: u64) -> impl Iterator<Item = &Run> {
         let claims = self.runs_of.range((id, 0)..=(id, version));

@@ -71,6 +71,8 @@ features! {
     Sleep "sleep" "Everything but the store sleeps for a while, and ended tasks are kept shortly.",
     Here "run-here" "Workers' programs enqueue and run it at once: alone, inline, in transactions.",
     Alerts "alerts" "Workers tell failures, and look for tasks that hang.",
+    Quick "quick-retries" "Failed runs are repeated inside their attempt.",
+    Try "try-first" "Workers' programs try tasks before they store them.",
 }
 
 impl fmt::Display for Feature {

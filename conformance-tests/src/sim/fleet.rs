@@ -21,7 +21,9 @@ use super::handler::Scripted;
 use super::link::Link;
 use super::program::Program;
 use super::rng::Rng;
-use super::script::{FALLBACK_ABOVE, KindOf, QUEUES, Script, policy};
+use super::script::{
+    FALLBACK_ABOVE, KindOf, QUEUES, QUICK_PAUSE, QUICK_RETRIES, QUICK_WITHIN, Script, policy,
+};
 use super::sharded::Sharded;
 use super::shared::Shared;
 use super::weather::Weather;
@@ -158,6 +160,10 @@ impl Machine {
                 }
                 KindOf::Stays => KindOptions::new().on_lease_lost(OnLeaseLost::Continue),
                 _ => KindOptions::new(),
+            };
+            let options = match features.has(Feature::Quick) {
+                true => options.quick_retries(QUICK_RETRIES, QUICK_PAUSE, QUICK_WITHIN),
+                false => options,
             };
             let attempts = (kind == KindOf::Once).then_some(1);
             let defaults = TaskOptions::new().retry(policy(attempts, None));

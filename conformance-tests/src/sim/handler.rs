@@ -84,12 +84,15 @@ impl Scripted {
             }
             self.party.answer(ctx.wait_token(), ctx.reruns(), answer);
         }
-        if let Err(error) = self.act(step, &ctx).await {
+        if let Err(error) = self.act(step, &ctx, running.run.tried).await {
             running.how = How::Failed;
             return Err(error);
         }
         if ctx.attempt() <= step.fails {
             return fail(step.failing, &mut running);
+        }
+        if ctx.attempt() == step.fails + 1 && running.run.again < step.flickers {
+            return fail(Failing::Error, &mut running);
         }
         let (how, outcome) = self.end(step, &ctx).await;
         running.how = how;
@@ -97,25 +100,41 @@ impl Scripted {
     }
 
     fn begin(&self, ctx: &Ctx) -> Running {
-        let (index, part, session, primary) = self.shared.facts(|facts| {
-            let part = facts.place(ctx.id());
+        let before = self.shared.facts(|facts| {
             let same = |run: &&Run| run.id == ctx.id() && run.who == self.who;
-            let primary = facts.runs.iter().rev().find(same).map(|run| run.version);
-            let session = facts.hosts[self.who.host].parts[part].session;
-            (facts.runs.len(), part, session, primary)
+            facts.runs.iter().rev().find(same).cloned()
         });
+        let (index, part, session, tried) = self.shared.facts(|facts| {
+            let part = facts.place(ctx.id());
+            let tried = !facts.rows.contains_key(&ctx.id()) && !facts.gone.contains(&ctx.id());
+            let session = facts.hosts[self.who.host].parts[part].session;
+            (facts.runs.len(), part, session, tried)
+        });
+        // The attempt goes on only after a failure; what was cancelled is handed back, and claimed under the same number.
+        let goes_on = |run: &&Run| {
+            let same = (run.attempt, run.ctx.step(), run.ctx.reruns());
+            same == (ctx.attempt(), ctx.step(), ctx.reruns())
+                && !run.fallback
+                && run.tried == tried
+                && !run.cancelled
+                && matches!(run.ended, Some(How::Failed | How::FailedForGood))
+        };
+        let before = before.filter(|run| self.fallback || goes_on(&run));
+        let own_version = if tried { 0 } else { ctx.version() };
         let run = Run {
             index,
             session,
             who: self.who,
             id: ctx.id(),
             part,
-            // A fallback belongs to the claim of its primary, whose checkpoints have raised the version since.
-            version: primary.filter(|_| self.fallback).unwrap_or_else(|| ctx.version()),
+            // Later runs belong to the claim of the first, whose checkpoints have raised the version since.
+            version: before.as_ref().map_or(own_version, |run| run.version),
             kind: KindOf::of(ctx.kind().as_str()).unwrap_or(KindOf::Plain),
             queue: ctx.queue().as_str().to_owned(),
             attempt: ctx.attempt(),
             fallback: self.fallback,
+            again: before.filter(|_| !self.fallback).map_or(0, |run| run.again + 1),
+            tried,
             started_at: self.shared.now(),
             ctx: ctx.clone(),
             cancelled_at: None,
@@ -137,7 +156,8 @@ impl Scripted {
             .facts(|facts| facts.starts.get(&ctx.id()).copied().unwrap_or(0))
     }
 
-    async fn act(&self, step: &Step, ctx: &Ctx) -> Result<(), HandlerError> {
+    /// Progress of a task that is not stored is kept where it is tried, and is no fact of the store's.
+    async fn act(&self, step: &Step, ctx: &Ctx, tried: bool) -> Result<(), HandlerError> {
         for act in &step.acts {
             match act {
                 Act::Work(millis) => {
@@ -153,12 +173,14 @@ impl Scripted {
                     let saved = ctx.save_checkpoint(&progress).await;
                     let (id, version, stored) = (ctx.id(), ctx.version(), saved.is_ok());
                     let who = self.who;
-                    self.shared.tell(Fact::Checkpointed {
-                        who,
-                        id,
-                        version,
-                        stored,
-                    });
+                    if !tried {
+                        self.shared.tell(Fact::Checkpointed {
+                            who,
+                            id,
+                            version,
+                            stored,
+                        });
+                    }
                     saved?;
                 }
             }

@@ -84,13 +84,19 @@ impl Program {
         let under_way = UnderWay(Arc::clone(&self.shared), self.who);
         // The hook runs in a future of its own until its task has its permit.
         under_way.count(|programs| programs + 1);
+        // A try that does not succeed is stored in a future of its own.
+        let storing = (how == Here::Try).then(|| UnderWay(Arc::clone(&self.shared), self.who));
+        if let Some(storing) = &storing {
+            storing.count(|programs| programs + 1);
+        }
         let doing = async move {
             match how {
                 Here::Start => program.start(script, draft).await,
                 Here::Inline => program.inline(script, draft).await,
+                Here::Try => program.try_first(script, draft).await,
                 Here::Transaction { millis, ends } => program.transact(script, draft, millis, ends).await,
             }
-            drop(under_way);
+            drop((under_way, storing));
         };
         self.shared.exec.spawn(self.who.host, Box::pin(doing));
     }
@@ -137,6 +143,35 @@ impl Program {
         }
     }
 
+    async fn try_first(&self, script: usize, draft: Draft) {
+        if !self.knows_the_time().await {
+            return self.start(script, draft).await;
+        }
+        match self.client.enqueue(draft).try_first().await {
+            Ok(Inline::Enqueued(enqueued)) => self.acknowledged(enqueued),
+            Ok(Inline::Succeeded(_)) => {
+                self.shared.hit(Sometimes::TriedWell);
+                self.shared.tell(Fact::Refused { script });
+            }
+            Ok(
+                Inline::Retrying { id, .. }
+                | Inline::Failed { id, .. }
+                | Inline::Cancelled { id }
+                | Inline::Waiting { id, .. }
+                | Inline::Split { id }
+                | Inline::Later { id, .. }
+                | Inline::Lost { id },
+            ) => {
+                self.shared.hit(Sometimes::TriedAndKept);
+                if self.shared.facts(|facts| facts.cut_at.is_none()) {
+                    self.shared.tell(Fact::Enqueued { id, new: true });
+                }
+            }
+            Ok(_) => {}
+            Err(error) => self.refused(script, &error),
+        }
+    }
+
     /// A success that was answered is recorded.
     fn check_success(&self, script: usize) {
         let open = self.shared.facts(|facts| {
@@ -175,8 +210,10 @@ impl Program {
         };
         self.wait(millis).await;
         let leased = run.is_leased();
-        if leased && matches!(ends, Ends::RollsBack | Ends::CommitsWithout) {
-            self.shared.hit(Sometimes::TransactionUndone);
+        match ends {
+            Ends::RollsBack if leased => self.shared.hit(Sometimes::TransactionUndone),
+            Ends::CommitsWithout if leased => self.shared.hit(Sometimes::SavepointUndone),
+            _ => {}
         }
         match ends {
             Ends::RollsBack => {

@@ -55,6 +55,13 @@ pub(super) const QUEUES: [&str; 2] = ["default", "other"];
 /// The number of the attempt above which the fallback of [`KindOf::Backed`] runs.
 pub(super) const FALLBACK_ABOVE: u32 = 1;
 
+/// Quick retries: how many runs may follow a failed one.
+pub(super) const QUICK_RETRIES: u32 = 2;
+/// The pause before the first of them.
+pub(super) const QUICK_PAUSE: Duration = Duration::from_millis(50);
+/// None begins later than this after the attempt began.
+pub(super) const QUICK_WITHIN: Duration = Duration::from_secs(2);
+
 /// Something a handler does before it ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Act {
@@ -127,6 +134,8 @@ pub(super) struct Step {
     /// Attempts up to this one fail.
     pub(super) fails: u32,
     pub(super) failing: Failing,
+    /// Runs of the first later attempt that fail before one does not.
+    pub(super) flickers: u32,
     /// Whether the fallback, if there is one, fails as well.
     pub(super) fallback_fails: bool,
     pub(super) end: End,
@@ -219,10 +228,12 @@ impl Script {
             End::Snooze { millis, .. } | End::Continue { millis, .. } | End::Wait { millis, .. } => *millis,
             _ => 0,
         };
+        // Runs that are repeated, and the last of them begins then.
+        let quick = u64::try_from(QUICK_WITHIN.as_millis()).unwrap_or(u64::MAX);
         let steps = self.steps.iter();
         self.delay
             + steps
-                .map(|step| step.acts.iter().map(act).sum::<u64>() + end(&step.end))
+                .map(|step| step.acts.iter().map(act).sum::<u64>() + end(&step.end) + quick)
                 .sum::<u64>()
     }
 

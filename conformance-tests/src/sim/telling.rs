@@ -57,7 +57,7 @@ impl Fact<'_> {
                 short(run.id),
                 run.version,
                 u64::from(run.attempt),
-                0,
+                u64::from(run.again),
             ],
             Self::Ended { run, how } => [7, who(&run.who), short(run.id), run.version, *how as u64, 0],
             Self::Checkpointed {
@@ -116,7 +116,12 @@ impl Fact<'_> {
             }
             Self::Marked { by, session } => format!("{} marks session {session} lost", who(by)),
             Self::Started { run } => {
-                let fallback = if run.fallback { " (fallback)" } else { "" };
+                let fallback = match run {
+                    Run { fallback: true, .. } => " (fallback)",
+                    Run { tried: true, .. } => " (a try)",
+                    Run { again: 1.., .. } => " (again)",
+                    _ => "",
+                };
                 format!(
                     "{} starts {} version {} attempt {}{fallback}",
                     who(&run.who),

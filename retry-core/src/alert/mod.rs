@@ -6,14 +6,14 @@
 //! |---|---|---|
 //! | [`AttemptFailed`](AlertReason::AttemptFailed) | a failed attempt was recorded and the task will be retried | yes |
 //! | [`LeaseLost`](AlertReason::LeaseLost) | an attempt lost its worker and the task will be retried | yes |
-//! | [`TaskFailed`](AlertReason::TaskFailed) | a task ended as failed: a dead letter | always |
+//! | [`TaskFailed`](AlertReason::TaskFailed) | a task ended as failed: a dead letter, also by its wait deadline or by its children | always |
 //! | [`CrashBudgetSpent`](AlertReason::CrashBudgetSpent) | the same, because it lost too many workers in a row | always |
 //! | [`Unreadable`](AlertReason::Unreadable) | a stored task cannot be read: a claim has put it aside as failed, or a rescuer has met it, told once | always |
 //! | [`NotStarted`](AlertReason::NotStarted) | the oldest due task of a queue and kind has waited too long | by time |
 //! | [`UnhandledKind`](AlertReason::UnhandledKind) | the same, and no live worker runs that kind of that queue | by time |
 //! | [`RunningLong`](AlertReason::RunningLong) | an attempt of this worker has run too long | by time |
 //!
-//! A rule is judged once for each failed attempt. For a kind with a fallback it is judged only when the fallback ran and
+//! A rule is judged once for each failed attempt; an attempt that waited and is repeated by its token has failed. For a kind with a fallback it is judged only when the fallback ran and
 //! failed too, so the order is: the primary fails, the fallback fails, the alert. A fallback that succeeds ends the task
 //! well and nothing is told. Of the rules, those of the kind count if it has one of its own, else the worker's, else the
 //! default one, `attempts > 1 && attempts < 5`.
@@ -27,7 +27,10 @@
 //!   are listed by their state.
 //! - Sinks run beside the worker's loops and beside each other: a slow, failing or panicking one delays its own alerts,
 //!   never those of another sink, and never tasks.
-//! - What an operator cancels, and what a client's own call ends, is not told.
+//! - The process tells that writes the failure. One that a client records, by the token of a wait
+//!   ([`Client::fail`](crate::client::Client::fail), [`Client::retry`](crate::client::Client::retry)), is told by the worker that
+//!   the client is [attached](crate::client::Client::attach) to; a client that is not attached tells nobody. What an operator
+//!   cancels is not told.
 //!
 //! Nothing is judged and nothing asked of the store unless the worker has a sink.
 

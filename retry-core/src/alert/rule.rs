@@ -106,8 +106,11 @@ impl AlertRule {
     /// | operators | `\|\|`, `&&`, `!`, `==`, `!=`, `<`, `<=`, `>`, `>=`, `in ["a", "b"]`, `%` with a number above 0, parentheses |
     /// | functions | `text.contains(part)`, `text.startsWith(part)`, `text.endsWith(part)` |
     ///
+    /// `priority` and `state` are compared with their own names only, and have no order: `state == 'retried'` and
+    /// `priority < 'high'` are mistakes. So is a list without a value.
+    ///
     /// # Errors
-    /// [`InvalidRule`] names the place and what is allowed there: a wrong field, function, type or syntax; more than
+    /// [`InvalidRule`] names the place and what is allowed there: a wrong field, name, function, type or syntax; more than
     /// 1,024 bytes; more than 32 levels of nesting.
     pub fn parse(text: impl AsRef<str>) -> Result<Self, InvalidRule> {
         let text = text.as_ref();

@@ -13,7 +13,7 @@ use crate::name::Queue;
 use crate::payload::Payload;
 use crate::store::{
     Applied, CountScope, Counts, Listed, Page, QueueInfo, QueueSetting, Session, TaskFilter, TaskStore,
-    TaskStoreExt as _,
+    TaskStoreExt as _, Written,
 };
 use crate::task::{Action, Edit, State, TaskDetail};
 use crate::time::Timestamp;
@@ -233,7 +233,7 @@ impl Shared {
             let action = transition(&detail.task, event(), now, self.random.next_u64())?;
             let deletes = matches!(action, Action::Delete { .. });
             let decided_on = (detail.task.version, detail.task.state);
-            let (applied, sent) = self.write(&detail, action).await?;
+            let (applied, sent) = self.write(&detail, &action).await?;
             match applied {
                 Applied::Done { .. } | Applied::Repeated => {
                     return Ok(self.store.get(id).await?.unwrap_or(detail));
@@ -254,14 +254,14 @@ impl Shared {
         Err(Error::Changed(Box::new(detail)))
     }
 
-    /// Writes an edit; answers how it ended and how often it was sent.
-    pub(super) async fn write(&self, detail: &TaskDetail, action: Action) -> Result<(Applied, u32)> {
+    /// Writes an edit and counts what it ends; answers how it ended and how often it was sent.
+    pub(super) async fn write(&self, detail: &TaskDetail, action: &Action) -> Result<(Applied, u32)> {
         let (id, version) = (detail.task.id, detail.task.version);
         let edit = Edit {
             id,
             version,
             nonce: self.nonce(),
-            action,
+            action: action.clone(),
             insert: Vec::new(),
         };
         let mut sent = 0;
@@ -270,6 +270,9 @@ impl Shared {
             self.store.apply(edit.clone(), self.clock.now())
         });
         let applied = applied.await?;
+        if let Some(written) = Written::of(action, &applied) {
+            self.meters.settled(&detail.task, written);
+        }
         Ok((applied, sent))
     }
 }

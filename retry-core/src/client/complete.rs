@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::{Client, Error, Result, Shared, not_tried};
 use crate::draft::InvalidTask;
+use crate::engine::Attachment;
 use crate::machine::{Event, Rejected, transition};
 use crate::payload::Payload;
 use crate::store::{Applied, TaskStore};
@@ -33,7 +34,8 @@ impl<S: TaskStore + ?Sized> Client<S> {
             .await
     }
 
-    /// Ends the waiting task as failed.
+    /// Ends the waiting task as failed. Sinks of alerts hear of it when the client is [attached](Self::attach) to a worker that
+    /// has some.
     ///
     /// # Errors
     /// As [`complete`](Self::complete).
@@ -60,7 +62,7 @@ impl<S: TaskStore + ?Sized> Client<S> {
     }
 
     async fn answer(&self, token: WaitToken, outcome: CompletionOutcome) -> Result<()> {
-        self.shared.answer(token, outcome).await
+        self.shared.answer(token, outcome, self.attached.as_ref()).await
     }
 }
 
@@ -69,7 +71,13 @@ fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Payload> {
 }
 
 impl Shared {
-    async fn answer(&self, token: WaitToken, outcome: CompletionOutcome) -> Result<()> {
+    /// A worker that the client is attached to tells of the failure that this records.
+    async fn answer(
+        &self,
+        token: WaitToken,
+        outcome: CompletionOutcome,
+        attached: Option<&Attachment>,
+    ) -> Result<()> {
         let now = self.now().await?;
         for _ in 0..TRIES {
             let detail = self
@@ -79,7 +87,10 @@ impl Shared {
                 .ok_or(Error::NotFound(token.task))?;
             let action = action(&detail, token, outcome.clone(), now)?;
             let early = matches!(action, Action::StoreCompletion(_));
-            let (applied, sent) = self.write(&detail, action).await?;
+            let (applied, sent) = self.write(&detail, &action).await?;
+            if let Some(attached) = attached {
+                attached.tell(&detail.task, &action, &applied);
+            }
             match applied {
                 Applied::Done { .. } => return Ok(()),
                 // Another early completion came first, unless this one was sent again after an unknown outcome.

@@ -11,8 +11,8 @@ use super::{Enqueue, Enqueued, Error, Result, Shared};
 use crate::engine::{self, Recorded, Reservation, Tried, born};
 use crate::id::TaskId;
 use crate::payload::Payload;
-use crate::store::{Applied, StoreError, StoreErrorKind, TaskStore, Took};
-use crate::task::{Action, Change, ErrorText, NewTask, State, Target, WaitToken};
+use crate::store::{StoreError, StoreErrorKind, TaskStore, Written};
+use crate::task::{ErrorText, NewTask, State, Target, WaitToken};
 use crate::time::Timestamp;
 
 /// What became of a task that was run where it was enqueued, as the store has recorded it.
@@ -104,21 +104,16 @@ impl Inline {
         else {
             return Self::Lost { id };
         };
-        match (action, applied) {
-            (Action::Delete { .. }, Applied::Done { .. } | Applied::Repeated | Applied::Missing) => {
-                Self::Succeeded(output)
-            }
-            (Action::Set(change), Applied::Done { took, .. }) => {
-                Self::of_target(token, written(change, took), output)
-            }
-            (Action::Set(change), Applied::Repeated) => Self::of_target(token, change.to, output),
-            _ => Self::Lost { id },
+        match Written::of(&action, &applied) {
+            Some(Written::Target { to, .. }) => Self::of_target(token, to, output),
+            Some(Written::Forgotten) => Self::Succeeded(output),
+            None => Self::Lost { id },
         }
     }
 
-    fn of_target(token: WaitToken, target: Target, output: Option<Payload>) -> Self {
+    fn of_target(token: WaitToken, target: &Target, output: Option<Payload>) -> Self {
         let (id, at) = (token.task, target.run_at);
-        let error = target.failure.map(|failure| failure.error);
+        let error = target.failure.as_ref().map(|failure| failure.error.clone());
         match (target.state, error) {
             (State::Succeeded, _) => Self::Succeeded(output),
             (State::Failed, error) => Self::Failed {
@@ -133,17 +128,6 @@ impl Inline {
             (State::Running, _) => Self::Lost { id },
         }
     }
-}
-
-/// The target that the store has written.
-fn written(change: Change, took: Took) -> Target {
-    let alternative = match took {
-        Took::Primary => None,
-        Took::Cancelled => change.if_cancelled,
-        Took::Completed => change.if_completed,
-        Took::NoneOpen => change.if_none_open,
-    };
-    alternative.map_or(change.to, |target| *target)
 }
 
 /// The token of the first step.
@@ -246,6 +230,7 @@ impl<S: TaskStore + ?Sized> Enqueue<'_, S> {
         };
         match tried.success() {
             Ok((output, follow_ups)) => {
+                shared.meters.tried(&task);
                 for task in follow_ups {
                     insert_at(&shared, &task, place.now()).await?;
                 }

@@ -20,8 +20,8 @@ use crate::clock::Monotonic;
 use crate::id::TaskId;
 use crate::limits::MAX_COOL_DOWNS;
 use crate::name::{Kind, Queue};
-use crate::store::BadRecord;
-use crate::task::{Action, Change, Edit, ErrorText, Task};
+use crate::store::{BadRecord, Took, Written};
+use crate::task::{Action, ErrorText, State, Target, Task};
 use crate::time::Timestamp;
 
 /// A worker's own settings for alerts.
@@ -60,12 +60,27 @@ impl AlertConfig {
     }
 }
 
-/// Whether rules are judged on a failure: not on one of a kind with a fallback that did not run.
+/// Which rules are evaluated on a failure: none on one of a kind with a fallback that did not run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Judge {
     Rules,
     /// Only what is told in any case.
     Nothing,
+}
+
+/// What is to be told of an edit, by the target of it that the store takes.
+#[derive(Debug, Default)]
+pub(super) struct Told(Vec<(Took, Alert)>);
+
+impl Told {
+    /// What is to be told of what was written.
+    pub(super) fn of(self, written: Written<'_>) -> Option<Alert> {
+        let Written::Target { took, .. } = written else {
+            return None;
+        };
+        let told = self.0.into_iter().find(|(of, _)| *of == took);
+        told.map(|(_, alert)| alert)
+    }
 }
 
 /// What cool-downs tell apart.
@@ -142,31 +157,30 @@ impl Alerts {
 
     // Judging.
 
-    /// What is to be told when the store has recorded `edit`; nothing of a success, a cancel or a hand-back.
-    pub(super) fn of_edit(
-        &self,
-        task: &Task,
-        edit: &Edit,
-        judge: Judge,
-        now: Timestamp,
-    ) -> Option<Box<Alert>> {
-        if !self.is_on() {
-            return None;
-        }
-        let Action::Set(change) = &edit.action else {
-            return None;
+    /// What is to be told of an action, for each target that the store may take.
+    pub(super) fn of_action(&self, task: &Task, action: &Action, judge: Judge, now: Timestamp) -> Told {
+        let Action::Set(change) = action else {
+            return Told::default();
         };
-        let failed = change.to.state == crate::task::State::Failed;
-        let failure = change.to.failure.as_deref();
+        // What has ended before only has its alarm silenced.
+        if !self.is_on() || change.from.is_final() {
+            return Told::default();
+        }
+        let of = |took: Took| Some((took, self.of_target(task, took.offered(change)?, judge, now)?));
+        Told(Took::ALL.into_iter().filter_map(of).collect())
+    }
+
+    /// Nothing of a success, a cancel or a hand-back.
+    fn of_target(&self, task: &Task, to: &Target, judge: Judge, now: Timestamp) -> Option<Alert> {
+        let failed = to.state == State::Failed;
+        let failure = to.failure.as_deref();
         if !failed && failure.is_none() {
             return None;
         }
-        let error = failure
-            .map(|failure| failure.error.clone())
-            .or_else(|| last_error(change));
-        let lost = change.to.crashes > task.crashes;
+        let error = failure.map(|failure| failure.error.clone());
+        let lost = to.crashes > task.crashes;
         let reason = match (failed, lost) {
-            (true, true) if spent(task, change) => AlertReason::CrashBudgetSpent,
+            (true, true) if spent(task, to) => AlertReason::CrashBudgetSpent,
             (true, _) => AlertReason::TaskFailed,
             (false, true) => AlertReason::LeaseLost,
             (false, false) => AlertReason::AttemptFailed,
@@ -175,15 +189,15 @@ impl Alerts {
             Arc::from(reason.as_str())
         } else {
             let error = error.as_ref().map_or("", ErrorText::as_str);
-            let facts = facts(task, change, error, now);
+            let facts = facts(task, to, error, now);
             self.rules(&task.kind, judge)
                 .find(|rule| rule.fits(&facts))?
                 .shared_name()
         };
-        let next_run_at = (!failed).then_some(change.to.run_at);
-        let mut told = AlertTask::of(task, change.to.state, next_run_at);
-        told.crashes = change.to.crashes;
-        Some(Box::new(Alert {
+        let next_run_at = (!failed).then_some(to.run_at);
+        let mut told = AlertTask::of(task, to.state, next_run_at);
+        told.crashes = to.crashes;
+        Some(Alert {
             incident: format!(
                 "task:{}:{}:{}",
                 task.id,
@@ -194,7 +208,7 @@ impl Alerts {
             error,
             span: now.saturating_since(task.created_at),
             ..self.bare(reason, rule, task.queue.clone(), Some(task.kind.clone()), now)
-        }))
+        })
     }
 
     /// A row that cannot be read.
@@ -227,6 +241,16 @@ impl Alerts {
             error: None,
             span: Duration::ZERO,
             suppressed: 0,
+        }
+    }
+
+    /// How a failure is judged that no run of the handler brought about: the fallback of its kind, if there is one, has
+    /// not run.
+    pub(super) fn without_fallback(&self, kind: &Kind) -> Judge {
+        let entry = self.setup.kinds.get(kind);
+        match entry.and_then(|entry| entry.options.fallback.as_ref()) {
+            Some(_) => Judge::Nothing,
+            None => Judge::Rules,
         }
     }
 
@@ -371,28 +395,20 @@ fn count(counter: &AtomicU64) {
     counter.fetch_add(1, Ordering::Relaxed);
 }
 
-/// The error of an end that no attempt of its own brought about.
-fn last_error(change: &Change) -> Option<ErrorText> {
-    match &change.to.cold.as_ref()?.last_error {
-        crate::task::Field::Set(error) => Some(error.clone()),
-        crate::task::Field::Keep | crate::task::Field::Clear => None,
-    }
-}
-
-fn spent(task: &Task, change: &Change) -> bool {
+fn spent(task: &Task, to: &Target) -> bool {
     let budget = task.settings.crash_budget;
-    budget.is_some_and(|budget| change.to.crashes >= budget)
+    budget.is_some_and(|budget| to.crashes >= budget)
 }
 
-fn facts<'a>(task: &'a Task, change: &Change, error: &'a str, now: Timestamp) -> Facts<'a> {
+fn facts<'a>(task: &'a Task, to: &Target, error: &'a str, now: Timestamp) -> Facts<'a> {
     Facts {
         attempts: task.attempt,
-        crashes: change.to.crashes,
+        crashes: to.crashes,
         reruns: task.reruns,
         kind: task.kind.as_str(),
         queue: task.queue.as_str(),
         priority: task.priority.as_str(),
-        state: change.to.state,
+        state: to.state,
         age: now.saturating_since(task.created_at),
         error,
     }

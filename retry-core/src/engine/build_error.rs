@@ -59,6 +59,8 @@ pub enum BuildError {
         /// How long that is.
         most: Duration,
     },
+    /// The list of queues is empty: the worker would claim nothing.
+    NoQueues,
     /// A queue has a limit, but the worker does not claim from it.
     UnclaimedQueue {
         /// The queue.
@@ -68,6 +70,13 @@ pub enum BuildError {
     },
     /// No task can be due in the scan window: it ends before it begins.
     EmptyWindow,
+    /// A setting that a file or the environment gave.
+    Setting {
+        /// The file and the key, or the environment and the variable.
+        origin: String,
+        /// What is wrong with it.
+        error: Box<Self>,
+    },
     /// An alert rule cannot be read.
     AlertRule {
         /// The kind whose rule it is; none for a rule of the worker.
@@ -110,6 +119,10 @@ impl fmt::Display for BuildError {
                     claimed.join(", ")
                 )
             }
+            Self::NoQueues => f.write_str(
+                "the list of queues is empty; name one, or leave it out to claim from the queues of the kinds",
+            ),
+            Self::Setting { origin, error } => write!(f, "{origin}: {error}"),
             Self::EmptyWindow => f.write_str("the scan window ends before it begins"),
             Self::AlertRule { kind: None, error } => write!(f, "{error}"),
             Self::AlertRule {

@@ -399,16 +399,20 @@ impl WorkerBuilder {
                 });
             }
         }
+        let origins = &settings.origins;
+        if self.queues.is_empty() && settings.queues.as_ref().is_some_and(Vec::is_empty) {
+            return Err(origins.blame(&["queues"], BuildError::NoQueues));
+        }
         let told = settings.queues.iter().flatten();
         let told = told
-            .map(|queue| named("queue", queue))
+            .map(|queue| named("queue", queue).map_err(|error| origins.blame(&["queues"], error)))
             .collect::<Result<_, _>>()?;
         let sources: [BTreeSet<Queue>; 3] = [self.queues, told, self.default_queues];
         let queues = sources
             .into_iter()
             .find(|queues| !queues.is_empty())
             .unwrap_or_default();
-        config.check_queues(&queues)?;
+        config.check_queues(&queues, origins)?;
         Ok(Worker::new(Setup {
             store: self.store,
             config,

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use futures_util::future::select;
+use futures_util::future::{join_all, select};
 
 use super::drive::{Step, Stop, drive};
 use super::heartbeat::Heartbeat;
@@ -73,11 +73,11 @@ impl WorkerHandle {
             handle.spawn(Pump::new(Arc::clone(part)));
             handle.spawn(Rescuer::new(Arc::clone(part)));
             handle.spawn(Maintainer::new(Arc::clone(part)));
-            if Inspector::is_wanted(part) {
-                handle.spawn(Inspector::new(Arc::clone(part)));
-            }
         }
         if let Some(part) = handle.parts.first() {
+            if Inspector::is_wanted(&handle.engine) {
+                handle.spawn(Inspector::new(&handle.parts));
+            }
             for sink in 0..setup.alerts.sinks.len() {
                 handle.spawn(Herald::new(Arc::clone(part), sink));
             }
@@ -136,7 +136,7 @@ impl WorkerHandle {
     /// Stops gracefully: claims nothing more, hands back what was claimed ahead, lets handlers end within the grace,
     /// cancels the rest and hands it back after it has ended, writes the last outcomes and closes the session.
     ///
-    /// It ends also when the store does not answer: at most 30 seconds after the handlers' grace and cancel grace, up to
+    /// It ends also when the store does not answer, however many parts it has: at most 30 seconds after the handlers' grace and cancel grace, up to
     /// ten of them for alerts that wait (a sink's own time limit, but at least five and at most ten). What was not written
     /// then is rescued by another worker; what no sink has taken is lost.
     ///
@@ -167,13 +167,7 @@ impl WorkerHandle {
         self.at_most(LAST_CALL_LIMIT, engine.until(stopped)).await;
         self.stop.now.cancel();
         engine.until(stopped).await;
-        for part in &self.parts {
-            if let Some(id) = part.session().id()
-                && let Err(error) = part.within(LAST_CALL_LIMIT, part.store.close_session(id)).await
-            {
-                tracing::warn!(%error, "the session was not closed; its lease will end by itself");
-            }
-        }
+        join_all(self.parts.iter().map(|part| close_session(part))).await;
         tracing::info!("shut down");
     }
 
@@ -181,6 +175,14 @@ impl WorkerHandle {
         let clock = &self.engine.setup.clock;
         let over = clock.sleep_until(clock.monotonic() + limit);
         drop(select(Box::pin(done), over).await);
+    }
+}
+
+async fn close_session(part: &Part) {
+    if let Some(id) = part.session().id()
+        && let Err(error) = part.within(LAST_CALL_LIMIT, part.store.close_session(id)).await
+    {
+        tracing::warn!(%error, "the session was not closed; its lease will end by itself");
     }
 }
 

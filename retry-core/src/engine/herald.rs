@@ -1,4 +1,4 @@
-//! The herald: hands alerts to its sink, one after another, each with a time of its own.
+//! The herald, an alert dispatcher: hands alerts to its sink, one after another, each with a time of its own.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;

@@ -12,7 +12,7 @@
 //! | watchdog | the lease's end | tells the handlers when it comes, whatever the heartbeat waits for |
 //! | rescuer | the round of expired tasks | settles lost leases and due alarms, of any worker and any kind |
 //! | maintainer | – | purges what is past its retention |
-//! | inspector | what it has seen | looks for tasks that do not start or do not end; only where somebody listens |
+//! | inspector | what it has seen | looks for tasks that do not start or do not end, in all parts at once; only where somebody listens |
 //! | herald | what waits for its sink | hands alerts to it; one for each sink, for all parts |
 //!
 //! Attempts run in futures of their own (`runner.rs`), where the worker was started, or in that of a caller (`inline.rs`);
@@ -51,6 +51,7 @@ mod inline;
 mod inspector;
 mod kind;
 mod lease;
+mod look;
 mod mailbox;
 mod maintainer;
 mod outbox;

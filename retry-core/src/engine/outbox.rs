@@ -4,10 +4,10 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::sync::{Arc, Mutex};
 
+use super::alerts::Told;
 use super::held::Hold;
 use super::part::lock;
 use super::teller::Teller;
-use crate::alert::Alert;
 use crate::limits::{MAX_BATCH, MAX_CALL_BYTES};
 use crate::store::Applied;
 use crate::task::{Edit, Task};
@@ -23,7 +23,7 @@ pub(super) enum Role {
         /// The record on which it was decided.
         task: Arc<Task>,
         /// What is told when it is recorded.
-        alert: Option<Box<Alert>>,
+        told: Told,
         /// It stands in for an outcome that the store refused.
         replaced: bool,
         /// Who waits for the store's answer.

@@ -9,7 +9,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::{Either, select};
 use tokio::sync::Notify;
 
-use super::alerts::{Alerts, Judge};
+use super::alerts::{Alerts, Judge, Told};
 use super::buffer::Buffer;
 use super::health::Health;
 use super::held::{Held, Hold};
@@ -24,7 +24,7 @@ use crate::clock::{Clock, SyncedClock};
 use crate::id::{Nonce, SessionId, Shard, TaskId, TaskIds};
 use crate::machine::{Event, Rejected, transition};
 use crate::seams::Spawn;
-use crate::store::{Result, StoreError, StoreErrorKind, TaskStore};
+use crate::store::{Result, StoreError, StoreErrorKind, TaskStore, Written};
 use crate::task::{Edit, Task};
 use crate::time::Timestamp;
 
@@ -223,18 +223,25 @@ impl Part {
         teller: Option<Teller>,
     ) {
         let alerts = &self.engine.alerts;
-        let alert = match alerts.is_on() {
-            true => alerts.of_edit(&task, &edit, judge, self.clock.now()),
-            false => None,
+        let told = match alerts.is_on() {
+            true => alerts.of_action(&task, &edit.action, judge, self.clock.now()),
+            false => Told::default(),
         };
         let role = Role::Settle {
             hold,
             task,
-            alert,
+            told,
             replaced: false,
             teller,
         };
         self.send(edit, role);
+    }
+
+    /// Raises the alert of what the store has written, if there is one.
+    pub(super) fn tell(&self, told: Told, written: Written<'_>) {
+        if let Some(alert) = told.of(written) {
+            self.engine.alerts.raise(alert, self.clock.monotonic());
+        }
     }
 
     pub(super) fn send(&self, edit: Edit, role: Role) {

@@ -61,6 +61,15 @@ impl Permits {
 
     /// Takes a permit, unless a limit is reached.
     pub(super) fn take(self: &Arc<Self>, queue: &Queue, kind: &Kind) -> Option<Permit> {
+        self.permit(queue, kind, false)
+    }
+
+    /// Takes a permit for a task that is about to be stored.
+    pub(super) fn reserve(self: &Arc<Self>, queue: &Queue, kind: &Kind) -> Option<Permit> {
+        self.permit(queue, kind, true)
+    }
+
+    fn permit(self: &Arc<Self>, queue: &Queue, kind: &Kind, reserved: bool) -> Option<Permit> {
         let kind = self.own_name(kind);
         let mut taken = self.taken();
         let free = self.all > taken.all
@@ -70,6 +79,7 @@ impl Permits {
             return None;
         }
         taken.all += 1;
+        taken.reserved += usize::from(reserved);
         // Only limited names are counted: the maps stay as small as the configuration.
         if self.queues.contains_key(queue) {
             *taken.queues.entry(queue.clone()).or_default() += 1;
@@ -82,16 +92,8 @@ impl Permits {
             permits: Arc::clone(self),
             queue: queue.clone(),
             kind: kind.clone(),
-            reserved: false,
+            reserved,
         })
-    }
-
-    /// Takes a permit for a task that is about to be stored.
-    pub(super) fn reserve(self: &Arc<Self>, queue: &Queue, kind: &Kind) -> Option<Permit> {
-        let mut permit = self.take(queue, kind)?;
-        permit.reserved = true;
-        self.taken().reserved += 1;
-        Some(permit)
     }
 
     /// Permits that are free in all.
@@ -107,8 +109,7 @@ impl Permits {
     /// Permits under which an attempt runs, or is about to.
     pub(super) fn running(&self) -> usize {
         let taken = self.taken();
-        // Between the two steps of a reservation it counts as running.
-        taken.all.saturating_sub(taken.reserved)
+        taken.all - taken.reserved
     }
 
     /// Permits that are free for a queue; `usize::MAX` without a limit of its own.

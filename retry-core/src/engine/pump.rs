@@ -170,6 +170,8 @@ impl Pump {
             part.set_session(SessionState::Lost);
             part.heart.notify_one();
         }
+        let meters = &part.engine.setup.meters;
+        meters.unreadable(&request.queue, claimed.bad.len());
         for bad in &claimed.bad {
             tracing::error!(task = %bad.id, reason = %bad.reason, "a stored task cannot be read; it was put aside as failed");
             let alerts = &part.engine.alerts;
@@ -274,10 +276,7 @@ impl Drop for Reserved {
 /// The task's failure in place of an outcome that the store refuses, once; none when that is what was refused.
 fn refusal(part: &Part, role: &mut Role, error: &StoreError) -> Option<Edit> {
     let Role::Settle {
-        task,
-        alert,
-        replaced,
-        ..
+        task, told, replaced, ..
     } = role
     else {
         return None;
@@ -289,7 +288,10 @@ fn refusal(part: &Part, role: &mut Role, error: &StoreError) -> Option<Edit> {
     let failure = settle::failed_attempt(part, task, task.updated_at, error);
     let edit = part.edit(task, Event::Fail { failure }).ok()?;
     let now = part.clock.now();
-    *alert = part.engine.alerts.of_edit(task, &edit, Judge::Rules, now);
+    *told = part
+        .engine
+        .alerts
+        .of_action(task, &edit.action, Judge::Rules, now);
     Some(edit)
 }
 

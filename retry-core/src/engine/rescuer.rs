@@ -5,16 +5,15 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::alerts::Judge;
+use super::alerts::{Judge, Told};
 use super::drive::Step;
 use super::part::Part;
-use crate::alert::Alert;
 use crate::clock::{Clock as _, Monotonic};
 use crate::id::TaskId;
 use crate::limits::{MAX_BATCH, MAX_PAGE};
 use crate::machine::{Event, Rejected};
 use crate::name::Queue;
-use crate::store::{Applied, Cause, ExpiredRequest, Page, Result, StoreErrorKind, TaskFilter, Took};
+use crate::store::{Applied, Cause, ExpiredRequest, Page, Result, StoreErrorKind, TaskFilter, Written};
 use crate::task::{Action, Edit, State, Task};
 
 /// How long the store must have answered before sessions are marked: after an outage every lease looks ended, until
@@ -38,7 +37,7 @@ pub(super) struct Rescuer {
 struct Rescue {
     task: Task,
     cause: Cause,
-    alert: Option<Box<Alert>>,
+    told: Told,
 }
 
 impl Rescuer {
@@ -113,21 +112,16 @@ impl Rescuer {
         let edit = self.edit(task, event);
         if let Some(edit) = &edit {
             let (now, alerts) = (self.part.clock.now(), &self.part.engine.alerts);
-            let alert = alerts.of_edit(task, edit, self.judge(task, cause), now);
+            let judge = match cause {
+                // A worker that was lost took its fallback along; an attempt that overran its deadline may have been in it.
+                Cause::SessionLost | Cause::SessionDead => Judge::Rules,
+                Cause::Alarm => alerts.without_fallback(&task.kind),
+            };
+            let told = alerts.of_action(task, &edit.action, judge, now);
             let task = task.clone();
-            self.under_way.insert(task.id, Rescue { task, cause, alert });
+            self.under_way.insert(task.id, Rescue { task, cause, told });
         }
         Ok(edit)
-    }
-
-    /// A worker that was lost took its fallback along; an attempt that overran its deadline may have been in it.
-    fn judge(&self, task: &Task, cause: Cause) -> Judge {
-        let entry = self.part.engine.setup.kinds.get(&task.kind);
-        let has_fallback = entry.is_some_and(|entry| entry.options.fallback.is_some());
-        match cause {
-            Cause::Alarm if has_fallback => Judge::Nothing,
-            Cause::Alarm | Cause::SessionLost | Cause::SessionDead => Judge::Rules,
-        }
     }
 
     fn edit(&self, task: &Task, event: Event) -> Option<Edit> {
@@ -215,19 +209,16 @@ impl Rescuer {
 
 impl Rescuer {
     fn recorded(&mut self, edit: &Edit, applied: &Applied) {
-        let (Some(rescue), Applied::Done { took, .. }) = (self.under_way.remove(&edit.id), applied) else {
+        let rescue = self.under_way.remove(&edit.id);
+        let (Some(rescue), Some(written)) = (rescue, Written::of(&edit.action, applied)) else {
             return;
         };
-        let engine = &self.part.engine;
+        let meters = &self.part.engine.setup.meters;
         if rescue.cause != Cause::Alarm {
-            engine.setup.meters.crashed(&rescue.task);
+            meters.crashed(&rescue.task);
         }
-        engine.setup.meters.settled(&rescue.task, &edit.action, *took);
-        if let Some(alert) = rescue.alert
-            && *took == Took::Primary
-        {
-            engine.alerts.raise(*alert, self.part.clock.monotonic());
-        }
+        meters.settled(&rescue.task, written);
+        self.part.tell(rescue.told, written);
     }
 }
 

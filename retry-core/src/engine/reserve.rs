@@ -13,8 +13,8 @@ use crate::clock::{Clock as _, SyncedClock};
 use crate::id::{SessionId, TaskId};
 use crate::machine;
 use crate::seams::Spawn;
-use crate::store::Result;
-use crate::task::{ClaimedTask, NewTask, State, Task, TaskDetail};
+use crate::store::{Applied, Result, Written};
+use crate::task::{Action, ClaimedTask, NewTask, State, Task, TaskDetail};
 use crate::time::Timestamp;
 
 /// The way from a client to the running worker it is attached to. Weak: neither keeps the other alive.
@@ -37,6 +37,17 @@ impl Attachment {
     pub(crate) fn now(&self) -> Option<Timestamp> {
         let clock = self.clock.as_ref()?;
         clock.is_synced().then(|| clock.now())
+    }
+
+    /// Tells the worker's sinks of a failure that the client has recorded. Without effect when the worker has stopped.
+    pub(crate) fn tell(&self, task: &Task, action: &Action, applied: &Applied) {
+        let part = self.parts.iter().find_map(Weak::upgrade);
+        let (Some(part), Some(written)) = (part, Written::of(action, applied)) else {
+            return;
+        };
+        let alerts = &part.engine.alerts;
+        let judge = alerts.without_fallback(&task.kind);
+        part.tell(alerts.of_action(task, action, judge, part.clock.now()), written);
     }
 
     /// Keeps a place for a task that is due, if the worker runs its kind and claims from its queue, has a permit to

@@ -7,8 +7,8 @@ use std::sync::Mutex;
 use super::part::lock;
 use super::window::ScanWindow;
 use crate::id::TaskId;
-use crate::store::{Applied, Took};
-use crate::task::{Action, Change, State, Target};
+use crate::store::Written;
+use crate::task::State;
 
 /// The bounds of a run, and its counts.
 #[derive(Debug, Default)]
@@ -98,22 +98,9 @@ impl Round {
     }
 
     /// Counts what the store recorded of an attempt.
-    pub(super) fn recorded(&self, action: &Action, applied: &Applied) {
+    pub(super) fn recorded(&self, written: Written<'_>) {
         let Some(tally) = &self.tally else { return };
-        let took = match applied {
-            Applied::Done { took, .. } => *took,
-            Applied::Repeated => Took::Primary,
-            Applied::Missing if matches!(action, Action::Delete { .. }) => Took::Primary,
-            _ => return,
-        };
-        let mut tally = lock(tally);
-        let counter = match (action, took) {
-            (_, Took::Cancelled) => &mut tally.cancelled,
-            (Action::Delete { .. }, _) => &mut tally.succeeded,
-            (Action::Set(change), took) => counter(&mut tally, target(change, took)),
-            (Action::RequestCancel | Action::StoreCompletion(_), _) => return,
-        };
-        *counter += 1;
+        *counter(&mut lock(tally), written) += 1;
     }
 
     pub(super) fn tally(&self) -> Tally {
@@ -124,22 +111,17 @@ impl Round {
     }
 }
 
-fn target(change: &Change, took: Took) -> &Target {
-    let alternative = match took {
-        Took::Completed => &change.if_completed,
-        Took::NoneOpen => &change.if_none_open,
-        Took::Primary | Took::Cancelled => &None,
+fn counter<'t>(tally: &'t mut Tally, written: Written<'_>) -> &'t mut usize {
+    let to = match written {
+        Written::Target { to, .. } => to,
+        Written::Forgotten => return &mut tally.succeeded,
     };
-    alternative.as_deref().unwrap_or(&change.to)
-}
-
-fn counter<'t>(tally: &'t mut Tally, target: &Target) -> &'t mut usize {
-    match target.state {
+    match to.state {
         State::Succeeded => &mut tally.succeeded,
         State::Failed => &mut tally.failed,
         State::Cancelled => &mut tally.cancelled,
         State::Waiting | State::Joining => &mut tally.waiting,
-        State::Pending | State::Running if target.failure.is_some() => &mut tally.retried,
+        State::Pending | State::Running if to.failure.is_some() => &mut tally.retried,
         State::Pending | State::Running => &mut tally.put_off,
     }
 }

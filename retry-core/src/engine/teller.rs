@@ -1,4 +1,4 @@
-//! Tells a caller who waits for an attempt what the store has recorded of it.
+//! The teller, a one-shot reply channel: tells a caller who waits for an attempt what the store has recorded of it.
 
 use tokio::sync::oneshot;
 

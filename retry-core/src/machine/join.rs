@@ -4,8 +4,8 @@
 //! touch the parent's own parent, and a chain of ancestors has no bound.
 
 use super::Rejected;
-use super::target::{cancelled, cold, end, expect, pending};
-use crate::task::{Action, Change, ErrorText, FailedChildren, Field, State, Target, Task};
+use super::target::{cancelled, end, expect, pending, recorded};
+use crate::task::{Action, Change, FailedChildren, State, Target, Task};
 use crate::time::Timestamp;
 
 /// A parent's hot fields after its children changed. Written without raising the version: the parent's own edits stay
@@ -61,9 +61,13 @@ pub(super) fn end_joined(task: &Task, now: Timestamp) -> Result<Action, Rejected
     let ended = match ends(task) {
         Some(State::Failed) => {
             let (failed, total) = (task.children.failed, task.children.total);
-            let error = ErrorText::new(format!("{failed} of {total} children failed"));
+            let failure = Some(recorded(
+                task,
+                now,
+                format!("{failed} of {total} children failed"),
+            ));
             Target {
-                cold: cold(|cold| cold.last_error = Field::Set(error)),
+                failure,
                 ..end(task, State::Failed, now)
             }
         }

@@ -35,7 +35,7 @@ pub(super) fn lease_lost(
         } else {
             text.to_owned()
         };
-        let failure = Some(recorded(task, now, &text));
+        let failure = Some(recorded(task, now, text));
         return Ok(set_unless_cancelled(
             task,
             Target {

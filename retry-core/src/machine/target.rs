@@ -142,9 +142,9 @@ pub(super) fn cold(fill: impl FnOnce(&mut Cold)) -> Option<Box<Cold>> {
     Some(Box::new(cold))
 }
 
-/// A failed attempt that the machine itself records: nobody was there to say how it ended.
-pub(super) fn recorded(task: &Task, now: Timestamp, text: &str) -> Box<FailedAttempt> {
-    let error = ErrorText::new(text);
+/// A failure that the machine itself records: no worker was there to say how it ended.
+pub(super) fn recorded(task: &Task, now: Timestamp, error: impl Into<ErrorText>) -> Box<FailedAttempt> {
+    let error = error.into();
     Box::new(FailedAttempt {
         attempt: task.attempt,
         worker: None,

@@ -2,7 +2,7 @@
 
 use super::Rejected;
 use super::attempt::exhausted;
-use super::target::{cancelled, cold, end, expect, next_step, pending, set};
+use super::target::{cancelled, cold, end, expect, next_step, pending, recorded, set};
 use crate::task::{
     Action, Change, Cold, Completion, CompletionChange, CompletionOutcome, ErrorText, Field, OnWaitDeadline,
     State, Target, Task,
@@ -68,31 +68,31 @@ pub(super) fn complete(task: &Task, outcome: CompletionOutcome, now: Timestamp) 
         return Err(Rejected::State(task.state));
     }
     // An early end belongs to the step that waited, and is used up: a rerun starts that step anew.
-    let ended = |state, fill: Box<dyn FnOnce(&mut Cold)>| {
-        let step = if waiting { task.step } else { task.step - 1 };
-        let cold = cold(|cold| {
-            fill(cold);
-            if !waiting {
-                cold.completion = CompletionChange::Clear;
-            }
-        });
-        Target {
-            step,
-            cold,
-            ..end(task, state, now)
-        }
+    let (step, completion) = match waiting {
+        true => (task.step, CompletionChange::Keep),
+        false => (task.step - 1, CompletionChange::Clear),
     };
-    let failed = |error: ErrorText| {
-        ended(
-            State::Failed,
-            Box::new(|cold| cold.last_error = Field::Set(error)),
-        )
+    // The attempt that waits has failed; of an early end, the one that delivers it.
+    let failed = |error: ErrorText| Target {
+        step,
+        failure: Some(recorded(task, now, error)),
+        cold: (!waiting).then(|| {
+            Box::new(Cold {
+                completion: CompletionChange::Clear,
+                ..Cold::default()
+            })
+        }),
+        ..end(task, State::Failed, now)
     };
     let to = match outcome {
-        CompletionOutcome::Succeed(output) => ended(
-            State::Succeeded,
-            Box::new(|cold| cold.output = output.map_or(Field::Keep, Field::Set)),
-        ),
+        CompletionOutcome::Succeed(output) => Target {
+            step,
+            cold: cold(|cold| {
+                cold.output = output.map_or(Field::Keep, Field::Set);
+                cold.completion = completion;
+            }),
+            ..end(task, State::Succeeded, now)
+        },
         CompletionOutcome::Fail(error) => failed(error),
         CompletionOutcome::Resume(_) | CompletionOutcome::Retry { .. } if !waiting => {
             return Err(Rejected::State(task.state));
@@ -109,13 +109,10 @@ pub(super) fn complete(task: &Task, outcome: CompletionOutcome, now: Timestamp) 
             }
         }
         CompletionOutcome::Retry { at, error } if exhausted(task, at) => failed(error),
-        CompletionOutcome::Retry { at, error } => {
-            let cold = cold(|cold| cold.last_error = Field::Set(error));
-            Target {
-                cold,
-                ..pending(task, at.max(now))
-            }
-        }
+        CompletionOutcome::Retry { at, error } => Target {
+            failure: Some(recorded(task, now, error)),
+            ..pending(task, at.max(now))
+        },
     };
     let if_cancelled = (!to.state.is_final()).then(|| Box::new(cancelled(task, now)));
     Ok(Action::Set(Change {
@@ -137,13 +134,10 @@ pub(super) fn deadline(task: &Task, now: Timestamp) -> Result<Action, Rejected> 
             cold: cold(|cold| cold.completion = CompletionChange::Clear),
             ..next_step(task, now)
         },
-        OnWaitDeadline::Fail => {
-            let error = ErrorText::new("no completion came before the wait deadline");
-            Target {
-                cold: cold(|cold| cold.last_error = Field::Set(error)),
-                ..end(task, State::Failed, now)
-            }
-        }
+        OnWaitDeadline::Fail => Target {
+            failure: Some(recorded(task, now, "no completion came before the wait deadline")),
+            ..end(task, State::Failed, now)
+        },
     };
     Ok(set(task, to))
 }

@@ -11,8 +11,8 @@ use super::metered::Metered;
 use super::names::{self, TABLE, Type};
 use crate::alert::AlertReason;
 use crate::name::{Kind, Queue};
-use crate::store::{Inserted, TaskStore, Took};
-use crate::task::{Action, NewTask, State, Task};
+use crate::store::{Inserted, TaskStore, Written};
+use crate::task::{NewTask, State, Task};
 use crate::time::Timestamp;
 
 /// Pairs of kind and queue, and queues alone, with metrics of their own. Names come from stored tasks, too, so a bound keeps a mistake, such
@@ -29,6 +29,7 @@ struct PairMeters {
     enqueued: Counter,
     claimed: Counter,
     succeeded: Counter,
+    tried: Counter,
     attempts_failed: Counter,
     retried: Counter,
     failed: Counter,
@@ -49,6 +50,7 @@ impl PairMeters {
             enqueued: counter(names::ENQUEUED),
             claimed: counter(names::CLAIMED),
             succeeded: counter(names::SUCCEEDED),
+            tried: counter(names::TRIED),
             attempts_failed: counter(names::ATTEMPTS_FAILED),
             retried: counter(names::RETRIED),
             failed: counter(names::FAILED),
@@ -180,27 +182,40 @@ impl Meters {
     }
 
     /// What the store has recorded of a task.
-    pub(crate) fn settled(&self, task: &Task, action: &Action, took: Took) {
+    pub(crate) fn settled(&self, task: &Task, written: Written<'_>) {
         let pair = self.of(task);
-        let change = match action {
-            Action::Delete { .. } => return pair.succeeded.increment(1),
-            Action::Set(change) => change,
-            Action::RequestCancel | Action::StoreCompletion(_) => return,
+        let to = match written {
+            Written::Forgotten => return pair.succeeded.increment(1),
+            Written::Target { to, .. } => to,
         };
-        if took == Took::Cancelled {
-            return pair.cancelled.increment(1);
-        }
-        let to = &change.to;
-        let failed_attempt = to.failure.is_some();
+        // A parent fails by its children without an attempt.
+        let failed_attempt = to.failure.as_ref().is_some_and(|failure| failure.attempt > 0);
         pair.attempts_failed.increment(u64::from(failed_attempt));
+        let given_back = to.attempt < task.attempt && to.step == task.step;
         match to.state {
-            _ if took != Took::Primary => {}
             State::Succeeded => pair.succeeded.increment(1),
             State::Failed => pair.failed.increment(1),
             State::Cancelled => pair.cancelled.increment(1),
             State::Pending if failed_attempt => pair.retried.increment(1),
-            State::Pending if to.attempt < task.attempt && to.step == task.step => pair.snoozed.increment(1),
+            State::Pending if given_back => pair.snoozed.increment(1),
             State::Pending | State::Running | State::Waiting | State::Joining => {}
+        }
+    }
+
+    /// A task that succeeded without ever being stored.
+    pub(crate) fn tried(&self, task: &NewTask) {
+        self.pair(&task.kind, &task.queue).tried.increment(1);
+    }
+
+    /// Rows of a queue that a claim could not read.
+    pub(crate) fn unreadable(&self, queue: &Queue, rows: usize) {
+        if rows > 0 {
+            let queue = if self.is_label(queue) {
+                queue.as_str()
+            } else {
+                OTHER
+            };
+            metrics::counter!(names::UNREADABLE, "queue" => queue.to_owned()).increment(rows as u64);
         }
     }
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use crate::alert::AlertReason;
 use crate::name::{Kind, Queue};
-use crate::store::{Inserted, TaskStore, Took};
-use crate::task::{Action, NewTask, Task};
+use crate::store::{Inserted, TaskStore, Written};
+use crate::task::{NewTask, Task};
 use crate::time::Timestamp;
 
 #[derive(Debug)]
@@ -35,7 +35,11 @@ impl Meters {
 
     pub(crate) const fn ended(&self, _: &Task, _: Duration, _: usize) {}
 
-    pub(crate) const fn settled(&self, _: &Task, _: &Action, _: Took) {}
+    pub(crate) const fn settled(&self, _: &Task, _: Written<'_>) {}
+
+    pub(crate) const fn tried(&self, _: &NewTask) {}
+
+    pub(crate) const fn unreadable(&self, _: &Queue, _: usize) {}
 
     pub(crate) const fn crashed(&self, _: &Task) {}
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use metrics_util::debugging::{DebugValue, DebuggingRecorder, Snapshotter};
 
@@ -13,7 +14,7 @@ use crate::engine::tests::harness::{SECOND, WithKind as _, World, done, each_sec
 use crate::executor::{Final, Outcome};
 use crate::name::{Kind, Queue};
 use crate::store::StoreErrorKind;
-use crate::task::State;
+use crate::task::{FailedChildren, State};
 
 /// Every value by the metric's name and labels, `name{label=value,…}`.
 #[derive(Debug)]
@@ -224,6 +225,10 @@ fn what_runs_where_it_is_enqueued_is_counted_like_the_rest() {
     assert_eq!(of("here"), (1, 1, 1));
     assert_eq!(of("inline"), (1, 1, 1));
     assert_eq!(of("tried"), (0, 1, 1), "it is not stored");
+    for (kind, tried) in [("tried", 1), ("kept", 0), ("inline", 0)] {
+        let name = format!("task_retry_tried_total{{kind={kind},queue=default}}");
+        assert_eq!(values.counter(&name), tried, "{kind}");
+    }
     assert_eq!(of("kept"), (1, 1, 1));
     assert_eq!(values.gauge("task_retry_running{}"), 0.0);
 }
@@ -332,6 +337,93 @@ fn a_queue_that_is_gone_does_not_lag() {
         values.gauge("task_retry_oldest_due_seconds{queue=elsewhere}"),
         0.0
     );
+}
+
+/// A parent that its child fails, waits that a client ends, a task that it cancels, and an outcome taken back.
+async fn ends(world: &World) {
+    let parent = script(|ctx| async move {
+        Ok(match ctx.step() {
+            0 => Outcome::split([job("child")]),
+            _ => Outcome::Done,
+        })
+    });
+    let waits = script(|ctx| async move {
+        Ok(match ctx.step() {
+            0 => Outcome::Wait(SECOND * 60),
+            _ => Outcome::Done,
+        })
+    });
+    let child = script(|_| async { Err(Final::new("no").into()) });
+    let worker = world.worker().kind("parent", parent).kind("child", child);
+    let handle = worker.kind("waits", waits).build().unwrap().start();
+    let fails = job("parent").on_failed_children(FailedChildren::Fail);
+    let parent = world.enqueue(fails).await;
+    world.until_final(parent).await;
+    let mut waiting = Vec::new();
+    for _ in 0..4 {
+        let id = world.enqueue(job("waits")).await;
+        waiting.push(world.until_state(id, State::Waiting).await.task);
+    }
+    let (client, token) = (&world.client, |n: usize| waiting[n].wait_token());
+    client.fail(token(0), "no").await.unwrap();
+    client.succeed(token(1), &1).await.unwrap();
+    client.retry(token(2), world.now(), "not yet").await.unwrap();
+    client.cancel(waiting[3].id).await.unwrap();
+    // Neither a rerun nor a deletion is an end.
+    client.rerun(waiting[0].id).await.unwrap();
+    client.delete(waiting[1].id).await.unwrap();
+    world.shut_down(handle).await;
+}
+
+#[test]
+fn an_end_is_counted_by_whoever_writes_it() {
+    let recorder = DebuggingRecorder::new();
+    let snapshotter = recorder.snapshotter();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    metrics::with_local_recorder(&recorder, || runtime.block_on(ends(&World::new())));
+    let values = Values::of(&snapshotter);
+    let row = |kind| {
+        [
+            "succeeded",
+            "attempts_failed",
+            "retried",
+            "failed",
+            "snoozed",
+            "cancelled",
+        ]
+        .map(|name| values.counter(&format!("task_retry_{name}_total{{kind={kind},queue=default}}")))
+    };
+    assert_eq!(row("parent"), [0, 0, 0, 1, 0, 0], "no attempt of its own failed");
+    assert_eq!(row("child"), [0, 1, 0, 1, 0, 0]);
+    assert_eq!(row("waits"), [1, 2, 1, 1, 0, 1]);
+}
+
+/// Two parts whose queues wait for different times; one says nothing in the end.
+async fn in_two_parts(world: &World) {
+    let other = World::beside(world);
+    let (whole, broken) = (world.store(), world.store());
+    whole.shard(vec![Arc::new(broken.clone()), Arc::new(other.memory.clone())]);
+    world.enqueue(job("nobodys")).await;
+    other.enqueue(job("nobodys").delay(SECOND * 200)).await;
+    let handle = world.worker_on(&whole).kind("a", done()).build().unwrap().start();
+    world.pass(SECOND * 300).await;
+    broken.all(Some(Fault::Lost));
+    world.pass(SECOND * 100).await;
+    broken.all(None);
+    world.shut_down(handle).await;
+}
+
+#[test]
+fn parts_are_measured_together() {
+    let recorder = DebuggingRecorder::new();
+    let snapshotter = recorder.snapshotter();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    metrics::with_local_recorder(&recorder, || runtime.block_on(in_two_parts(&World::new())));
+    let values = Values::of(&snapshotter);
+    let lag = values.gauge("task_retry_oldest_due_seconds{queue=default}");
+    // The last look at both was after at least 225 s, those since at the younger one alone.
+    assert!((225.0..=300.0).contains(&lag), "{lag}");
+    assert_eq!(values.gauge("task_retry_sessions{}"), 1.0);
 }
 
 /// A place is kept for a transaction while a task runs.

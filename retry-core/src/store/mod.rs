@@ -52,6 +52,7 @@ mod transact;
 mod types;
 mod watch;
 mod waves;
+mod written;
 
 pub use enlist::Enlist;
 pub use error::{Certainty, Result, StoreError, StoreErrorKind};
@@ -65,6 +66,7 @@ pub use types::{
 };
 pub use watch::{Waker, Wakeups};
 pub use waves::waves;
+pub(crate) use written::Written;
 
 /// A place that keeps tasks. See the [module's laws](self).
 ///

@@ -75,14 +75,15 @@ impl From<ErrorText> for String {
     }
 }
 
-/// One failed attempt, as the history keeps it (the last 20).
+/// One failed attempt, as the history keeps it (the last 20). The history of a failed task ends with what failed it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FailedAttempt {
-    /// Its number, from 1.
+    /// Its number, from 1; 0 of a parent that failed because its children did, without an attempt of its own.
     pub attempt: u32,
-    /// The worker that ran it; none when a rescuer recorded the loss of its lease.
+    /// The worker that ran it; none when its lease was lost or its deadline passed, and when it waited and the wait failed.
     pub worker: Option<WorkerName>,
-    /// When it began, by its worker's clock.
+    /// When it began, by its worker's clock; where there is no worker, when the task last changed: an attempt that waited
+    /// began to wait then.
     pub started_at: Timestamp,
     /// When it ended or its end was noticed.
     pub ended_at: Timestamp,

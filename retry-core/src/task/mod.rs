@@ -7,6 +7,7 @@ mod new;
 mod record;
 mod settings;
 mod state;
+mod stored_settings;
 
 pub use change::{Action, Change, Cold, CompletionChange, Edit, Field, Target};
 pub use completion::{Completion, CompletionOutcome, WaitToken};

@@ -42,4 +42,29 @@ async fn a_number_for_a_rule(email: String) -> Result<(), std::io::Error> {
     Ok(())
 }
 
+#[task(quick_retries = 3)]
+async fn a_number_of_retries(email: String) -> Result<(), std::io::Error> {
+    Ok(())
+}
+
+#[task(quick_retries(3, "50ms"))]
+async fn no_time(email: String) -> Result<(), std::io::Error> {
+    Ok(())
+}
+
+#[task(quick_retries(0, "50ms", "2s"))]
+async fn none(email: String) -> Result<(), std::io::Error> {
+    Ok(())
+}
+
+#[task(quick_retries(3, "50", "2s"))]
+async fn no_unit_of_the_pause(email: String) -> Result<(), std::io::Error> {
+    Ok(())
+}
+
+#[task(quick_retries("3", "50ms", "2s"))]
+async fn a_text(email: String) -> Result<(), std::io::Error> {
+    Ok(())
+}
+
 fn main() {}

@@ -25,7 +25,7 @@ pub(super) fn check(fact: &Fact<'_>, facts: &Facts) -> Result<(), String> {
     let (Some(claim), true) = (before.claim, leaves && facts.is_fenced(task.id)) else {
         return Ok(());
     };
-    let runs: Vec<_> = facts.runs_under(task.id, claim.version).collect();
+    let runs = facts.deciding_runs(task.id, claim.version);
     let [run] = runs.as_slice() else { return Ok(()) };
     let script = before.script.and_then(|number| facts.config.scripts.get(number));
     let Some(step) = script.and_then(|script| script.step(task.step)) else {
@@ -36,6 +36,10 @@ pub(super) fn check(fact: &Fact<'_>, facts: &Facts) -> Result<(), String> {
         (End::Split(children), Some(How::Splits)) => children.len(),
         _ => return Ok(()),
     };
+    // A try of which the worker does not learn that it was stored is given back.
+    if run.tried && after.is_some_and(|after| after.task.attempt < task.attempt) {
+        return Ok(());
+    }
     // What took the task from its worker records another outcome.
     if !super::settle_after_end::is_rescue(edit, before, facts) && edit.insert.len() != due {
         return Err(format!(

@@ -9,7 +9,13 @@ pub(super) fn check(fact: &Fact<'_>, facts: &Facts) -> Result<(), String> {
     for run in facts.active_runs() {
         let host = &facts.hosts[run.who.host];
         let known = &host.parts[run.part];
-        if run.kind == KindOf::Stays || host.paused || !facts.lives(run.who) || run.ctx.is_cancelled() {
+        // The end of the lease is nothing to a task that is not stored.
+        if run.tried
+            || run.kind == KindOf::Stays
+            || host.paused
+            || !facts.lives(run.who)
+            || run.ctx.is_cancelled()
+        {
             continue;
         }
         let other = known.session.is_none() || known.session != run.session;

@@ -23,10 +23,9 @@ pub(super) fn check(fact: &Fact<'_>, facts: &Facts) -> Result<(), String> {
         return Ok(());
     }
     let failed = |how| matches!(how, Some(How::Failed | How::FailedForGood));
-    if facts
-        .runs_under(run.id, run.version)
-        .any(|primary| failed(primary.ended))
-    {
+    let primaries = facts.runs_under(run.id, run.version);
+    let last = primaries.filter(|primary| !primary.fallback).last();
+    if last.is_some_and(|primary| failed(primary.ended)) {
         return Ok(());
     }
     Err(format!(

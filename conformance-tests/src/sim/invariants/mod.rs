@@ -30,6 +30,7 @@ mod nothing_lost;
 mod one_run_at_a_time;
 mod one_run_per_version;
 mod outcome_kept;
+mod quick_in_turn;
 mod refused_is_absent;
 mod refused_rightly;
 mod rescue_clock;
@@ -193,6 +194,11 @@ const TABLE: &[(&str, &str, Check)] = &[
         "fallback_in_turn",
         "a fallback runs above its threshold, after the primary failed",
         fallback_in_turn::check,
+    ),
+    (
+        "quick_in_turn",
+        "a run is repeated inside its attempt after it failed, soon and a few times",
+        quick_in_turn::check,
     ),
     (
         "told_once",

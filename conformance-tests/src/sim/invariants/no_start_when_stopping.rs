@@ -7,8 +7,8 @@ pub(super) fn check(fact: &Fact<'_>, facts: &Facts) -> Result<(), String> {
     let Fact::Started { run } = fact else {
         return Ok(());
     };
-    // A fallback belongs to the attempt that runs already.
-    if facts.hosts[run.who.host].stopping && !run.fallback {
+    // A fallback belongs to the attempt that runs already, and so does a run that repeats another.
+    if facts.hosts[run.who.host].stopping && !run.fallback && run.again == 0 {
         return Err(format!(
             "host {} starts {} while it shuts down",
             run.who.host,

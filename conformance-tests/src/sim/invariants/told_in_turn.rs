@@ -30,7 +30,8 @@ pub(super) fn check(fact: &Fact<'_>, facts: &Facts) -> Result<(), String> {
         ))
     };
     let failed = |run: &&Run| ended(run, How::Failed) || ended(run, How::FailedForGood);
-    if !runs.iter().any(|run| !run.fallback && failed(run)) {
+    let last = runs.iter().rfind(|run| !run.fallback);
+    if !last.is_some_and(failed) {
         return wrong("its handler did not fail");
     }
     let fallback = runs.iter().find(|run| run.fallback);

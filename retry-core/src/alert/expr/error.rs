@@ -40,6 +40,15 @@ pub enum RuleProblem {
     UnknownField(String),
     /// There is no such function.
     UnknownFunction(String),
+    /// There is no such priority or state, so nothing is ever equal to it.
+    UnknownName {
+        /// What was given.
+        found: String,
+        /// `priority` or `state`.
+        field: &'static str,
+        /// What there is.
+        names: Vec<&'static str>,
+    },
     /// It has the wrong type.
     Type {
         /// What it is.
@@ -105,6 +114,10 @@ impl fmt::Display for RuleProblem {
             Self::UnknownFunction(name) => {
                 write!(f, "there is no function `{name}`; the functions are")?;
                 list(f, FUNCTIONS.iter().copied())
+            }
+            Self::UnknownName { found, field, names } => {
+                write!(f, "there is no {field} {found:?}; there are")?;
+                list(f, names.iter().copied())
             }
             Self::Type { found, expected } => write!(f, "this is {found}; it must be {expected}"),
             Self::Literal { found, expected } => {

@@ -50,4 +50,6 @@ impl Expression {
 }
 
 #[cfg(test)]
+mod cel_test;
+#[cfg(test)]
 mod tests;

@@ -114,10 +114,15 @@ impl Parser {
     fn one_of(&mut self, item: Typed) -> Parsed {
         self.take();
         self.must_take("[", "a list such as [\"a\", \"b\"]")?;
+        if *self.peek() == Token::Symbol("]") {
+            return Err(self.expected("a value (nothing is in an empty list)"));
+        }
         let mut list = Vec::new();
         while !self.takes("]") {
             let one = self.deeper(Self::any_of)?;
             must_be(&one, item.ty)?;
+            known_name(&item, &one)?;
+            known_name(&one, &item)?;
             list.push(one.node);
             if !self.takes(",") {
                 self.must_take("]", "`,` or `]`")?;
@@ -273,8 +278,43 @@ fn comparison(how: Comparison, left: Typed, right: Typed) -> Parsed {
         return Err((left.at, RuleProblem::Type { found, expected }));
     }
     must_be(&right, left.ty)?;
+    known_name(&left, &right)?;
+    known_name(&right, &left)?;
+    if let (true, Some(field)) = (how.needs_order(), name_field(&left).or(name_field(&right))) {
+        // By their letters, `high` would come before `low`, and `low` before `normal`.
+        let expected = "compared with `==`, `!=` or `in`: its names have no order";
+        return Err((
+            field,
+            RuleProblem::Type {
+                found: "a name",
+                expected,
+            },
+        ));
+    }
     let node = Node::Compare(how, Box::new(left.node), Box::new(right.node));
     Ok(condition(node, left.at))
+}
+
+/// Where a field stands that has a few names only.
+fn name_field(part: &Typed) -> Option<usize> {
+    match part.node {
+        Node::Field(field) => field.names().map(|_| part.at),
+        _ => None,
+    }
+}
+
+/// A text that is compared with a field of few names is one of them.
+fn known_name(field: &Typed, text: &Typed) -> Result<(), Problem> {
+    let (Node::Field(field), Node::Text(found)) = (&field.node, &text.node) else {
+        return Ok(());
+    };
+    match field.names() {
+        Some((field, names)) if !names.contains(&found.as_str()) => {
+            let found = found.clone();
+            Err((text.at, RuleProblem::UnknownName { found, field, names }))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The units of CEL that a whole number of milliseconds has.

@@ -43,6 +43,8 @@ fn rules_mean_what_they_say() {
         "error.contains(\"refused\") && error.contains('\"mx1\"')",
         "error.contains(\"\\\"mx1\\\"\")",
         "state == 'pending' && priority == 'normal' && reruns == 1",
+        "priority in ['high', 'normal'] && 'normal' == priority && state != 'failed'",
+        "state.startsWith('pend') && 'normal' in [priority]",
         "age > duration('1m') && age <= duration('1m30s') && age < duration(\"1h\")",
         "true || false && false",
         "attempts in [1, 2, 3]",
@@ -53,7 +55,6 @@ fn rules_mean_what_they_say() {
         assert!(fits(rule), "{rule}");
         assert!(!fits(&format!("!({rule})")), "{rule}");
     }
-    assert!(!fits("attempts in []"));
     assert!(!fits("'MAIL' == 'mail'"));
 }
 
@@ -88,6 +89,25 @@ fn a_wrong_rule_names_its_place_and_what_is_allowed() {
         ("kind.contains(1)", 15, "this is a number; it must be a text"),
         ("kind in ['a', 1]", 15, "this is a number; it must be a text"),
         ("kind in 'a'", 9, "a list such as"),
+        (
+            "attempts in []",
+            14,
+            "`]` stands where a value (nothing is in an empty list)",
+        ),
+        (
+            "attempts > 1 && state == 'faild'",
+            26,
+            "there is no state \"faild\"; there are `pending`, `running`, `waiting`, `joining`, `succeeded`, `failed`, `cancelled`",
+        ),
+        ("'Pending' != state", 1, "there is no state \"Pending\""),
+        (
+            "priority in ['high', 'hgih']",
+            22,
+            "there is no priority \"hgih\"; there are `urgent`, `high`, `normal`, `low`",
+        ),
+        ("'top' in [priority]", 1, "there is no priority \"top\""),
+        ("priority < 'high'", 1, "this is a name; it must be compared with"),
+        ("'low' <= priority", 10, "its names have no order"),
         ("true < false", 1, "it must be a number, a text or a duration"),
         ("1 < 2 < 3", 1, "it must be a number, a text or a duration"),
         (

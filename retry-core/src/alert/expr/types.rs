@@ -1,5 +1,8 @@
 //! What a rule may speak of: fields, functions, and the checked tree.
 
+use crate::priority::Priority;
+use crate::task::State;
+
 /// The type of a part of a rule.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Type {
@@ -46,6 +49,23 @@ pub(super) const FIELDS: &[(&str, Field, Type)] = &[
     ("error", Field::Error, Type::Text),
     ("age", Field::Age, Type::Duration),
 ];
+
+impl Field {
+    /// What there is of a field that has a few names only: what they are called, and the names.
+    pub(super) fn names(self) -> Option<(&'static str, Vec<&'static str>)> {
+        match self {
+            Self::Priority => Some(("priority", Priority::ALL.map(Priority::as_str).to_vec())),
+            Self::State => Some(("state", State::ALL.map(State::as_str).to_vec())),
+            Self::Attempts
+            | Self::Crashes
+            | Self::Reruns
+            | Self::Kind
+            | Self::Queue
+            | Self::Error
+            | Self::Age => None,
+        }
+    }
+}
 
 /// What compares a text with a part of it, in the order of [`Search`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

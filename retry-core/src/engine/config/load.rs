@@ -8,10 +8,13 @@ use toml::{Table, Value};
 
 use super::WorkerConfig;
 use super::options::{ConfigOption, OPTIONS, Place};
+use super::origins::limit_of;
 use crate::span;
 
 /// What the variables of a worker begin with.
 pub(super) const PREFIX: &str = "TASK_RETRY_WORKER_";
+/// What errors call the environment.
+const ENVIRONMENT: &str = "the environment";
 
 /// Why settings cannot be read. It names the file or the variable, and the key.
 #[derive(Debug)]
@@ -65,8 +68,13 @@ impl fmt::Display for ConfigError {
                 match suggestion {
                     Some(meant) => write!(f, "; did you mean `{meant}`?"),
                     None => {
-                        let keys: Vec<_> = OPTIONS.iter().map(|option| option.key).collect();
-                        write!(f, "; there are {}", keys.join(", "))
+                        let is_variable = origin == ENVIRONMENT;
+                        let name = |option: &ConfigOption| match is_variable {
+                            true => option.variable(),
+                            false => option.key.to_owned(),
+                        };
+                        let names: Vec<_> = OPTIONS.iter().map(name).collect();
+                        write!(f, "; there are {}", names.join(", "))
                     }
                 }
             }
@@ -143,8 +151,7 @@ impl WorkerConfig {
                 key: key.clone(),
             })?;
             option
-                .place
-                .set(&mut config, value)
+                .read(&mut config, value, origin, &key)
                 .map_err(|reason| ConfigError::Value {
                     origin: origin.to_owned(),
                     key,
@@ -162,32 +169,37 @@ impl WorkerConfig {
         Self::from_vars(std::env::vars_os())
     }
 
-    /// As [`from_env`](Self::from_env), with variables of one's own; others than a worker's are passed over.
+    /// As [`from_env`](Self::from_env), with variables of one's own; others than a worker's are passed over, except those that
+    /// differ from one of them by two letters, or by their capitals.
     ///
     /// # Errors
     /// As [`from_env`](Self::from_env).
     pub fn from_vars(
         vars: impl IntoIterator<Item = (impl Into<OsString>, impl Into<OsString>)>,
     ) -> Result<Self, ConfigError> {
-        let origin = || "the environment".to_owned();
         let mut config = Self::default();
         for (name, value) in vars {
             let name = name.into().to_string_lossy().into_owned();
-            let Some(key) = name.strip_prefix(PREFIX) else {
-                continue;
-            };
-            let key = key.to_ascii_lowercase();
-            let option = known(&key).ok_or_else(|| ConfigError::Unknown {
-                origin: origin(),
-                suggestion: similar(&key).map(ConfigOption::variable),
+            let unknown = |meant: Option<&ConfigOption>| ConfigError::Unknown {
+                origin: ENVIRONMENT.to_owned(),
+                suggestion: meant.map(ConfigOption::variable),
                 key: name.clone(),
-            })?;
+            };
+            let Some(key) = name.strip_prefix(PREFIX) else {
+                match misspelt(&name) {
+                    Some(meant) => return Err(unknown(Some(meant))),
+                    None => continue,
+                }
+            };
+            // As the variables are documented: in capitals.
+            let option = OPTIONS.iter().find(|option| option.variable() == name);
+            let option = option.ok_or_else(|| unknown(similar(key)))?;
             let value = value.into().into_string();
             let value = value.map_err(|_| "it is not UTF-8".to_owned());
             let read = value.and_then(|value| option.place.value(&value));
-            read.and_then(|value| option.place.set(&mut config, value))
+            read.and_then(|value| option.read(&mut config, value, ENVIRONMENT, &name))
                 .map_err(|reason| ConfigError::Value {
-                    origin: origin(),
+                    origin: ENVIRONMENT.to_owned(),
                     key: name,
                     reason,
                 })?;
@@ -196,8 +208,29 @@ impl WorkerConfig {
     }
 }
 
+impl ConfigOption {
+    /// Puts the value in its place, and notes where it comes from.
+    fn read(&self, config: &mut WorkerConfig, value: Value, source: &str, given: &str) -> Result<(), String> {
+        if let (Place::Numbers(_), Value::Table(table)) = (self.place, &value) {
+            for name in table.keys() {
+                config.origins.note(limit_of(name), source, given);
+            }
+        }
+        config.origins.note(self.key.to_owned(), source, given);
+        self.place.set(config, value)
+    }
+}
+
 fn known(key: &str) -> Option<&'static ConfigOption> {
     OPTIONS.iter().find(|option| option.key == key)
+}
+
+/// The setting that a variable was meant for that does not begin as a worker's do: one whose variable differs by two
+/// letters at most, or by its capitals. Another program's variable does not come as near.
+fn misspelt(name: &str) -> Option<&'static ConfigOption> {
+    let name = name.to_ascii_uppercase().replace('-', "_");
+    let is_near = |option: &&ConfigOption| strsim::osa_distance(&name, &option.variable()) <= 2;
+    OPTIONS.iter().find(is_near)
 }
 
 /// The setting that was most likely meant: the nearest, if at most a third of its letters differ.

@@ -4,6 +4,7 @@
 mod load;
 #[cfg(feature = "config")]
 mod options;
+mod origins;
 mod resolve;
 #[cfg(all(test, feature = "config"))]
 mod tests;
@@ -15,6 +16,7 @@ use std::time::Duration;
 pub use load::ConfigError;
 #[cfg(feature = "config")]
 pub use options::{ConfigOption, OPTIONS};
+pub(super) use origins::Origins;
 pub(super) use resolve::{Config, named};
 
 /// A worker's settings as data. What is none keeps its default.
@@ -22,13 +24,14 @@ pub(super) use resolve::{Config, named};
 /// Given to [`WorkerBuilder::config`](super::WorkerBuilder::config), it fills in what code did not set: a setter of the
 /// builder wins over the configuration, in whichever order they are called. Of several configurations the first wins:
 /// with the feature `config`, `load` puts the environment before the file. Nothing is checked before
-/// [`build`](super::WorkerBuilder::build), except what cannot be read at all.
+/// [`build`](super::WorkerBuilder::build), except what cannot be read at all; `build` names the file or the variable of
+/// what is wrong, as it was read.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct WorkerConfig {
     /// The worker's name, shown to operators.
     pub name: Option<String>,
-    /// The queues it claims from.
+    /// The queues it claims from, at least one; none is those of its kinds.
     pub queues: Option<Vec<String>>,
     /// How many tasks of a queue run at once.
     pub queue_limits: BTreeMap<String, usize>,
@@ -56,6 +59,7 @@ pub struct WorkerConfig {
     pub scan_min_age: Option<Duration>,
     /// Headers that children and follow-ups get from their task.
     pub inherit_headers: Option<Vec<String>>,
+    pub(super) origins: Origins,
 }
 
 impl WorkerConfig {
@@ -68,6 +72,7 @@ impl WorkerConfig {
     /// These settings, and those of `other` where these are none; limits are put together queue by queue.
     #[must_use]
     pub fn or(self, other: Self) -> Self {
+        let origins = self.origins.clone().or(other.origins, |key| self.has(key));
         let mut queue_limits = other.queue_limits;
         queue_limits.extend(self.queue_limits);
         Self {
@@ -86,6 +91,31 @@ impl WorkerConfig {
             scan_max_age: self.scan_max_age.or(other.scan_max_age),
             scan_min_age: self.scan_min_age.or(other.scan_min_age),
             inherit_headers: self.inherit_headers.or(other.inherit_headers),
+            origins,
+        }
+    }
+
+    /// Whether the setting of this key is set here.
+    fn has(&self, key: &str) -> bool {
+        match key {
+            "name" => self.name.is_some(),
+            "queues" => self.queues.is_some(),
+            "concurrency" => self.concurrency.is_some(),
+            "prefetch" => self.prefetch.is_some(),
+            "lease" => self.lease.is_some(),
+            "idle_poll" => self.idle_poll.is_some(),
+            "rescue_interval" => self.rescue_interval.is_some(),
+            "purge_batch" => self.purge_batch.is_some(),
+            "purge_interval" => self.purge_interval.is_some(),
+            "shutdown_grace" => self.shutdown_grace.is_some(),
+            "cancel_grace" => self.cancel_grace.is_some(),
+            "scan_max_age" => self.scan_max_age.is_some(),
+            "scan_min_age" => self.scan_min_age.is_some(),
+            "inherit_headers" => self.inherit_headers.is_some(),
+            limit => self
+                .queue_limits
+                .keys()
+                .any(|queue| origins::limit_of(queue) == limit),
         }
     }
 }

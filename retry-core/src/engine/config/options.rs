@@ -124,7 +124,7 @@ pub const OPTIONS: &[ConfigOption] = &[
         "queues",
         Place::Texts(|config| &mut config.queues),
         "those of the kinds",
-        "The queues the worker claims from.",
+        "The queues the worker claims from, at least one.",
     ),
     option(
         "rescue_interval",

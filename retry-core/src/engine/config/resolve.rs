@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use super::WorkerConfig;
+use super::origins::{Origins, limit_of};
 use crate::engine::BuildError;
 use crate::engine::window::ScanWindow;
 use crate::limits::MAX_BATCH;
@@ -54,15 +55,23 @@ impl Config {
     /// The settings with defaults in place of what is none. `window` is the part of it that only code can give.
     pub(in crate::engine) fn resolve(
         settings: &WorkerConfig,
-        name: WorkerName,
+        name_of_host: WorkerName,
         host: String,
         mut window: ScanWindow,
     ) -> Result<Self, BuildError> {
+        let origins = &settings.origins;
         let given = settings.name.as_ref().map(|name| named("worker name", name));
-        let name = given.transpose()?.unwrap_or(name);
+        let name = given
+            .transpose()
+            .map_err(|error| origins.blame(&["name"], error))?;
+        let name = name.unwrap_or(name_of_host);
         let limits = settings.queue_limits.iter();
         let queue_limits = limits
-            .map(|(queue, limit)| Ok((named("queue", queue)?, *limit)))
+            .map(|(queue, limit)| {
+                let of = |error| origins.blame(&[&limit_of(queue)], error);
+                above_zero("the limit of a queue", *limit).map_err(of)?;
+                Ok((named("queue", queue).map_err(of)?, *limit))
+            })
             .collect::<Result<_, _>>()?;
         if let Some(age) = settings.scan_max_age {
             window = window.max_age(age);
@@ -87,7 +96,7 @@ impl Config {
             cancel_grace: settings.cancel_grace.unwrap_or(DEFAULT_CANCEL_GRACE),
             inherit_headers: settings.inherit_headers.clone().unwrap_or_else(inherited),
         };
-        config.check()?;
+        config.check(origins)?;
         Ok(config)
     }
 
@@ -102,58 +111,76 @@ impl Config {
         self.lease / 3
     }
 
-    fn check(&self) -> Result<(), BuildError> {
-        if self.concurrency == 0 || self.queue_limits.values().any(|limit| *limit == 0) {
-            return Err(BuildError::Zero("the concurrency"));
+    fn check(&self, origins: &Origins) -> Result<(), BuildError> {
+        let of = |key: &str, checked: Result<(), BuildError>| {
+            checked.map_err(|error| origins.blame(&[key], error))
+        };
+        let numbers = [
+            (
+                "concurrency",
+                "the concurrency",
+                self.concurrency,
+                MAX_CONCURRENCY,
+            ),
+            ("purge_batch", "the purge batch", self.purge_batch, MAX_BATCH),
+        ];
+        for (key, what, given, most) in numbers {
+            of(key, above_zero(what, given))?;
+            of(key, at_most(what, given, most))?;
         }
-        at_most("the concurrency", self.concurrency, MAX_CONCURRENCY)?;
-        if self.purge_batch == 0 {
-            return Err(BuildError::Zero("the purge batch"));
-        }
-        at_most("the purge batch", self.purge_batch, MAX_BATCH)?;
-        at_most("the prefetch", self.prefetch.unwrap_or(0), MAX_BATCH)?;
+        let prefetch = self.prefetch.unwrap_or(0);
+        of("prefetch", at_most("the prefetch", prefetch, MAX_BATCH))?;
         if self.lease < MIN_LEASE {
-            return Err(BuildError::LeaseTooShort {
-                given: self.lease,
-                least: MIN_LEASE,
-            });
-        }
-        // A worker that shall not purge may have an interval of years.
-        if self.purge_interval.is_zero() {
-            return Err(BuildError::Zero("the purge interval"));
+            let (given, least) = (self.lease, MIN_LEASE);
+            of("lease", Err(BuildError::LeaseTooShort { given, least }))?;
         }
         let intervals = [
-            ("the idle poll", self.idle_poll),
-            ("the rescue interval", self.rescue_interval),
-            ("the lease", self.lease),
+            ("idle_poll", "the idle poll", self.idle_poll, MAX_INTERVAL),
+            (
+                "rescue_interval",
+                "the rescue interval",
+                self.rescue_interval,
+                MAX_INTERVAL,
+            ),
+            ("lease", "the lease", self.lease, MAX_INTERVAL),
+            // A worker that shall not purge may have one of years.
+            (
+                "purge_interval",
+                "the purge interval",
+                self.purge_interval,
+                Duration::MAX,
+            ),
         ];
-        for (what, interval) in intervals {
+        for (key, what, interval, most) in intervals {
             if interval.is_zero() {
-                return Err(BuildError::Zero(what));
+                of(key, Err(BuildError::Zero(what)))?;
             }
-            within(what, interval, "the longest interval", MAX_INTERVAL)?;
+            of(key, within(what, interval, "the longest interval", most))?;
         }
-        within(
-            "the rescue interval",
-            self.rescue_interval,
-            "the lease",
-            self.lease,
-        )?;
+        let (rescue, bound) = ("the rescue interval", "the lease");
+        within(rescue, self.rescue_interval, bound, self.lease)
+            .map_err(|error| origins.blame(&["rescue_interval", "lease"], error))?;
         if self.window.is_empty() {
-            return Err(BuildError::EmptyWindow);
+            let keys = ["scan_min_age", "scan_max_age"];
+            return Err(origins.blame(&keys, BuildError::EmptyWindow));
         }
         Ok(())
     }
 
     /// A limit of a queue that the worker does not claim from would be passed over in silence.
-    pub(in crate::engine) fn check_queues(&self, queues: &BTreeSet<Queue>) -> Result<(), BuildError> {
-        match self.queue_limits.keys().find(|queue| !queues.contains(*queue)) {
-            Some(queue) => Err(BuildError::UnclaimedQueue {
-                queue: queue.clone(),
-                claimed: queues.iter().cloned().collect(),
-            }),
-            None => Ok(()),
-        }
+    pub(in crate::engine) fn check_queues(
+        &self,
+        queues: &BTreeSet<Queue>,
+        origins: &Origins,
+    ) -> Result<(), BuildError> {
+        let Some(queue) = self.queue_limits.keys().find(|queue| !queues.contains(*queue)) else {
+            return Ok(());
+        };
+        let error = BuildError::UnclaimedQueue {
+            queue: queue.clone(),
+            claimed: queues.iter().cloned().collect(),
+        };
+        Err(origins.blame(&[&limit_of(queue.as_str())], error))
     }
 }
 
@@ -166,6 +193,13 @@ where
         given: given.to_owned(),
         error,
     })
+}
+
+const fn above_zero(what: &'static str, given: usize) -> Result<(), BuildError> {
+    if given == 0 {
+        return Err(BuildError::Zero(what));
+    }
+    Ok(())
 }
 
 fn at_most(what: &'static str, given: usize, most: usize) -> Result<(), BuildError> {

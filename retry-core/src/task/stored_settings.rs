@@ -1,10 +1,11 @@
-//! A task's own rules as text: short, because every task carries them, and exact.
+//! A task's own rules as the text in which stores may keep them: short, because every task carries them, and exact.
 
 use std::time::Duration;
 
-use retry_core::task::{FailedChildren, OnWaitDeadline, Retention, Settings};
-use retry_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
+
+use super::{FailedChildren, OnWaitDeadline, Retention, Settings};
+use crate::time::Timestamp;
 
 /// The stored form. What is absent has the value that its type's default names; unknown fields are passed over.
 #[derive(Serialize, Deserialize)]
@@ -63,64 +64,71 @@ impl From<Span> for Duration {
     }
 }
 
-/// The text for which rows have nothing: most tasks have these settings, and need no room for them. It belongs to the
-/// schema: it stays as it is when the default settings change.
-pub(crate) const USUAL: &str =
-    r#"{"attempts":100,"rescue":5000,"crashes":3,"keep":[86400000,2592000000,86400000]}"#;
+impl Settings {
+    /// The text for which rows may have nothing: most tasks have these settings, and need no room for them. It belongs to
+    /// stored rows: it stays as it is when the default settings change.
+    pub const USUAL_STORED: &str =
+        r#"{"attempts":100,"rescue":5000,"crashes":3,"keep":[86400000,2592000000,86400000]}"#;
 
-/// The text in which settings are kept.
-pub(crate) fn to_text(settings: &Settings) -> String {
-    let Settings {
-        max_attempts,
-        give_up_at,
-        give_up_after,
-        rescue_delay,
-        crash_budget,
-        expires_at,
-        expires_after,
-        deadline_after,
-        on_wait_deadline,
-        on_failed_children,
-        retention,
-    } = settings;
-    let stored = Stored {
-        attempts: *max_attempts,
-        rescue: Span::from(*rescue_delay),
-        crashes: *crash_budget,
-        deadline: deadline_after.map(Span::from),
-        give_up_at: *give_up_at,
-        give_up_after: give_up_after.map(Span::from),
-        expires_at: *expires_at,
-        expires_after: expires_after.map(Span::from),
-        on_wait: *on_wait_deadline,
-        on_children: *on_failed_children,
-        keep: [retention.succeeded, retention.failed, retention.cancelled].map(|kept| kept.map(Span::from)),
-    };
-    // Numbers and names of variants always serialize.
-    serde_json::to_string(&stored).unwrap_or_default()
-}
+    /// The JSON text in which stores may keep them.
+    #[must_use]
+    pub fn to_stored(&self) -> String {
+        let Self {
+            max_attempts,
+            give_up_at,
+            give_up_after,
+            rescue_delay,
+            crash_budget,
+            expires_at,
+            expires_after,
+            deadline_after,
+            on_wait_deadline,
+            on_failed_children,
+            retention,
+        } = self;
+        let stored = Stored {
+            attempts: *max_attempts,
+            rescue: Span::from(*rescue_delay),
+            crashes: *crash_budget,
+            deadline: deadline_after.map(Span::from),
+            give_up_at: *give_up_at,
+            give_up_after: give_up_after.map(Span::from),
+            expires_at: *expires_at,
+            expires_after: expires_after.map(Span::from),
+            on_wait: *on_wait_deadline,
+            on_children: *on_failed_children,
+            keep: [retention.succeeded, retention.failed, retention.cancelled]
+                .map(|kept| kept.map(Span::from)),
+        };
+        // Numbers and names of variants always serialize.
+        serde_json::to_string(&stored).unwrap_or_default()
+    }
 
-/// Reads the text back.
-pub(crate) fn from_text(text: &str) -> Result<Settings, serde_json::Error> {
-    let stored: Stored = serde_json::from_str(text)?;
-    let [succeeded, failed, cancelled] = stored.keep.map(|kept| kept.map(Duration::from));
-    Ok(Settings {
-        max_attempts: stored.attempts,
-        give_up_at: stored.give_up_at,
-        give_up_after: stored.give_up_after.map(Duration::from),
-        rescue_delay: Duration::from(stored.rescue),
-        crash_budget: stored.crashes,
-        expires_at: stored.expires_at,
-        expires_after: stored.expires_after.map(Duration::from),
-        deadline_after: stored.deadline.map(Duration::from),
-        on_wait_deadline: stored.on_wait,
-        on_failed_children: stored.on_children,
-        retention: Retention {
-            succeeded,
-            failed,
-            cancelled,
-        },
-    })
+    /// Reads the stored text back.
+    ///
+    /// # Errors
+    /// The text is damaged.
+    pub fn from_stored(text: &str) -> Result<Self, serde_json::Error> {
+        let stored: Stored = serde_json::from_str(text)?;
+        let [succeeded, failed, cancelled] = stored.keep.map(|kept| kept.map(Duration::from));
+        Ok(Self {
+            max_attempts: stored.attempts,
+            give_up_at: stored.give_up_at,
+            give_up_after: stored.give_up_after.map(Duration::from),
+            rescue_delay: Duration::from(stored.rescue),
+            crash_budget: stored.crashes,
+            expires_at: stored.expires_at,
+            expires_after: stored.expires_after.map(Duration::from),
+            deadline_after: stored.deadline.map(Duration::from),
+            on_wait_deadline: stored.on_wait,
+            on_failed_children: stored.on_children,
+            retention: Retention {
+                succeeded,
+                failed,
+                cancelled,
+            },
+        })
+    }
 }
 
 #[cfg(test)]
@@ -147,25 +155,28 @@ mod tests {
             },
         };
         for settings in [Settings::default(), unusual] {
-            assert_eq!(from_text(&to_text(&settings)).unwrap(), settings);
+            assert_eq!(Settings::from_stored(&settings.to_stored()).unwrap(), settings);
         }
     }
 
     #[test]
     fn the_usual_settings_are_the_default_ones() {
-        // When this fails, the default has changed: USUAL must stay, and rows with the new default carry it.
-        assert_eq!(to_text(&Settings::default()), USUAL);
+        // When this fails, the default has changed: USUAL_STORED must stay, and rows with the new default carry it.
+        assert_eq!(Settings::default().to_stored(), Settings::USUAL_STORED);
     }
 
     #[test]
     fn the_stored_form_is_pinned() {
         // Rows on users' disks have this form: a change needs a migration.
         let text = r#"{"attempts":25,"rescue":5000,"crashes":3,"keep":[86400000,2592000000,null]}"#;
-        let settings = from_text(text).unwrap();
+        let settings = Settings::from_stored(text).unwrap();
         assert_eq!(settings.max_attempts, Some(25));
         assert_eq!(settings.retention.cancelled, None);
-        assert_eq!(to_text(&settings), text);
-        assert_eq!(to_text(&from_text(USUAL).unwrap()), USUAL);
-        assert!(from_text("{}").is_err());
+        assert_eq!(settings.to_stored(), text);
+        assert_eq!(
+            Settings::from_stored(Settings::USUAL_STORED).unwrap().to_stored(),
+            Settings::USUAL_STORED
+        );
+        assert!(Settings::from_stored("{}").is_err());
     }
 }
