@@ -89,13 +89,13 @@ impl Exchanged {
         }
     }
 
-    async fn is_found(self) {
+    async fn found(self) {
         let found = (self.world.state(self.given).await, self.handle.running());
         assert_eq!(found, (State::Succeeded, 0));
         self.world.shut_down(self.handle).await;
     }
 
-    async fn is_not_found_yet(&self) {
+    async fn not_found_yet(&self) {
         let seen = (self.world.state(self.given).await, self.handle.running());
         assert_eq!(seen, (State::Running, 1));
     }
@@ -107,13 +107,13 @@ async fn after_a_failure_of_the_store_what_is_held_is_compared() {
         let exchanged = Exchanged::new(durability).await;
         let (world, store) = (&exchanged.world, &exchanged.store);
         world.pass(SECOND * 20).await;
-        exchanged.is_not_found_yet().await;
+        exchanged.not_found_yet().await;
         store.all(Some(Fault::Lost));
         world.clock.advance(SECOND * 2);
         world.pass(SECOND * 3).await;
         store.all(None);
         world.pass(SECOND * 12).await;
-        exchanged.is_found().await;
+        exchanged.found().await;
     }
 }
 
@@ -122,7 +122,7 @@ async fn after_a_failure_of_the_store_what_is_held_is_compared() {
 async fn without_any_failure_what_is_held_is_compared_once_a_minute() {
     let exchanged = Exchanged::new(Durability::Synced).await;
     exchanged.world.pass(SECOND * 45).await;
-    exchanged.is_not_found_yet().await;
+    exchanged.not_found_yet().await;
     exchanged.world.pass(SECOND * 25).await;
-    exchanged.is_found().await;
+    exchanged.found().await;
 }
