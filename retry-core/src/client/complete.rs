@@ -70,7 +70,7 @@ fn encode<T: Serialize + ?Sized>(value: &T) -> Result<Payload> {
 
 impl Shared {
     async fn answer(&self, token: WaitToken, outcome: CompletionOutcome) -> Result<()> {
-        let now = self.now().await?;
+        let now = self.now(token.task.shard()).await?;
         for _ in 0..TRIES {
             let detail = self
                 .store

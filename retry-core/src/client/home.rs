@@ -1,0 +1,156 @@
+//! The parts of the store as a client sees them: each with its own clock, and its own way for single enqueues, so that one
+//! that is slow or silent holds up its own tasks only.
+
+use std::sync::{Arc, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::Shared;
+use super::coalescer::Coalescer;
+use crate::clock::{Clock as _, SyncedClock};
+use crate::draft::{Draft, InvalidTask};
+use crate::id::{Shard, TaskIds};
+use crate::store;
+use crate::task::NewTask;
+use crate::time::Timestamp;
+
+/// A reading of the store's clock that took longer is worth less than an old one.
+const SLOWEST_READING: Duration = Duration::from_secs(2);
+
+/// A part of the store, or the whole of one that has no parts.
+#[derive(Debug)]
+pub(super) struct Home {
+    pub(super) clock: Arc<SyncedClock>,
+    pub(super) coalescer: Coalescer,
+}
+
+/// Where a new task goes, and what time it is there.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place {
+    pub(super) shard: Shard,
+    pub(super) now: Timestamp,
+    /// For its id.
+    random: u64,
+}
+
+impl Shared {
+    /// The number of the part that keeps the tasks of a slot.
+    pub(super) fn part(&self, shard: Shard) -> usize {
+        match self.homes.len() {
+            1 => 0,
+            homes => self
+                .store
+                .part_of(shard)
+                .filter(|part| *part < homes)
+                .unwrap_or(0),
+        }
+    }
+
+    pub(super) fn home(&self, shard: Shard) -> &Home {
+        &self.homes[self.part(shard)]
+    }
+
+    /// The clock of a task's part.
+    pub(super) fn clock(&self, shard: Shard) -> &SyncedClock {
+        &self.home(shard).clock
+    }
+
+    /// The time of the part that keeps the tasks of a slot. Asks it when the last answer is old; one that fails to answer
+    /// is not asked twice as long as an old answer is there.
+    pub(super) async fn now(&self, shard: Shard) -> store::Result<Timestamp> {
+        self.now_of(self.part(shard)).await
+    }
+
+    async fn now_of(&self, part: usize) -> store::Result<Timestamp> {
+        let clock = &self.homes[part].clock;
+        if clock.is_due() {
+            let sent = clock.monotonic();
+            match self.store.time_of(part).await {
+                Ok(time) => {
+                    let received = clock.monotonic();
+                    // A reading is as uncertain as half the delay of its answer.
+                    if received.saturating_since(sent) <= SLOWEST_READING || !clock.is_synced() {
+                        clock.record(time, sent, received);
+                    }
+                }
+                Err(error) if !clock.is_synced() => return Err(error),
+                Err(error) => {
+                    tracing::debug!(%error, "the store's clock was not read; the last reading is used")
+                }
+            }
+        }
+        Ok(clock.now())
+    }
+
+    /// The time of the first part that tells it.
+    pub(super) async fn any_now(&self) -> store::Result<Timestamp> {
+        let mut now = self.now_of(0).await;
+        for part in 1..self.homes.len() {
+            if now.is_ok() {
+                break;
+            }
+            now = self.now_of(part).await;
+        }
+        now
+    }
+
+    /// Where the task of a draft goes: where its keys ask for, else anywhere but to the parts in `avoid`.
+    pub(super) async fn place(&self, draft: &Draft, avoid: &[usize]) -> store::Result<Place> {
+        let mut random = self.random.next_u64();
+        let (shard, now) = match draft.shard() {
+            Some(shard) => (shard, self.now(shard).await?),
+            None => {
+                let now = self.any_now().await?;
+                let mut shard = self.ids().spread(now, random);
+                while avoid.len() < self.homes.len() && avoid.contains(&self.part(shard)) {
+                    random = self.random.next_u64();
+                    let mut ids = self.ids();
+                    ids.move_on();
+                    shard = ids.spread(now, random);
+                }
+                match self.part(shard) {
+                    0 => (shard, now),
+                    part => (shard, self.now_of(part).await?),
+                }
+            }
+        };
+        Ok(Place { shard, now, random })
+    }
+
+    /// The same for one of many: a part that does not tell its time will not take the task either, which its own answer says.
+    pub(super) async fn place_of_many(&self, draft: &Draft) -> store::Result<Place> {
+        match self.place(draft, &[]).await {
+            Err(_) if self.homes.len() > 1 => {
+                let now = self.any_now().await?;
+                Ok(self.place_at(draft, |_| now))
+            }
+            placed => placed,
+        }
+    }
+
+    /// The same without a round trip, at the time that `now` tells for the slot.
+    pub(super) fn place_at(&self, draft: &Draft, now: impl Fn(Shard) -> Timestamp) -> Place {
+        let random = self.random.next_u64();
+        let (shard, now) = match draft.shard() {
+            Some(shard) => (shard, now(shard)),
+            None => {
+                let first = Shard::default();
+                let at = now(first);
+                let shard = self.ids().spread(at, random);
+                match self.part(shard) == self.part(first) {
+                    true => (shard, at),
+                    false => (shard, now(shard)),
+                }
+            }
+        };
+        Place { shard, now, random }
+    }
+
+    fn ids(&self) -> MutexGuard<'_, TaskIds> {
+        self.ids.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn build(&self, draft: Draft, place: Place) -> Result<NewTask, InvalidTask> {
+        let id = self.ids().next(place.now, place.shard, place.random);
+        draft.build(id, place.now, self.random.next_u64(), None)
+    }
+}
