@@ -208,7 +208,7 @@ fn within(
     }
 }
 
-fn completion(harness: &dyn Harness, verdict: Result<(), Unpassed>) -> Result<Completion, Failed> {
+pub(crate) fn completion(harness: &dyn Harness, verdict: Result<(), Unpassed>) -> Result<Completion, Failed> {
     match verdict {
         Ok(()) => Ok(Completion::Completed),
         Err(Unpassed::Failed(failure)) => Err(Failed::from(*failure)),

@@ -159,11 +159,6 @@ impl TaskIds {
         }
     }
 
-    /// Tasks without a key go elsewhere from now on: their part does not answer.
-    pub fn move_on(&mut self) {
-        self.spread = None;
-    }
-
     /// The next id: greater than every earlier one of the same shard, even when `now` steps back.
     pub fn next(&mut self, now: Timestamp, shard: Shard, random: u64) -> TaskId {
         let millis = u64::try_from(now.as_millis()).unwrap_or(0);
@@ -370,10 +365,6 @@ mod tests {
             }
         }
         assert!(slots.len() > 180, "{}", slots.len());
-        let now = Timestamp::from_millis(199);
-        let before = ids.spread(now, u64::MAX);
-        ids.move_on();
-        assert_ne!(ids.spread(now, !(u64::from(before.number()) << 52)), before);
     }
 
     #[test]

@@ -20,4 +20,5 @@ pub(super) const SPREAD: &[Difference] = &[
     order("order::marks_start_where_the_claim_ended"),
     order("order::marks_bind_their_own_lane"),
     order("edges::times_are_kept"),
+    order("damage::a_damaged_row_takes_none_along"),
 ];

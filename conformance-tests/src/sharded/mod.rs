@@ -7,7 +7,10 @@
 //! otherwise by its documentation is declared, case by case, and shown as *ignored* with the reason; such a case must fail.
 
 mod differences;
+pub mod outage;
+mod switch;
 mod view;
+pub mod wrong;
 
 use std::fmt;
 use std::sync::Arc;
@@ -18,7 +21,9 @@ use retry_core::id::{Shard, TaskId};
 use retry_core::sharded::ShardedStore;
 use retry_core::store::TaskStore;
 
+use self::switch::Switch;
 use self::view::ThroughParts;
+use crate::fixture::Fixture;
 use crate::harness::{Capabilities, Difference, Harness, Instance, Skip};
 
 /// What makes the store of its parts; a broken one in place of [`ShardedStore`] for mutants.
@@ -29,6 +34,7 @@ pub struct Sharded {
     name: String,
     parts: Vec<Arc<dyn Harness>>,
     spread: bool,
+    histories: Option<u32>,
     make: Make,
 }
 
@@ -46,6 +52,7 @@ impl Sharded {
             name,
             parts,
             spread,
+            histories: None,
             make,
         }
     }
@@ -59,10 +66,42 @@ impl Sharded {
         }
     }
 
+    /// As many generated histories, where any run, in place of the least that its parts ask for.
+    #[must_use]
+    pub fn histories(self, histories: u32) -> Self {
+        let histories = Some(histories);
+        Self { histories, ..self }
+    }
+
     /// With another store over the parts.
     #[must_use]
     pub fn made_by(self, make: Make) -> Self {
         Self { make, ..self }
+    }
+}
+
+impl Sharded {
+    /// A fresh store of parts that can be switched off.
+    async fn switched(&self, clock: ManualClock) -> Result<(Fixture, Arc<dyn TaskStore>, Vec<Switch>), Skip> {
+        let mut instances = Vec::new();
+        for part in &self.parts {
+            instances.push(part.fresh(clock.clone()).await?);
+        }
+        let switch = |instance: &Box<dyn Instance>| Switch::new(instance.store());
+        let switches: Vec<Switch> = instances.iter().map(switch).collect();
+        let parts: Vec<Arc<dyn TaskStore>> = switches
+            .iter()
+            .map(|switch| Arc::new(switch.clone()) as Arc<dyn TaskStore>)
+            .collect();
+        let whole = (self.make)(&parts, clock.clone());
+        let joined = Joined {
+            view: ThroughParts::new(Arc::clone(&whole), true),
+            instances,
+            clock: clock.clone(),
+            spread: true,
+            make: self.make,
+        };
+        Ok((Fixture::new(Box::new(joined), clock), whole, switches))
     }
 }
 
@@ -88,17 +127,18 @@ impl Harness for Sharded {
         let each = self.parts.iter().map(|part| part.capabilities());
         // A transaction belongs to one database.
         let all = Capabilities::new().reopen().damage().peer().histories(u32::MAX);
-        let mut all = each.fold(all, |all, part| Capabilities {
+        let all = each.fold(all, |all, part| Capabilities {
             reopen: all.reopen && part.reopen,
             damage: all.damage && part.damage,
             peer: all.peer && part.peer,
             histories: all.histories.min(part.histories),
             ..all
         });
-        if self.spread {
-            all.histories = 0;
+        match self.histories {
+            _ if self.spread => all.histories(0),
+            Some(histories) => all.histories(histories),
+            None => all,
         }
-        all
     }
 
     fn differences(&self) -> &'static [Difference] {

@@ -95,18 +95,12 @@ impl Shared {
 
     /// Where the task of a draft goes: where its keys ask for, else anywhere but to the parts in `avoid`.
     pub(super) async fn place(&self, draft: &Draft, avoid: &[usize]) -> store::Result<Place> {
-        let mut random = self.random.next_u64();
+        let random = self.random.next_u64();
         let (shard, now) = match draft.shard() {
             Some(shard) => (shard, self.now(shard).await?),
             None => {
                 let now = self.any_now().await?;
-                let mut shard = self.ids().spread(now, random);
-                while avoid.len() < self.homes.len() && avoid.contains(&self.part(shard)) {
-                    random = self.random.next_u64();
-                    let mut ids = self.ids();
-                    ids.move_on();
-                    shard = ids.spread(now, random);
-                }
+                let shard = self.spread(now, random, avoid);
                 match self.part(shard) {
                     0 => (shard, now),
                     part => (shard, self.now_of(part).await?),
@@ -114,6 +108,18 @@ impl Shared {
             }
         };
         Ok(Place { shard, now, random })
+    }
+
+    /// A slot for a task without a key: the next one that the client may use and that no part in `avoid` keeps.
+    fn spread(&self, now: Timestamp, random: u64, avoid: &[usize]) -> Shard {
+        let drawn = self.ids().spread(now, random);
+        let suits = |shard: &Shard| self.is_own(*shard) && !avoid.contains(&self.part(*shard));
+        let mut from_there = (0..Shard::COUNT).map(|step| Shard::new(drawn.number() + step));
+        from_there.find(suits).unwrap_or(drawn)
+    }
+
+    fn is_own(&self, shard: Shard) -> bool {
+        self.slots.as_ref().is_none_or(|slots| slots.contains(shard))
     }
 
     /// The same for one of many: a part that does not tell its time will not take the task either, which its own answer says.
@@ -135,7 +141,7 @@ impl Shared {
             None => {
                 let first = Shard::default();
                 let at = now(first);
-                let shard = self.ids().spread(at, random);
+                let shard = self.spread(at, random, &[]);
                 match self.part(shard) == self.part(first) {
                     true => (shard, at),
                     false => (shard, now(shard)),
@@ -149,7 +155,14 @@ impl Shared {
         self.ids.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The task of a draft.
+    ///
+    /// # Errors
+    /// It is invalid, or its keys belong to another part than the client's.
     pub(super) fn build(&self, draft: Draft, place: Place) -> Result<NewTask, InvalidTask> {
+        if let Some(slots) = self.slots.as_ref().filter(|_| !self.is_own(place.shard)) {
+            return Err(InvalidTask::OtherPart(slots.part().to_owned()));
+        }
         let id = self.ids().next(place.now, place.shard, place.random);
         draft.build(id, place.now, self.random.next_u64(), None)
     }

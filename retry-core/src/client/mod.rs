@@ -38,6 +38,7 @@ use crate::id::{Nonce, Shard, TaskIds};
 use crate::meters::Meters;
 use crate::propagate::{Propagator, in_context};
 use crate::seams::{Random, Spawn, SystemRandom, TokioSpawn};
+use crate::sharded::PartSlots;
 use crate::store::{self, TaskStore};
 use crate::time::Timestamp;
 
@@ -94,6 +95,8 @@ impl<S: ?Sized> fmt::Debug for Client<S> {
 #[derive(Debug)]
 struct Shared {
     store: Arc<dyn TaskStore>,
+    /// The slots to which it is bound.
+    slots: Option<PartSlots>,
     /// One for each part, at least one.
     homes: Box<[Home]>,
     random: Arc<dyn Random>,
@@ -105,6 +108,7 @@ struct Shared {
 #[derive(Debug)]
 pub struct ClientBuilder<S: ?Sized> {
     store: Arc<S>,
+    slots: Option<PartSlots>,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
     spawn: Arc<dyn Spawn>,
@@ -122,6 +126,7 @@ impl<S: TaskStore> Client<S> {
     pub fn builder(store: impl Into<Arc<S>>) -> ClientBuilder<S> {
         ClientBuilder {
             store: store.into(),
+            slots: None,
             clock: Arc::new(SystemClock::new()),
             random: Arc::new(SystemRandom::new()),
             spawn: Arc::new(TokioSpawn),
@@ -162,13 +167,22 @@ impl<S: TaskStore> ClientBuilder<S> {
         self
     }
 
+    /// Binds the client to the slots of one part of a [sharded store](crate::sharded), which its own store is, for
+    /// transactions of one's own: what it enqueues, the sharded store finds. A task whose keys belong to another part is
+    /// refused ([`InvalidTask::OtherPart`](crate::draft::InvalidTask)).
+    #[must_use]
+    pub fn slots(mut self, slots: PartSlots) -> Self {
+        self.slots = Some(slots);
+        self
+    }
+
     /// The client.
     #[must_use]
     pub fn build(self) -> Client<S> {
         let store: Arc<dyn TaskStore> = Arc::<S>::clone(&self.store);
         Client {
             store: self.store,
-            shared: Shared::new(store, self.clock, self.random, self.spawn),
+            shared: Shared::new(store, self.slots, self.clock, self.random, self.spawn),
             attached: None,
             propagator: None,
         }
@@ -189,7 +203,7 @@ impl Client {
         random: Arc<dyn Random>,
         spawn: Arc<dyn Spawn>,
     ) -> Self {
-        let shared = Shared::new(Arc::clone(&store), clock, random, spawn);
+        let shared = Shared::new(Arc::clone(&store), None, clock, random, spawn);
         Self {
             store,
             shared,
@@ -230,6 +244,7 @@ impl<S: TaskStore + ?Sized> Client<S> {
 impl Shared {
     fn new(
         store: Arc<dyn TaskStore>,
+        slots: Option<PartSlots>,
         clock: Arc<dyn Clock>,
         random: Arc<dyn Random>,
         spawn: Arc<dyn Spawn>,
@@ -244,6 +259,7 @@ impl Shared {
         let homes = (0..store.parts().len().max(1)).map(home).collect();
         Arc::new(Self {
             store,
+            slots,
             homes,
             random,
             ids: Mutex::default(),

@@ -74,6 +74,7 @@ use std::fmt;
 pub use self::breaker::PartState;
 pub use self::builder::{Builder, InvalidParts};
 pub use self::member::PartHealth;
+pub use self::placing::PartSlots;
 
 use self::member::Member;
 use self::placing::Placing;
@@ -109,10 +110,6 @@ impl ShardedStore {
     }
 
     /// The name of the part that keeps the tasks of a shard key.
-    ///
-    /// A transaction of your own belongs to one database, so a task enqueued inside it is stored there whatever its key says.
-    /// Ask here which one that ought to be, and open the transaction there; elsewhere the task is run as well, but this store
-    /// does not find it by its id.
     #[must_use]
     pub fn part_for_key(&self, key: &str) -> &str {
         self.part_name(Shard::of_key(key))
@@ -122,6 +119,17 @@ impl ShardedStore {
     #[must_use]
     pub fn part_for_unique(&self, kind: &Kind, key: &UniqueKey) -> &str {
         self.part_name(Shard::of_unique(kind, key))
+    }
+
+    /// The slots of a part; none when there is no such part, or it has no slot.
+    ///
+    /// A transaction of your own belongs to one database, so a task enqueued inside it is stored there, whatever its keys
+    /// say. A client of that part's store, [bound](crate::client::ClientBuilder::slots) to these slots, refuses a task that belongs
+    /// elsewhere and gives the others ids by which this store finds them.
+    #[must_use]
+    pub fn slots(&self, part: &str) -> Option<PartSlots> {
+        let number = self.members.iter().position(|member| member.name == part)?;
+        self.placing.slots(number, part)
     }
 
     /// How the parts answer, in their order. It asks none of them.

@@ -1,6 +1,9 @@
 //! Which part keeps the tasks of which slot: highest random weight (Thaler, Ravishankar 1998), worked out once.
 
+use std::collections::BTreeSet;
+use std::fmt;
 use std::hash::Hasher as _;
+use std::sync::Arc;
 
 use siphasher::sip::SipHasher24;
 
@@ -34,8 +37,45 @@ impl Placing {
         Ok(Self { parts })
     }
 
+    /// The slots of a part, if it has any.
+    pub(super) fn slots(&self, part: usize, name: &str) -> Option<PartSlots> {
+        let slots: BTreeSet<Shard> = Shard::all().filter(|shard| self.part(*shard) == part).collect();
+        let (part, any) = (Arc::from(name), !slots.is_empty());
+        any.then(|| PartSlots {
+            part,
+            slots: Arc::new(slots),
+        })
+    }
+
     pub(super) fn part(&self, shard: Shard) -> usize {
         self.parts[usize::from(shard.number())]
+    }
+}
+
+/// The slots of one part of a sharded store.
+#[derive(Clone)]
+pub struct PartSlots {
+    part: Arc<str>,
+    slots: Arc<BTreeSet<Shard>>,
+}
+
+impl fmt::Debug for PartSlots {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} slots of {:?}", self.slots.len(), self.part)
+    }
+}
+
+impl PartSlots {
+    /// The part's name.
+    #[must_use]
+    pub fn part(&self) -> &str {
+        &self.part
+    }
+
+    /// Whether a slot is one of them.
+    #[must_use]
+    pub fn contains(&self, shard: Shard) -> bool {
+        self.slots.contains(&shard)
     }
 }
 

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use super::{LIMIT, Two};
+use crate::client::{Client, Error};
 use crate::clock::{Clock as _, ManualClock};
+use crate::draft::InvalidTask;
 use crate::engine::Worker;
 use crate::engine::tests::harness::{SECOND, WithKind as _, World, job, script};
 use crate::executor::Outcome;
@@ -324,4 +326,33 @@ async fn an_insert_over_several_parts_answers_in_input_order() {
     assert!(east > 0 && west > 0 && east + west == 10);
 }
 
-use crate::client::Client;
+#[tokio::test]
+async fn a_client_of_a_part_keeps_to_its_slots() {
+    let two = Two::new();
+    assert!(two.store.slots("north").is_none());
+    let bound = Client::builder(two.east.memory.clone())
+        .clock(Arc::new(two.east.clock.clone()))
+        .slots(two.store.slots("east").unwrap())
+        .build();
+    let mut tx = two.east.memory.begin();
+    let mut ids = Vec::new();
+    for n in 0..50 {
+        two.east.clock.advance(std::time::Duration::from_millis(1));
+        ids.push(bound.enqueue(job("a")).await.unwrap().id);
+        ids.push(bound.enqueue(job("a")).in_tx(&mut tx).unwrap().id);
+        let key = format!("k{n}");
+        let keyed = bound.enqueue(job("a").shard_key(&key)).await;
+        match two.store.part_for_key(&key) {
+            "east" => ids.push(keyed.unwrap().id),
+            _ => assert!(
+                matches!(&keyed, Err(Error::Invalid(InvalidTask::OtherPart(part))) if part == "east"),
+                "{keyed:?}"
+            ),
+        }
+    }
+    tx.commit().unwrap();
+    for id in &ids {
+        assert!(two.client.get(*id).await.unwrap().is_some());
+    }
+    assert_eq!(two.counts().await, [ids.len(), 0]);
+}
