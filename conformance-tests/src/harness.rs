@@ -21,8 +21,8 @@ pub trait Harness: Send + Sync + 'static {
         Capabilities::new()
     }
 
-    /// Cases that the store answers otherwise by its own documentation, all of them. Each is shown as ignored with its
-    /// reason, and must fail: a difference that is none is refused.
+    /// Cases that the store answers otherwise by its own documentation, all of them. Each is run, and shown as ignored with
+    /// its reason when it fails; a difference that is none is refused.
     fn differences(&self) -> &'static [Difference] {
         &[]
     }
@@ -92,6 +92,8 @@ pub struct Difference {
     pub case: &'static str,
     /// What the store does instead, and by which of its documented properties.
     pub why: &'static str,
+    /// It does so in every run: then the case must fail. Otherwise it is a matter of time, and the case may hold.
+    pub always: bool,
 }
 
 /// How a user's transaction ends. A call that failed in it changes nothing about that.

@@ -1,4 +1,4 @@
-//! Sharded stores on real databases: the suite on two SQLite files, two PostgreSQL servers and two namespaces of a Redis
+//! Sharded stores on real databases: the suite over SQLite files, schemas on two PostgreSQL servers, and namespaces of a Redis
 //! Cluster; and two PostgreSQL servers of which one is killed.
 
 mod killed;

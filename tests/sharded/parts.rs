@@ -46,8 +46,13 @@ impl Store {
         missing && !std::env::var("RETRY_REQUIRE").is_ok_and(|required| required == "all")
     }
 
-    /// Two places: two folders, two servers, or one cluster, whose namespaces live on nodes of their own.
+    /// Three places: folders, schemas on two servers, or namespaces of one cluster, which live on nodes of their own.
     pub(crate) fn places(self) -> Vec<Arc<Place>> {
+        let (one, other): (Arc<Started>, Arc<Started>) = Default::default();
+        let servers = match self {
+            Self::Sqlite | Self::Postgres => [Arc::clone(&one), other, one],
+            Self::RedisCluster => [Arc::clone(&one), Arc::clone(&one), one],
+        };
         let place = |server| {
             let made = AtomicU32::new(0);
             Arc::new(Place {
@@ -56,13 +61,7 @@ impl Store {
                 made,
             })
         };
-        match self {
-            Self::RedisCluster => {
-                let shared = Arc::new(OnceLock::new());
-                vec![place(Arc::clone(&shared)), place(shared)]
-            }
-            _ => vec![place(Arc::default()), place(Arc::default())],
-        }
+        servers.into_iter().map(place).collect()
     }
 }
 

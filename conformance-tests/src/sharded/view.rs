@@ -6,11 +6,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use retry_core::id::{SessionId, Shard, TaskId};
 use retry_core::name::Queue;
-use retry_core::store::Cause;
 use retry_core::store::{
-    ClaimRequest, Claimed, CountScope, Counts, Durability, Exchanged, Expired, ExpiredCursor, ExpiredRequest,
-    Inserted, Listed, Page, QueueInfo, QueueSetting, Renewed, Result, Session, SessionInfo, TaskFilter,
-    TaskStore, Wakeups, check,
+    Cause, ClaimRequest, Claimed, CountScope, Counts, Durability, Exchanged, Expired, ExpiredCursor,
+    ExpiredRequest, Inserted, Listed, Page, QueueInfo, QueueSetting, Renewed, Result, Session, SessionInfo,
+    TaskFilter, TaskStore, Wakeups, check,
 };
 use retry_core::task::{Edit, NewTask, Task, TaskDetail};
 use retry_core::time::Timestamp;
@@ -55,6 +54,10 @@ impl ThroughParts {
             all.session_lost |= claimed.session_lost;
             all.next_due = [all.next_due, claimed.next_due].into_iter().flatten().min();
         }
+        // The parts behind the one that filled it were asked for nothing.
+        if left.limit == 0 && !all.tasks.is_empty() {
+            all.next_due = Some(now);
+        }
         Ok(all)
     }
 }
@@ -69,7 +72,7 @@ fn place((task, cause): &(Task, Cause)) -> ExpiredCursor {
     }
 }
 
-/// Positions in the order of the round: all of sessions come before all alarms.
+/// One page of several parts, in the order of the round, down to where every part has looked.
 fn merged(rounds: Vec<Expired>, limit: usize) -> Expired {
     // Behind the `next` of any part there may be tasks that it has not shown yet.
     let shown_to = rounds.iter().filter_map(|round| round.next).min();

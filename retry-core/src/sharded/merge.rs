@@ -61,8 +61,10 @@ pub(super) fn lists(pages: Vec<Listed>, missing_parts: Vec<usize>, limit: usize)
 /// The sums. Where a part is missing there may be more of everything.
 pub(super) fn counts(parts: Vec<Counts>, missing_parts: Vec<usize>) -> Counts {
     let whole = missing_parts.is_empty();
-    let mut merged = Counts::default();
-    merged.complete = whole && parts.iter().all(|counts| counts.complete);
+    let mut merged = Counts {
+        complete: whole && parts.iter().all(|counts| counts.complete),
+        ..Counts::default()
+    };
     for counts in parts {
         for (at, count) in counts.counts {
             let sum = match merged.counts.get(&at) {

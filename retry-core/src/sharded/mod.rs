@@ -98,7 +98,6 @@ impl fmt::Debug for ShardedStore {
 
 impl ShardedStore {
     /// Begins with no part.
-    #[must_use]
     pub fn builder() -> Builder {
         Builder::default()
     }
