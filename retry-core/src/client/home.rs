@@ -98,16 +98,31 @@ impl Shared {
         let random = self.random.next_u64();
         let (shard, now) = match draft.shard() {
             Some(shard) => (shard, self.now(shard).await?),
-            None => {
-                let now = self.any_now().await?;
-                let shard = self.spread(now, random, avoid);
-                match self.part(shard) {
-                    0 => (shard, now),
-                    part => (shard, self.now_of(part).await?),
-                }
-            }
+            None => self.anywhere(random, avoid.to_vec()).await?,
         };
         Ok(Place { shard, now, random })
+    }
+
+    /// A slot for a task without a key, of a part that tells its time.
+    async fn anywhere(&self, random: u64, mut avoid: Vec<usize>) -> store::Result<(Shard, Timestamp)> {
+        if self.homes.len() == 1 {
+            let now = self.now_of(0).await?;
+            return Ok((self.spread(now, random, &[]), now));
+        }
+        // It only says which millisecond this is: no part is asked for it that might be slow.
+        let now = match self.homes.iter().find(|home| home.clock.is_synced()) {
+            Some(home) => home.clock.now(),
+            None => self.any_now().await?,
+        };
+        loop {
+            let shard = self.spread(now, random, &avoid);
+            let part = self.part(shard);
+            match self.now_of(part).await {
+                Ok(now) => return Ok((shard, now)),
+                Err(error) if avoid.contains(&part) => return Err(error),
+                Err(_) => avoid.push(part),
+            }
+        }
     }
 
     /// A slot for a task without a key: the next one that the client may use and that no part in `avoid` keeps.

@@ -243,3 +243,22 @@ async fn the_part_that_does_not_answer_is_itself_the_reason() {
         "{why:?}"
     );
 }
+
+#[tokio::test]
+async fn a_part_that_never_answered_holds_up_nobody_else() {
+    let two = Two::new();
+    two.ways[0].all(Some(DOWN));
+    for _ in 0..20 {
+        two.east.clock.advance(Duration::from_millis(1));
+        assert!(two.client.enqueue(job("a")).await.unwrap().is_new());
+    }
+    two.ways[0].all(Some(Fault::HoldCall(CancellationToken::new())));
+    two.east.clock.advance(SECOND * 60);
+    let began = two.east.elapsed();
+    for _ in 0..20 {
+        two.east.clock.advance(Duration::from_millis(1));
+        assert!(two.client.enqueue(two.job("west")).await.unwrap().is_new());
+    }
+    assert_eq!(two.east.elapsed() - began, Duration::from_millis(20));
+    assert_eq!(two.counts().await, [0, 40]);
+}
