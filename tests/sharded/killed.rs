@@ -82,115 +82,141 @@ impl Sender {
         }
     }
 
-    async fn some(&mut self, part: usize) -> BTreeSet<usize> {
-        let mut sent = BTreeSet::new();
+    async fn some(&mut self, part: usize) -> Vec<usize> {
+        let mut sent = Vec::new();
         for _ in 0..SOME {
             let (number, enqueued) = self.job(part).await;
             assert!(enqueued.expect("its part lives").is_new());
-            sent.insert(number);
+            sent.push(number);
         }
         sent
     }
 }
 
 async fn killed(servers: &[Server; 2]) {
-    let mut parts = Vec::new();
-    for server in servers {
-        let connected = PostgresStore::builder(&server.url()).connect().await;
-        parts.push(Arc::new(connected.expect("it connects")));
-    }
-    let store = Arc::new(
-        ShardedStore::builder()
-            .part("east", Arc::clone(&parts[0]))
-            .part("west", Arc::clone(&parts[1]))
-            .build()
-            .expect("they are parts"),
-    );
-    let key = |part: &str| {
-        let mut keys = (0..).map(|number| format!("customer-{number}"));
-        keys.find(|key| store.part_for_key(key) == part)
-            .expect("each part has keys")
-    };
-    let mut sender = Sender {
-        client: Client::new(Arc::clone(&store)),
-        keys: [key("east"), key("west")],
-        next: 0,
-    };
+    let store = over(servers).await;
     let (told, tell) = unbounded_channel();
-    let mut handled = Handled {
-        tell,
-        seen: BTreeSet::new(),
-        clock: SystemClock::new(),
-    };
-    let worker = worker(&sender.client, told).start();
-
-    // Both live.
-    let mut wanted = sender.some(0).await;
-    wanted.extend(sender.some(1).await);
-    handled.all(&wanted).await;
-
-    // One dies with work before it.
-    wanted.extend(sender.some(1).await);
-    let (last, lost) = sender.job(1).await;
-    let lost = lost.expect("its part lives").id;
-    wanted.insert(last);
-    servers[1].kill();
-    let refused = tokio::spawn(sender.job(1));
-    let began = handled.clock.monotonic();
-    let flows = sender.some(0).await;
-    handled.all(&flows).await;
-    let took = handled.clock.monotonic().saturating_since(began);
-    assert!(took < UNDISTURBED, "{took:?}");
-    wanted.extend(flows);
-    let (_, refused) = refused.await.expect("it does not panic");
-    assert!(refused.is_err(), "{refused:?}");
-    let why = sender.client.why(lost).await.expect("an outage is an answer");
-    assert!(
-        matches!(why.reason, Reason::NoAnswer { part: Some(1), .. }),
-        "{why}"
-    );
-    let health = store.health();
-    assert_eq!(health[0].state, PartState::Closed, "{health:?}");
-    assert!(health[1].failures > 0, "{health:?}");
-    let counts = store
-        .count(&CountScope::default())
-        .await
-        .expect("one part answers");
-    assert_eq!(counts.missing_parts, [1]);
-
-    // It returns, and nothing is missing.
-    servers[1].restart().expect("it starts again");
-    let over = handled.clock.monotonic() + PATIENCE;
-    loop {
-        let (number, enqueued) = sender.job(1).await;
-        if enqueued.is_ok() {
-            wanted.insert(number);
-            break;
-        }
-        assert!(handled.clock.monotonic() < over, "{enqueued:?}");
-        // The part is left alone for a while: there is nothing else to wait for.
-        handled
-            .clock
-            .sleep_until(handled.clock.monotonic() + Duration::from_millis(200))
-            .await;
-    }
-    wanted.extend(sender.some(1).await);
-    handled.all(&wanted).await;
+    let mut two = Two::new(store, tell);
+    let worker = worker(&two.sender.client, told).start();
+    let live = [two.sender.some(0).await, two.sender.some(1).await].concat();
+    two.wanted.extend(live);
+    two.handled.all(&two.wanted).await;
+    two.one_dies(&servers[1]).await;
+    two.it_returns(&servers[1]).await;
+    two.handled.all(&two.wanted).await;
     worker.shutdown().await;
-    let counts = store
-        .count(&CountScope {
+    two.nothing_is_open().await;
+}
+
+async fn over(servers: &[Server; 2]) -> Arc<ShardedStore> {
+    let mut builder = ShardedStore::builder();
+    for (server, name) in servers.iter().zip(["east", "west"]) {
+        let connected = PostgresStore::builder(&server.url()).connect().await;
+        builder = builder.part(name, connected.expect("it connects"));
+    }
+    Arc::new(builder.build().expect("they are parts"))
+}
+
+/// Two databases, and what is known of their tasks.
+struct Two {
+    store: Arc<ShardedStore>,
+    sender: Sender,
+    handled: Handled,
+    /// What was acknowledged.
+    wanted: BTreeSet<usize>,
+}
+
+impl Two {
+    fn new(store: Arc<ShardedStore>, tell: UnboundedReceiver<usize>) -> Self {
+        let key = |part: &str| {
+            let mut keys = (0..).map(|number| format!("customer-{number}"));
+            keys.find(|key| store.part_for_key(key) == part)
+                .expect("each part has keys")
+        };
+        let sender = Sender {
+            client: Client::new(Arc::clone(&store)),
+            keys: [key("east"), key("west")],
+            next: 0,
+        };
+        let handled = Handled {
+            tell,
+            seen: BTreeSet::new(),
+            clock: SystemClock::new(),
+        };
+        Self {
+            store,
+            sender,
+            handled,
+            wanted: BTreeSet::new(),
+        }
+    }
+
+    /// The west is killed with work before it: the east's keys flow, and everybody says what is the matter.
+    async fn one_dies(&mut self, west: &Server) {
+        self.wanted.extend(self.sender.some(1).await);
+        let (last, lost) = self.sender.job(1).await;
+        let lost = lost.expect("its part lives").id;
+        self.wanted.insert(last);
+        west.kill();
+        let refused = tokio::spawn(self.sender.job(1));
+        let began = self.handled.clock.monotonic();
+        let flows: BTreeSet<usize> = self.sender.some(0).await.into_iter().collect();
+        self.handled.all(&flows).await;
+        let took = self.handled.clock.monotonic().saturating_since(began);
+        assert!(took < UNDISTURBED, "{took:?}");
+        self.wanted.extend(flows);
+        let (_, refused) = refused.await.expect("it does not panic");
+        assert!(refused.is_err(), "{refused:?}");
+        let why = self
+            .sender
+            .client
+            .why(lost)
+            .await
+            .expect("an outage is an answer");
+        assert!(
+            matches!(why.reason, Reason::NoAnswer { part: Some(1), .. }),
+            "{why}"
+        );
+        let health = self.store.health();
+        assert_eq!(health[0].state, PartState::Closed, "{health:?}");
+        assert!(health[1].failures > 0, "{health:?}");
+        let counts = self.store.count(&CountScope::default()).await;
+        assert_eq!(counts.expect("one part answers").missing_parts, [1]);
+    }
+
+    /// It takes tasks again by itself.
+    async fn it_returns(&mut self, west: &Server) {
+        west.restart().expect("it starts again");
+        let clock = self.handled.clock.clone();
+        let over = clock.monotonic() + PATIENCE;
+        loop {
+            let (number, enqueued) = self.sender.job(1).await;
+            if enqueued.is_ok() {
+                self.wanted.insert(number);
+                break;
+            }
+            assert!(clock.monotonic() < over, "{enqueued:?}");
+            // The part is left alone for a while: there is nothing else to wait for.
+            clock
+                .sleep_until(clock.monotonic() + Duration::from_millis(200))
+                .await;
+        }
+        self.wanted.extend(self.sender.some(1).await);
+    }
+
+    /// Everything acknowledged has succeeded. Tasks of unknown outcome may be there as well.
+    async fn nothing_is_open(&self) {
+        let scope = CountScope {
             queue: None,
             exact: true,
-        })
-        .await
-        .expect("both answer");
-    assert!(counts.missing_parts.is_empty());
-    // Those of unknown outcome may be there as well; none is left open.
-    assert!(counts.of(State::Succeeded) >= wanted.len() as u64, "{counts:?}");
-    assert_eq!(
-        counts.of(State::Succeeded),
-        counts.counts.values().map(|count| count.get()).sum::<u64>()
-    );
+        };
+        let counts = self.store.count(&scope).await.expect("both answer");
+        assert!(counts.missing_parts.is_empty());
+        let succeeded = counts.of(State::Succeeded);
+        assert!(succeeded >= self.wanted.len() as u64, "{counts:?}");
+        let all: u64 = counts.counts.values().map(|count| count.get()).sum();
+        assert_eq!(succeeded, all, "{counts:?}");
+    }
 }
 
 fn worker(client: &Client<ShardedStore>, told: UnboundedSender<usize>) -> Worker {
