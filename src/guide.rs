@@ -26,6 +26,9 @@ pub mod handlers {}
 #[doc = include_str!("../docs/guide/retries.md")]
 pub mod retries {}
 
+#[doc = include_str!("../docs/guide/sharding.md")]
+pub mod sharding {}
+
 #[doc = include_str!("../docs/guide/stores.md")]
 pub mod stores {}
 

@@ -19,13 +19,14 @@ pub use retry_core::executor::{Ctx, Executor, Final, HandlerError, Outcome, Stat
 pub use retry_core::id::TaskId;
 pub use retry_core::policy::{Backoff, Jitter, RetryPolicy};
 pub use retry_core::priority::Priority;
+pub use retry_core::sharded::ShardedStore;
 pub use retry_core::task::State as TaskState;
 pub use retry_core::time::Timestamp;
 pub use retry_core::why::Why;
 // Everything else, under the names that the documentation of the core uses.
 pub use retry_core::{
     alert, client, clock, draft, engine, executor, headers, id, limits, machine, name, payload, policy,
-    priority, propagate, seams, store, task, time, why,
+    priority, propagate, seams, sharded, store, task, time, why,
 };
 
 /// The MySQL and MariaDB store.

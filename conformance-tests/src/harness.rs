@@ -21,6 +21,12 @@ pub trait Harness: Send + Sync + 'static {
         Capabilities::new()
     }
 
+    /// Cases that the store answers otherwise by its own documentation, all of them. Each is run, and shown as ignored with
+    /// its reason when it fails; a difference that is none is refused.
+    fn differences(&self) -> &'static [Difference] {
+        &[]
+    }
+
     /// An empty, migrated store that nothing else uses: a file, schema or key prefix of its own.
     ///
     /// An embedded store, whose [`time`](TaskStore::time) is that of an injected clock, takes `clock`. A set-up that
@@ -39,6 +45,12 @@ pub trait Harness: Send + Sync + 'static {
 pub trait Instance: Send + Sync {
     /// The store.
     fn store(&self) -> Arc<dyn TaskStore>;
+
+    /// Whether tasks have slots as a client would give them, so that a sharded store keeps them in several parts, instead
+    /// of one for all.
+    fn spreads(&self) -> bool {
+        false
+    }
 
     /// Drops the store without closing it, as a crash of the process would, and opens the same data again. Whatever
     /// was answered with Ok before must be there.
@@ -71,6 +83,17 @@ pub trait Instance: Send + Sync {
         let _ = (tasks, now);
         panic!("the harness declares `transactions`; implement `Instance::in_transaction` to {end:?}")
     }
+}
+
+/// A case that a store answers otherwise, and why.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Difference {
+    /// `area::name` of the case.
+    pub case: &'static str,
+    /// What the store does instead, and by which of its documented properties.
+    pub why: &'static str,
+    /// It does so in every run: then the case must fail. Otherwise it is a matter of time, and the case may hold.
+    pub always: bool,
 }
 
 /// How a user's transaction ends. A call that failed in it changes nothing about that.

@@ -10,8 +10,9 @@ pub mod laws;
 pub mod model;
 pub mod mutants;
 pub mod runner;
+pub mod sharded;
 pub mod sim;
 pub mod verdict;
 
-pub use harness::{Capabilities, Harness, Instance, Skip, TransactionEnd};
+pub use harness::{Capabilities, Difference, Harness, Instance, Skip, TransactionEnd};
 pub use runner::{run, run_all, trials};

@@ -14,7 +14,7 @@ use tokio::runtime::{Builder, Runtime};
 use crate::cases::{CASES, Case, Needs, isolation};
 use crate::documented;
 use crate::fixture::Fixture;
-use crate::harness::{Capabilities, Harness, Skip};
+use crate::harness::{Capabilities, Difference, Harness, Skip};
 use crate::model::{self, Sort};
 use crate::verdict::Failure;
 
@@ -67,7 +67,25 @@ pub fn trials(harness: Arc<dyn Harness>) -> Vec<Trial> {
     trials.push(Trial::ignorable_test(name, move || {
         documented::check(&*documented)
     }));
+    for difference in harness.differences() {
+        let known = Case::find(difference.case).is_some();
+        assert!(
+            known,
+            "a difference is declared for {:?}, which is no case",
+            difference.case
+        );
+    }
     for sort in [Sort::Sequential, Sort::Concurrent] {
+        if harness.capabilities().histories == 0 {
+            let name = format!("{}::{}", harness.name(), sort.name());
+            let none = || {
+                Ok(Completion::ignored_with(
+                    "the harness asks for no generated histories",
+                ))
+            };
+            trials.push(Trial::ignorable_test(name, none));
+            continue;
+        }
         let harness = Arc::clone(&harness);
         let name = format!("{}::{}", harness.name(), sort.name());
         trials.push(Trial::ignorable_test(name, move || {
@@ -86,8 +104,28 @@ fn trial(harness: &Arc<dyn Harness>, case: &'static Case) -> Trial {
         if let Some(missing) = missing(case.needs, harness.capabilities()) {
             return Ok(Completion::ignored_with(missing));
         }
-        completion(&*harness, run_case(&harness, case))
+        let verdict = run_case(&harness, case);
+        let differs = |difference: &&Difference| difference.case == case.path();
+        match harness.differences().iter().find(differs) {
+            None => completion(&*harness, verdict),
+            Some(difference) => differently(&*harness, difference, verdict),
+        }
     })
+}
+
+/// A declared difference is one: the case does fail, always or now and then.
+fn differently(
+    harness: &dyn Harness,
+    difference: &Difference,
+    verdict: Result<(), Unpassed>,
+) -> Result<Completion, Failed> {
+    match verdict {
+        Err(Unpassed::Failed(_)) => Ok(Completion::ignored_with(format!("differs: {}", difference.why))),
+        Ok(()) if difference.always => {
+            Err(Failed::from("declared as a difference, and it is none: it holds"))
+        }
+        held_or_skipped => completion(harness, held_or_skipped),
+    }
 }
 
 /// What a trial did not do well.
@@ -172,7 +210,7 @@ fn within(
     }
 }
 
-fn completion(harness: &dyn Harness, verdict: Result<(), Unpassed>) -> Result<Completion, Failed> {
+pub(crate) fn completion(harness: &dyn Harness, verdict: Result<(), Unpassed>) -> Result<Completion, Failed> {
     match verdict {
         Ok(()) => Ok(Completion::Completed),
         Err(Unpassed::Failed(failure)) => Err(Failed::from(*failure)),

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use siphasher::sip::SipHasher24;
 
 use crate::limits::MAX_VERSION;
+use crate::name::{Kind, UniqueKey};
 use crate::time::Timestamp;
 
 const COUNTER_BITS: u32 = 22;
@@ -23,15 +24,49 @@ const FRAME: u128 = (0x7 << 76) | (0b10 << 62);
 #[serde(try_from = "String", into = "String")]
 pub struct TaskId(u128);
 
-/// One of 4,096 slots, kept in the id, by which a sharded store finds the part that holds a task.
+/// One of 4,096 slots, kept in the id, by which a [sharded store](crate::sharded) finds the part that holds a task. Every
+/// id has one, also where the store is not sharded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Shard(u16);
 
 impl Shard {
+    /// How many slots there are. Part of every id ever made: it never changes.
+    pub const COUNT: u16 = 4_096;
+
     /// The slot `number`; only its low 12 bits count.
     #[must_use]
     pub const fn new(number: u16) -> Self {
-        Self(number & 0xfff)
+        Self(number & (Self::COUNT - 1))
+    }
+
+    /// The slot of a shard key: the low 12 bits of the SipHash-2-4, under a zero key, of its bytes.
+    ///
+    /// It is the same for every store and every version, so that a store can become a sharded one later.
+    #[must_use]
+    pub fn of_key(key: &str) -> Self {
+        let mut hasher = SipHasher24::new();
+        hasher.write(key.as_bytes());
+        Self::of_hash(hasher.finish())
+    }
+
+    /// The slot of a unique key, which is unique among the tasks of one kind: as [`of_key`](Self::of_key), of the
+    /// kind, a zero byte and the key.
+    #[must_use]
+    pub fn of_unique(kind: &Kind, key: &UniqueKey) -> Self {
+        let mut hasher = SipHasher24::new();
+        hasher.write(kind.as_str().as_bytes());
+        hasher.write(&[0]);
+        hasher.write(key.as_str().as_bytes());
+        Self::of_hash(hasher.finish())
+    }
+
+    fn of_hash(hash: u64) -> Self {
+        Self::new(u16::try_from(hash & u64::from(Self::COUNT - 1)).unwrap_or(0))
+    }
+
+    /// All slots.
+    pub fn all() -> impl Iterator<Item = Self> {
+        (0..Self::COUNT).map(Self)
     }
 
     /// Its number, below 4,096.
@@ -94,6 +129,8 @@ impl TaskId {
 pub struct TaskIds {
     millis: u64,
     counter: u64,
+    /// The slot of tasks without a key, and the millisecond since when.
+    spread: Option<(u64, Shard)>,
 }
 
 impl TaskIds {
@@ -103,6 +140,22 @@ impl TaskIds {
         Self {
             millis: 0,
             counter: 0,
+            spread: None,
+        }
+    }
+
+    /// The slot of a task without a key: one for all of a millisecond, so that such tasks of one generator sort by creation
+    /// and those of one call stay together; another one, drawn from `random`, in the next.
+    pub fn spread(&mut self, now: Timestamp, random: u64) -> Shard {
+        let millis = u64::try_from(now.as_millis()).unwrap_or(0);
+        match self.spread {
+            Some((since, shard)) if millis <= since => shard,
+            _ => {
+                // Ids take the low bits of the same draw.
+                let shard = Shard::of_hash(random >> (64 - 12));
+                self.spread = Some((millis, shard));
+                shard
+            }
         }
     }
 
@@ -248,6 +301,9 @@ impl Nonce {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::seams::Random as _;
+
+    const SLOT_OF_CUSTOMER_7: u16 = 1_238;
 
     #[test]
     fn ids_of_a_generator_sort_by_creation_even_when_the_clock_steps_back() {
@@ -265,6 +321,7 @@ mod tests {
         let mut ids = TaskIds {
             millis: 5,
             counter: (1 << COUNTER_BITS) - 1,
+            spread: None,
         };
         let id = ids.next(Timestamp::from_millis(5), Shard::default(), 0);
         assert_eq!(id.millis(), 6);
@@ -279,6 +336,35 @@ mod tests {
         assert!("89ab".contains(&text[19..20]));
         assert_eq!(text.parse::<TaskId>().unwrap(), id);
         assert_eq!(TaskId::from_bytes(id.to_bytes()), id);
+    }
+
+    #[test]
+    fn slots_of_keys_never_change() {
+        // Ids carry them: another hash would look for old tasks in the wrong places.
+        assert_eq!(Shard::of_key("customer-7").number(), SLOT_OF_CUSTOMER_7);
+        let (kind, key) = (Kind::new("mail").unwrap(), UniqueKey::new("ada").unwrap());
+        assert_eq!(Shard::of_unique(&kind, &key), Shard::of_key("mail\0ada"));
+        let other = Kind::new("invoice").unwrap();
+        assert_ne!(Shard::of_unique(&kind, &key), Shard::of_unique(&other, &key));
+        assert_eq!(Shard::all().count(), 4_096);
+        assert_eq!(Shard::new(4_096), Shard::new(0));
+    }
+
+    #[test]
+    fn tasks_without_a_key_sort_by_creation_and_are_spread() {
+        let (mut ids, mut slots) = (TaskIds::new(), std::collections::BTreeSet::new());
+        let (mut last, random) = (TaskId::MIN, crate::seams::SeededRandom::new(1));
+        for millis in 0..200 {
+            for _ in 0..3 {
+                let (now, random) = (Timestamp::from_millis(millis), random.next_u64());
+                let shard = ids.spread(now, random);
+                let id = ids.next(now, shard, random);
+                assert!(id > last, "{id} after {last}");
+                last = id;
+                slots.insert(shard);
+            }
+        }
+        assert!(slots.len() > 180, "{}", slots.len());
     }
 
     #[test]

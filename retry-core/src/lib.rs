@@ -25,6 +25,7 @@ pub mod why;
 pub mod alert;
 pub mod executor;
 pub mod propagate;
+pub mod sharded;
 
 mod meters;
 

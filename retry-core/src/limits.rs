@@ -50,6 +50,25 @@ pub const RESEND_WINDOW: Duration = Duration::from_mins(10);
 /// How long `purge` puts off a finished child whose parent is not final yet.
 pub const PURGE_CHILD_DELAY: Duration = Duration::from_hours(1);
 
+/// Parts of a sharded store: each costs every worker a session and five loops, and should keep its share of the 4,096 slots
+/// even (sixteen slots each, at the most parts).
+pub const MAX_PARTS: usize = 256;
+
+/// How long a sharded store waits for one call of a part before it goes on without: longer than a fail-over's pause or a
+/// commit behind a full disk queue takes, and a third of the default lease, so that whoever waits can still act.
+pub const PART_CALL_LIMIT: Duration = Duration::from_secs(5);
+
+/// Calls of a part that fail one after the other before no more are tried: one or two are what a pool's stale connections
+/// give after the server was restarted.
+pub const PART_FAILURES: u32 = 3;
+
+/// How long such a part is left alone before one call tries it again. Each further failure doubles it.
+pub const PART_FIRST_PAUSE: Duration = Duration::from_secs(1);
+
+/// The longest such pause, and so how long a part that is back may be overlooked: a default lease, by when a lost worker
+/// would have been noticed, too.
+pub const PART_LONGEST_PAUSE: Duration = Duration::from_secs(15);
+
 /// Timestamps stay within ±2⁵³ milliseconds, the integers every store and every JSON reader holds exactly.
 pub const MAX_TIMESTAMP_MILLIS: i64 = 1 << 53;
 

@@ -322,7 +322,7 @@ pub async fn claims_see_the_edits_of_their_call(f: &mut Fixture) -> Verdict {
     let task = f.running_task().await?;
     let follow_up = NewTask {
         kind: kind("next"),
-        ..f.task()
+        ..f.brought_by(task.id)
     };
     let at = f.now();
     let edit = Edit {

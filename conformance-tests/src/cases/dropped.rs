@@ -4,7 +4,7 @@ use futures_util::FutureExt as _;
 use retry_core::id::TaskId;
 use retry_core::machine::Event;
 use retry_core::store::{Applied, ClaimRequest, Inserted};
-use retry_core::task::{NewTask, State, Task};
+use retry_core::task::{State, Task};
 
 use crate::fixture::{Fixture, unique};
 use crate::verdict::{Verdict, equal, holds};
@@ -134,10 +134,7 @@ pub async fn a_dropped_insert_is_all_or_nothing(f: &mut Fixture) -> Verdict {
 /// L2, L10: a dropped insert holds its key only if its task is there.
 pub async fn a_dropped_insert_holds_no_key_alone(f: &mut Fixture) -> Verdict {
     for polls in 0..POLLS {
-        let keyed = |f: &mut Fixture| NewTask {
-            unique: Some(unique(&format!("k{polls}"))),
-            ..f.task()
-        };
+        let keyed = |f: &mut Fixture| f.keyed(unique(&format!("k{polls}")));
         let (first, second) = (keyed(f), keyed(f));
         poll_and_drop(f.store().insert(std::slice::from_ref(&first), f.now()), polls).await;
         let answers = f.insert(std::slice::from_ref(&second)).await?;

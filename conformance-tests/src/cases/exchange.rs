@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use retry_core::machine::Event;
 use retry_core::store::{Applied, Inserted, Took};
-use retry_core::task::{Action, Children, Edit, NewTask, State, Task};
+use retry_core::task::{Action, Children, Edit, State, Task};
 
 use crate::fixture::{Fixture, failure, json, unique};
 use crate::verdict::{Verdict, equal};
@@ -96,11 +96,11 @@ pub async fn edits_of_one_task_follow_each_other(f: &mut Fixture) -> Verdict {
 /// L8: an edit's inserts come with it.
 pub async fn inserts_come_with_their_edit(f: &mut Fixture) -> Verdict {
     let running = f.running_task().await?;
-    let mut follow_ups = f.tasks(3);
+    let mut follow_ups = [(); 3].map(|()| f.brought_by(running.id));
     let header = follow_ups[1].headers.insert("trace", "a b");
     header.unwrap_or_else(|error| panic!("the case's header is wrong: {error}"));
     let edit = Edit {
-        insert: follow_ups.clone(),
+        insert: follow_ups.to_vec(),
         ..f.decide(&running, Fixture::success())
     };
     equal(
@@ -130,7 +130,7 @@ pub async fn inserts_come_with_their_edit(f: &mut Fixture) -> Verdict {
 /// L8: an edit that is not written inserts nothing.
 pub async fn a_stale_edit_inserts_nothing(f: &mut Fixture) -> Verdict {
     let running = f.running_task().await?;
-    let follow_up = f.task();
+    let follow_up = f.brought_by(running.id);
     let edit = Edit {
         insert: vec![follow_up.clone()],
         version: 99,
@@ -152,19 +152,11 @@ pub async fn a_stale_edit_inserts_nothing(f: &mut Fixture) -> Verdict {
 
 /// L2, L8: a duplicate among an edit's inserts is an answer; the edit and its other inserts are written.
 pub async fn a_duplicate_among_the_inserts_is_an_answer(f: &mut Fixture) -> Verdict {
-    let holder = NewTask {
-        unique: Some(unique("k")),
-        ..f.task()
-    };
+    let holder = f.keyed(unique("k"));
     f.insert_new(&holder).await?;
-    let running = f.running_task().await?;
-    let (clash, plain) = (
-        NewTask {
-            unique: Some(unique("k")),
-            ..f.task()
-        },
-        f.task(),
-    );
+    let new = f.brought_by(holder.id);
+    let running = f.running(&new).await?;
+    let (clash, plain) = (f.keyed(unique("k")), f.brought_by(holder.id));
     let insert = vec![clash.clone(), plain, holder.clone()];
     let edit = Edit {
         insert,
@@ -186,10 +178,7 @@ pub async fn a_duplicate_among_the_inserts_is_an_answer(f: &mut Fixture) -> Verd
 
 /// L2, L8: a key that an edit frees is free for its own inserts, and the new holder keeps it.
 pub async fn a_freed_key_goes_to_the_edits_own_insert(f: &mut Fixture) -> Verdict {
-    let held = |f: &mut Fixture| NewTask {
-        unique: Some(unique("k")),
-        ..f.task()
-    };
+    let held = |f: &mut Fixture| f.keyed(unique("k"));
     let first = held(f);
     let running = f.running(&first).await?;
     let second = held(f);
@@ -214,8 +203,10 @@ pub async fn a_freed_key_goes_to_the_edits_own_insert(f: &mut Fixture) -> Verdic
 
 /// L8: the same task inserted by two edits of a call is stored once.
 pub async fn one_insert_of_two_edits_is_one_task(f: &mut Fixture) -> Verdict {
-    let (a, b) = (f.running_task().await?, f.running_task().await?);
-    let shared = f.task();
+    let a = f.running_task().await?;
+    let new = f.brought_by(a.id);
+    let b = f.running(&new).await?;
+    let shared = f.brought_by(a.id);
     let edits = [a, b].map(|task| Edit {
         insert: vec![shared.clone()],
         ..f.decide(&task, Fixture::success())
@@ -227,11 +218,9 @@ pub async fn one_insert_of_two_edits_is_one_task(f: &mut Fixture) -> Verdict {
 
 /// L6, L8: edits of a task follow the edit of the same call that inserts it, and free its key for what comes after them.
 pub async fn an_edit_follows_the_insert_of_its_task(f: &mut Fixture) -> Verdict {
-    let (a, b) = (f.running_task().await?, f.running_task().await?);
-    let [first, second] = [f.task(), f.task()].map(|new| NewTask {
-        unique: Some(unique("k")),
-        ..new
-    });
+    let [first, second] = [(); 2].map(|()| f.keyed(unique("k")));
+    let [a, b] = [(); 2].map(|()| f.brought_by(first.id));
+    let (a, b) = (f.running(&a).await?, f.running(&b).await?);
     let born = Task::pending(&first, f.now());
     let at = f.after(60);
     let moved = Task {
@@ -334,7 +323,7 @@ pub async fn a_full_batch_of_edits_is_applied(f: &mut Fixture) -> Verdict {
             }
         };
         edits.push(Edit {
-            insert: vec![f.task()],
+            insert: vec![f.brought_by(task.task.id)],
             ..f.decide(&task.task, event)
         });
     }

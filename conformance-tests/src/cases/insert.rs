@@ -229,14 +229,11 @@ pub async fn a_repeat_after_the_end_changes_nothing(f: &mut Fixture) -> Verdict 
 
 /// L1: answers come in the order of the input, also when ids do not.
 pub async fn answers_follow_the_input(f: &mut Fixture) -> Verdict {
-    let held = NewTask {
-        unique: Some(unique("k")),
-        ..f.task()
-    };
+    let held = f.keyed(unique("k"));
     let (a, b) = (f.task(), f.task());
     f.insert(&[held.clone(), b.clone()]).await?;
     let clash = NewTask {
-        id: f.task().id,
+        id: f.keyed(unique("k")).id,
         ..held.clone()
     };
     let last = f.task();

@@ -198,10 +198,7 @@ pub async fn filters_find_children_and_errors(f: &mut Fixture) -> Verdict {
         rows(f, filter, 2).await?,
         newest_first(&children),
     )?;
-    let keyed = NewTask {
-        unique: Some(unique("gone")),
-        ..f.task()
-    };
+    let keyed = f.keyed(unique("gone"));
     let task = f.running(&keyed).await?;
     let failure = failure(&task, "Disk 50% full_", f.now());
     f.settled(&task, Event::Fail { failure }).await?;

@@ -45,10 +45,7 @@ pub async fn a_hint_comes_after_its_task(f: &mut Fixture) -> Verdict {
 /// L11: one handle sees what the other has written.
 pub async fn the_other_handle_sees_writes(f: &mut Fixture) -> Verdict {
     let peer = f.peer().await;
-    let new = NewTask {
-        unique: Some(unique("k")),
-        ..f.task()
-    };
+    let new = f.keyed(unique("k"));
     let task = f.insert_new(&new).await?;
     let found = f.answered("get, by the other handle".to_owned(), peer.get(new.id).await)?;
     equal(
@@ -58,7 +55,7 @@ pub async fn the_other_handle_sees_writes(f: &mut Fixture) -> Verdict {
         Some(task),
     )?;
     let again = NewTask {
-        id: f.task().id,
+        id: f.keyed(unique("k")).id,
         ..new.clone()
     };
     let answer = f.answered(

@@ -127,10 +127,7 @@ pub async fn one_insert_wins_a_key(f: &mut Fixture) -> Verdict {
         let mut jobs = Vec::new();
         let mut tasks = Vec::new();
         for _ in 0..CALLERS {
-            let new = NewTask {
-                unique: Some(unique(&format!("k{round}"))),
-                ..f.task()
-            };
+            let new = f.keyed(unique(&format!("k{round}")));
             tasks.push(new.id);
             let (store, now) = (f.store(), f.now());
             jobs.push(move || insert_one(Arc::clone(&store), new.clone(), now));

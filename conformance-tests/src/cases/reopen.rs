@@ -12,12 +12,7 @@ use crate::verdict::{Verdict, equal};
 
 /// L1: inserted tasks are there after a crash, whole.
 pub async fn inserts_survive(f: &mut Fixture) -> Verdict {
-    let tasks: Vec<NewTask> = (0..50)
-        .map(|n| NewTask {
-            unique: Some(unique(&format!("k{n}"))),
-            ..f.task()
-        })
-        .collect();
+    let tasks: Vec<NewTask> = (0..50).map(|n| f.keyed(unique(&format!("k{n}")))).collect();
     f.insert(&tasks).await?;
     let before = f.detail(tasks[7].id).await?;
     f.reopen().await;
@@ -29,10 +24,7 @@ pub async fn inserts_survive(f: &mut Fixture) -> Verdict {
         vec![Inserted::Repeated; 50],
     )?;
     equal("L1", "an inserted task", f.detail(tasks[7].id).await?, before)?;
-    let clash = NewTask {
-        unique: Some(unique("k3")),
-        ..f.task()
-    };
+    let clash = f.keyed(unique("k3"));
     let wanted = Inserted::Duplicate {
         holder: tasks[3].id,
         state: State::Pending,
@@ -66,7 +58,7 @@ pub async fn settles_survive(f: &mut Fixture) -> Verdict {
     let task = f.running_task().await?;
     let at = f.after(60);
     let failure = failure(&task, " 'no' ", f.now());
-    let follow_up = f.task();
+    let follow_up = f.brought_by(task.id);
     let retry = f.decide(&task, Event::Retry { at, failure });
     let edit = Edit {
         insert: vec![follow_up.clone()],

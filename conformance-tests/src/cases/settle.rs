@@ -118,7 +118,7 @@ pub async fn a_repeated_edit_is_recognised(f: &mut Fixture) -> Verdict {
     let at = f.after(5);
     let failure = failure(&task, "no", f.now());
     let edit = Edit {
-        insert: vec![f.task()],
+        insert: vec![f.brought_by(task.id)],
         ..f.decide(&task, Event::Retry { at, failure })
     };
     f.apply_done(&edit).await?;
@@ -238,7 +238,7 @@ pub async fn a_cancel_request_flags_a_running_task(f: &mut Fixture) -> Verdict {
 pub async fn a_flag_turns_a_retry_into_an_end(f: &mut Fixture) -> Verdict {
     let running = f.running_task().await?;
     let at = f.after(5);
-    let follow_up = f.task();
+    let follow_up = f.brought_by(running.id);
     let retry = Event::Retry {
         at,
         failure: failure(&running, "no", f.now()),
@@ -324,7 +324,7 @@ pub async fn a_repeated_edit_inserts_nothing(f: &mut Fixture) -> Verdict {
     let task = f.running_task().await?;
     let at = f.now();
     let edit = Edit {
-        insert: f.tasks(2),
+        insert: vec![f.brought_by(task.id), f.brought_by(task.id)],
         ..f.decide(&task, Event::Snooze { at })
     };
     let once = f.apply_done(&edit).await?;

@@ -53,9 +53,8 @@ pub(super) fn keyed(f: &mut Fixture) -> NewTask {
         ..Settings::default()
     };
     NewTask {
-        unique: Some(unique("k")),
         settings,
-        ..f.task()
+        ..f.keyed(unique("k"))
     }
 }
 
@@ -88,14 +87,10 @@ pub async fn succeed_and_forget(f: &mut Fixture) -> Verdict {
     };
     let new = NewTask {
         settings,
-        unique: Some(unique("k")),
-        ..f.task()
+        ..f.keyed(unique("k"))
     };
     let task = f.running(&new).await?;
-    let next = NewTask {
-        unique: Some(unique("k")),
-        ..f.task()
-    };
+    let next = f.keyed(unique("k"));
     let edit = Edit {
         insert: vec![next.clone()],
         ..f.decide(&task, Fixture::success())

@@ -141,10 +141,7 @@ pub async fn split_and_release(f: &mut Fixture) -> Verdict {
 
 /// L6: delete forgets an ended task with its history.
 pub async fn delete(f: &mut Fixture) -> Verdict {
-    let new = NewTask {
-        unique: Some(unique("k")),
-        ..f.task()
-    };
+    let new = f.keyed(unique("k"));
     let task = f.failed(&new).await?;
     let edit = f.decide(&task, Event::Delete);
     equal(

@@ -5,27 +5,21 @@ use retry_core::store::{Applied, Inserted};
 use retry_core::task::{KeyScope, NewTask, OnDuplicate, State, Task, Unique};
 use std::time::Duration;
 
-use crate::fixture::{Fixture, json, kind, unique};
+use crate::fixture::{Fixture, json, unique};
 use crate::verdict::{Verdict, equal};
 
 const NEW: Inserted = Inserted::New { leased: false };
 
 fn keyed(f: &mut Fixture, key: &str) -> NewTask {
-    NewTask {
-        unique: Some(unique(key)),
-        ..f.task()
-    }
+    f.keyed(unique(key))
 }
 
 fn replacing(f: &mut Fixture, payload: bool, run_at: bool) -> NewTask {
     let on_duplicate = OnDuplicate::Replace { payload, run_at };
-    NewTask {
-        unique: Some(Unique {
-            on_duplicate,
-            ..unique("k")
-        }),
-        ..f.task()
-    }
+    f.keyed(Unique {
+        on_duplicate,
+        ..unique("k")
+    })
 }
 
 async fn answer(f: &Fixture, new: &NewTask) -> Verdict<Inserted> {
@@ -97,11 +91,7 @@ pub async fn keys_are_compared_byte_for_byte(f: &mut Fixture) -> Verdict {
     let long = "é".repeat(127);
     let keys = ["k", "K", "k ", " k", "ḱ", "k\u{301}", "%", "_", "k\\", "'", &long];
     let mut tasks: Vec<NewTask> = keys.iter().map(|key| keyed(f, key)).collect();
-    let other_kind = NewTask {
-        kind: kind("other"),
-        ..keyed(f, "k")
-    };
-    tasks.push(other_kind);
+    tasks.push(f.keyed_of("other", unique("k")));
     let answers = f.insert(&tasks).await?;
     equal(
         "L12",
@@ -160,12 +150,11 @@ pub async fn an_active_key_is_free_at_the_end(f: &mut Fixture) -> Verdict {
 
 /// L2: a key of scope `UntilPurged` is held until its holder is purged or deleted.
 pub async fn a_lasting_key_is_held_until_the_purge(f: &mut Fixture) -> Verdict {
-    let lasting = |f: &mut Fixture| NewTask {
-        unique: Some(Unique {
+    let lasting = |f: &mut Fixture| {
+        f.keyed(Unique {
             scope: KeyScope::UntilPurged,
             ..unique("k")
-        }),
-        ..f.task()
+        })
     };
     let new = lasting(f);
     f.succeeded(&new).await?;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use retry_core::clock::ManualClock;
-use retry_core::id::{SessionId, TaskId};
+use retry_core::id::{SessionId, Shard, TaskId};
 use retry_core::name::Queue;
 use retry_core::store::{
     ClaimRequest, Claimed, CountScope, Counts, Durability, Exchanged, Expired, ExpiredRequest, Inserted,
@@ -248,7 +248,11 @@ impl TaskStore for Several {
         self.members[0].1.durability()
     }
 
-    fn part_of(&self, _: &NewTask) -> Option<usize> {
+    async fn time_of(&self, _: usize) -> Result<Timestamp> {
+        self.time().await
+    }
+
+    fn part_of(&self, _: Shard) -> Option<usize> {
         None
     }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use async_trait::async_trait;
-use retry_core::id::{SessionId, TaskId};
+use retry_core::id::{SessionId, Shard, TaskId};
 use retry_core::name::Queue;
 use retry_core::store::{
     ClaimRequest, CountScope, Counts, Durability, Exchanged, Expired, ExpiredRequest, Inserted, Listed, Page,
@@ -181,8 +181,12 @@ impl<F: Fault> TaskStore for Broken<F> {
         self.store.durability()
     }
 
-    fn part_of(&self, task: &NewTask) -> Option<usize> {
-        self.store.part_of(task)
+    async fn time_of(&self, part: usize) -> Result<Timestamp> {
+        self.store.time_of(part).await
+    }
+
+    fn part_of(&self, shard: Shard) -> Option<usize> {
+        self.store.part_of(shard)
     }
 
     fn parts(&self) -> Vec<std::sync::Arc<dyn TaskStore>> {

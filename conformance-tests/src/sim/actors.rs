@@ -7,7 +7,7 @@ use std::time::Duration;
 use retry_core::client::{Changes, Client, Error};
 use retry_core::clock::Clock as _;
 use retry_core::draft::Draft;
-use retry_core::id::{Shard, TaskId, TaskIds};
+use retry_core::id::{TaskId, TaskIds};
 use retry_core::name::Queue;
 use retry_core::store::{Certainty, CountScope, Inserted, Page, TaskFilter, TaskStore as _};
 use retry_core::task::{State, WaitToken};
@@ -17,14 +17,14 @@ use super::config::Operator;
 use super::exec::HostId;
 use super::fact::Fact;
 use super::script::{Answer, AnswerHow, QUEUES};
-use super::sharded::Sharded;
+use super::sharded::Whole;
 use super::shared::Shared;
 
 /// A program with a client on a host of its own.
 #[derive(Clone)]
 pub(super) struct Party {
     pub(super) shared: Arc<Shared>,
-    pub(super) client: Client<Sharded>,
+    pub(super) client: Client<Whole>,
     pub(super) host: HostId,
 }
 
@@ -76,12 +76,14 @@ impl Party {
     pub(super) fn bear(&self, script: usize, draft: Draft, host: HostId, number: u64) {
         let party = self.clone();
         self.spawn(async move {
-            let now = party.shared.server(0).now();
-            let id = TaskIds::default().next(now, Shard::default(), number);
+            let anywhere = || TaskIds::default().spread(Timestamp::MIN, number);
+            let shard = draft.shard().unwrap_or_else(anywhere);
+            let home = party.client.store().home(shard);
+            let now = party.shared.server(home).now();
+            let id = TaskIds::default().next(now, shard, number);
             let Ok(mut task) = draft.build(id, now, number, None) else {
                 return;
             };
-            let home = party.client.store().home(&task);
             task.leased_by = party.shared.facts(|facts| facts.hosts[host].parts[home].session);
             let mut unknown = false;
             for patience in 0..PATIENCE {

@@ -24,7 +24,7 @@ use super::rng::Rng;
 use super::script::{
     FALLBACK_ABOVE, KindOf, QUEUES, QUICK_PAUSE, QUICK_RETRIES, QUICK_WITHIN, Script, policy,
 };
-use super::sharded::Sharded;
+use super::sharded::Whole;
 use super::shared::Shared;
 use super::weather::Weather;
 
@@ -120,7 +120,7 @@ impl Machine {
                 rng.split(1 + 1_000 * part as u64),
             )
         };
-        let store = Sharded::new((0..parts.shared.servers.len()).map(link).collect());
+        let store = Whole::new(&parts.shared, Arc::new(self.clock.clone()), link);
         let millis = Duration::from_millis;
         let mut builder = Worker::builder(store)
             .name(format!("worker-{}", who.host))
@@ -180,7 +180,7 @@ impl Machine {
             let rng = rng.split(1 + 1_000 * part as u64);
             Link::new(part, shared, weather, who, parts.network, rng).beside()
         };
-        let client = Client::builder(Sharded::new((0..parts.shared.servers.len()).map(link).collect()))
+        let client = Client::builder(Whole::new(&parts.shared, Arc::new(self.clock.clone()), link))
             .clock(Arc::new(self.clock.clone()))
             .random(Arc::new(SeededRandom::new(rng.split(2).next())))
             .spawn(Arc::new(HostSpawn {

@@ -15,14 +15,14 @@ use retry_core::time::Timestamp;
 use super::config::{Ends, Here};
 use super::cover::Sometimes;
 use super::fact::{Fact, Who};
-use super::sharded::Sharded;
+use super::sharded::Whole;
 use super::shared::Shared;
 
 /// A client attached to the worker beside it.
 #[derive(Clone)]
 pub(super) struct Program {
     pub(super) shared: Arc<Shared>,
-    pub(super) client: Client<Sharded>,
+    pub(super) client: Client<Whole>,
     pub(super) who: Who,
 }
 
@@ -36,7 +36,7 @@ impl fmt::Debug for Program {
 #[derive(Default)]
 pub(super) struct Tx(Mutex<Vec<(NewTask, Timestamp)>>);
 
-impl Enlist<&Tx> for Sharded {
+impl Enlist<&Tx> for Whole {
     type Reply<T: Send + 'static> = T;
 
     fn enlist<T, F>(&self, tx: &Tx, tasks: Result<Vec<NewTask>>, now: Timestamp, finish: F) -> T
@@ -186,12 +186,16 @@ impl Program {
         }
     }
 
-    /// Waits until the worker has read the store's clock: it opens no session before. (An answer alone is no reading, if the
+    /// Waits until the worker has read the clock of each part: it opens no session there before. (An answer alone is no reading, if the
     /// host stood still before it took it.)
     async fn knows_the_time(&self) -> bool {
         for _ in 0..20 {
-            let session = |facts: &mut super::facts::Facts| facts.hosts[self.who.host].parts[0].session;
-            if self.shared.facts(session).is_some() {
+            let parts = self.shared.servers.len();
+            let sessions = |facts: &mut super::facts::Facts| facts.hosts[self.who.host].parts;
+            if self.shared.facts(sessions)[..parts]
+                .iter()
+                .all(|part| part.session.is_some())
+            {
                 return true;
             }
             self.wait(200).await;

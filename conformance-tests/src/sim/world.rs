@@ -19,7 +19,7 @@ use super::fleet::{Machine, Parts};
 use super::link::Link;
 use super::rng::Rng;
 use super::server::Server;
-use super::sharded::Sharded;
+use super::sharded::Whole;
 use super::shared::Shared;
 use super::weather::Weather;
 
@@ -381,7 +381,7 @@ fn party(shared: &Arc<Shared>, weather: &Arc<Weather>, host: usize, network: usi
             rng.split(1 + 1_000 * part as u64),
         )
     };
-    let store = Sharded::new((0..shared.servers.len()).map(link).collect());
+    let store = Whole::new(shared, Arc::new(shared.clock.skewed(0)), link);
     shared.facts(|facts| facts.hosts[host].life = 1);
     let client = Client::builder(store)
         .clock(Arc::new(shared.clock.skewed(0)))

@@ -6,7 +6,7 @@ use super::{Client, Error, Result, Shared, not_tried, resend};
 use crate::clock::Clock as _;
 use crate::draft::{InvalidTask, VERSION_HEADER};
 use crate::headers::Headers;
-use crate::id::TaskId;
+use crate::id::{Shard, TaskId};
 use crate::limits::MAX_BATCH;
 use crate::machine::{AdminEdit, Event, Rejected, transition};
 use crate::name::Queue;
@@ -194,7 +194,7 @@ impl<S: TaskStore + ?Sized> Client<S> {
     }
 
     async fn set_queue(&self, queue: &Queue, setting: QueueSetting) -> Result<()> {
-        let clock = self.shared.clock.as_ref();
+        let clock = self.shared.clock(Shard::default());
         Ok(resend(clock, || self.store.set_queue(queue, setting)).await?)
     }
 
@@ -204,7 +204,7 @@ impl<S: TaskStore + ?Sized> Client<S> {
     /// # Errors
     /// The store failed; what was forgotten before is gone.
     pub async fn purge(&self, limit: usize) -> Result<u64> {
-        let now = self.shared.now().await?;
+        let now = self.shared.any_now().await?;
         let mut purged = 0;
         while purged < limit as u64 {
             let most = MAX_BATCH.min(limit - usize::try_from(purged).unwrap_or(limit));
@@ -226,7 +226,7 @@ impl Shared {
     /// Decides an event on the current record and writes it; a task that changes meanwhile is decided anew. Answers
     /// the record after the edit.
     pub(super) async fn decide(&self, id: TaskId, event: impl Fn() -> Event) -> Result<TaskDetail> {
-        let now = self.now().await?;
+        let now = self.now(id.shard()).await?;
         let mut last = None;
         for _ in 0..TRIES {
             let detail = self.store.get(id).await?.ok_or(Error::NotFound(id))?;
@@ -265,9 +265,10 @@ impl Shared {
             insert: Vec::new(),
         };
         let mut sent = 0;
-        let applied = resend(self.clock.as_ref(), || {
+        let clock = self.clock(id.shard());
+        let applied = resend(clock, || {
             sent += 1;
-            self.store.apply(edit.clone(), self.clock.now())
+            self.store.apply(edit.clone(), clock.now())
         });
         let applied = applied.await?;
         if let Some(written) = Written::of(action, &applied) {

@@ -4,6 +4,7 @@ use super::enqueue::only;
 use super::{Client, Enqueued, Shared, resend};
 use crate::clock::Clock as _;
 use crate::engine::{Attachment, Reservation, WorkerHandle, as_claimed, born};
+use crate::id::Shard;
 use crate::store::{self, Inserted, TaskStore};
 use crate::task::{ClaimedTask, NewTask};
 use crate::time::Timestamp;
@@ -56,16 +57,18 @@ impl<S: TaskStore + ?Sized> Client<S> {
         self.attached.is_some()
     }
 
-    /// The store's time without a round trip: the worker's last reading of it, or the client's own, or the local clock.
-    pub(super) fn local_now(&self) -> Timestamp {
-        let told = self.attached.as_ref().and_then(Attachment::now);
-        told.unwrap_or_else(|| self.shared.clock.now())
+    /// The time of a slot's part without a round trip: the worker's last reading of it, or the client's own, or the local
+    /// clock.
+    pub(super) fn local_now(&self, shard: Shard) -> Timestamp {
+        let attached = self.attached.as_ref();
+        let told = attached.and_then(|attached| attached.now(self.shared.part(shard)));
+        told.unwrap_or_else(|| self.shared.clock(shard).now())
     }
 
     /// Keeps a place for a task on the worker that the client is attached to, and has the task born there.
     pub(super) fn reserve(&self, task: &mut NewTask, now: Timestamp) -> Option<Reservation> {
         let attached: &Attachment = self.attached.as_ref()?;
-        let reservation = attached.reserve(task, |task| self.store.part_of(task), now)?;
+        let reservation = attached.reserve(task, |shard| self.store.part_of(shard), now)?;
         task.leased_by = Some(reservation.session());
         Some(reservation)
     }
@@ -89,7 +92,7 @@ pub(super) async fn insert(
 ) -> store::Result<Birth> {
     let id = task.id;
     let Some(place) = place else {
-        let inserted = tried(shared.coalescer.insert(task).await?)?;
+        let inserted = tried(shared.home(id.shard()).coalescer.insert(task).await?)?;
         let enqueued = Enqueued::of(id, inserted);
         return Ok(Birth {
             enqueued,
@@ -119,7 +122,7 @@ pub(super) async fn insert(
 /// one that is stored.
 pub(super) async fn insert_at(shared: &Shared, task: &NewTask, now: Timestamp) -> store::Result<Inserted> {
     let tasks = std::slice::from_ref(task);
-    let sent = resend(shared.clock.as_ref(), || shared.store.insert(tasks, now)).await?;
+    let sent = resend(shared.clock(task.id.shard()), || shared.store.insert(tasks, now)).await?;
     shared.meters.enqueued(tasks, &sent);
     tried(only(sent)?)
 }

@@ -78,7 +78,7 @@ impl Shared {
         outcome: CompletionOutcome,
         attached: Option<&Attachment>,
     ) -> Result<()> {
-        let now = self.now().await?;
+        let now = self.now(token.task.shard()).await?;
         for _ in 0..TRIES {
             let detail = self
                 .store

@@ -1,15 +1,17 @@
 //! Enqueueing: one task by a builder that is awaited, many at once, or inside the user's transaction.
 
+use std::collections::BTreeMap;
 use std::future::IntoFuture;
 use std::sync::Arc;
 
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, join_all};
 
-use super::{Client, Result, insert};
+use super::home::Place;
+use super::{Client, Error, Result, Shared, insert, not_tried};
 use crate::draft::{Draft, option_setters};
 use crate::id::TaskId;
 use crate::limits::{MAX_BATCH, MAX_CALL_BYTES};
-use crate::store::{self, Enlist, Inserted, StoreError, StoreErrorKind, TaskStore};
+use crate::store::{self, Certainty, Enlist, Inserted, StoreError, StoreErrorKind, TaskStore};
 use crate::task::NewTask;
 
 /// A task that is about to be enqueued: set options, then `.await` it, or hand it to [`in_tx`](Self::in_tx).
@@ -59,10 +61,13 @@ impl<S: TaskStore + ?Sized> Client<S> {
 
     /// Enqueues many tasks, in calls of up to 1,000 tasks and 8 MiB, and answers for each in order.
     ///
-    /// Everything is checked before the first call; each call is atomic, the whole is not.
+    /// Everything is checked before the first call; each call is atomic, the whole is not. A [sharded
+    /// store](crate::sharded) gets calls for each of its parts, all parts at once: the tasks of a part that certainly took
+    /// none of them are answered by [`Inserted::NotTried`].
     ///
     /// # Errors
-    /// The first invalid task, before anything is written; or the store failed at a call: the calls before it stand.
+    /// The first invalid task, before anything is written; or the store failed at a call: the calls before it stand, and
+    /// those of other parts.
     pub async fn enqueue_many<D: Into<Draft>>(
         &self,
         tasks: impl IntoIterator<Item = D>,
@@ -72,23 +77,105 @@ impl<S: TaskStore + ?Sized> Client<S> {
             return Ok(Vec::new());
         }
         let shared = &self.shared;
-        let now = shared.now().await?;
-        let tasks = drafts
-            .into_iter()
-            .map(|draft| shared.build(self.in_context(draft), now))
-            .collect::<Result<Vec<_>, _>>()?;
-        let mut enqueued = Vec::with_capacity(tasks.len());
-        for call in calls(&tasks) {
-            let inserted = insert(shared.store.as_ref(), shared.clock.as_ref(), call).await?;
-            shared.meters.enqueued(call, &inserted);
-            enqueued.extend(
-                call.iter()
-                    .zip(inserted)
-                    .map(|(task, inserted)| Enqueued::of(task.id, inserted)),
-            );
+        let mut tasks = Vec::with_capacity(drafts.len());
+        for draft in drafts {
+            let draft = self.in_context(draft);
+            let place = shared.place_of_many(&draft).await?;
+            tasks.push(shared.build(draft, place)?);
         }
-        Ok(enqueued)
+        shared.insert_many(tasks).await
     }
+}
+
+impl Shared {
+    /// Inserts tasks part by part, all parts at once, and answers in input order.
+    async fn insert_many(&self, tasks: Vec<NewTask>) -> Result<Vec<Enqueued>> {
+        let mut enqueued: Vec<Enqueued> = tasks.iter().map(untried).collect();
+        let mut parts: BTreeMap<usize, (Vec<usize>, Vec<NewTask>)> = BTreeMap::new();
+        for (place, task) in tasks.into_iter().enumerate() {
+            let (places, those) = parts.entry(self.part(task.id.shard())).or_default();
+            places.push(place);
+            those.push(task);
+        }
+        let alone = parts.len() == 1;
+        let sending = parts.into_iter().map(|(part, (places, those))| async move {
+            let (answers, failed) = self.insert_all(part, &those).await;
+            (places, answers, failed)
+        });
+        let (mut refusal, mut any) = (None, false);
+        for (places, answers, failed) in join_all(sending).await {
+            any |= !answers.is_empty();
+            for (place, answer) in places.into_iter().zip(answers) {
+                enqueued[place] = answer;
+            }
+            match failed {
+                None => {}
+                // Its tasks are answered as not tried.
+                Some(error) if !alone && is_silence(&error) => {
+                    tracing::debug!(%error, "a part of the store took nothing");
+                    refusal = Some(error);
+                }
+                Some(error) => return Err(error.into()),
+            }
+        }
+        match refusal {
+            Some(error) if !any => Err(error.into()),
+            _ => Ok(enqueued),
+        }
+    }
+
+    /// Inserts tasks of one part, call by call; the answers so far, and the failure that ended it.
+    async fn insert_all(&self, part: usize, tasks: &[NewTask]) -> (Vec<Enqueued>, Option<StoreError>) {
+        let mut enqueued = Vec::with_capacity(tasks.len());
+        for call in calls(tasks) {
+            let clock = self.homes[part].clock.as_ref();
+            let inserted = match insert(self.store.as_ref(), clock, call).await {
+                Ok(inserted) => inserted,
+                Err(error) => return (enqueued, Some(error)),
+            };
+            self.meters.enqueued(call, &inserted);
+            let answers = call.iter().zip(inserted);
+            enqueued.extend(answers.map(|(task, inserted)| Enqueued::of(task.id, inserted)));
+        }
+        (enqueued, None)
+    }
+
+    /// Enqueues a task alone, in company with other such ones of its part. One that may go anywhere goes to another part
+    /// when its own certainly did not take it.
+    async fn enqueue(&self, draft: Draft) -> Result<Enqueued> {
+        let mut avoid = Vec::new();
+        if draft.shard().is_none() {
+            while avoid.len() + 1 < self.homes.len() {
+                let place = self.place(&draft, &avoid).await?;
+                let part = self.part(place.shard);
+                match self.enqueue_at(draft.clone(), place).await {
+                    Err(Error::Store(error)) if is_silence(&error) => avoid.push(part),
+                    answer => return answer,
+                }
+            }
+        }
+        let place = self.place(&draft, &avoid).await?;
+        self.enqueue_at(draft, place).await
+    }
+
+    async fn enqueue_at(&self, draft: Draft, place: Place) -> Result<Enqueued> {
+        let task = self.build(draft, place)?;
+        let id = task.id;
+        match self.home(id.shard()).coalescer.insert(task).await? {
+            Inserted::NotTried => Err(not_tried().into()),
+            inserted => Ok(Enqueued::of(id, inserted)),
+        }
+    }
+}
+
+/// What stands for a task whose part takes nothing.
+fn untried(task: &NewTask) -> Enqueued {
+    Enqueued::of(task.id, Inserted::NotTried)
+}
+
+/// The part certainly wrote nothing, because it cannot be reached.
+fn is_silence(error: &StoreError) -> bool {
+    error.certainty() == Certainty::Rejected && error.kind() == StoreErrorKind::Unavailable
 }
 
 /// Cuts tasks into calls within the bounds.
@@ -151,14 +238,6 @@ impl<'c, S: TaskStore + ?Sized> IntoFuture for Enqueue<'c, S> {
     fn into_future(self) -> Self::IntoFuture {
         let shared = Arc::clone(&self.client.shared);
         let draft = self.client.in_context(self.draft);
-        Box::pin(async move {
-            let now = shared.now().await?;
-            let task = shared.build(draft, now)?;
-            let id = task.id;
-            match shared.coalescer.insert(task).await? {
-                Inserted::NotTried => Err(super::not_tried().into()),
-                inserted => Ok(Enqueued::of(id, inserted)),
-            }
-        })
+        Box::pin(async move { shared.enqueue(draft).await })
     }
 }

@@ -85,8 +85,11 @@ impl<S: TaskStore + ?Sized> Enqueue<'_, S> {
     /// Builds the task; with `leased` it may be born running here.
     pub(super) fn enlisting(self, leased: bool) -> Enlisting {
         // No round trip here: others wait for what the transaction has locked.
-        let now = self.client.local_now();
-        let mut built = self.client.shared.build(self.client.in_context(self.draft), now);
+        let shared = &self.client.shared;
+        let draft = self.client.in_context(self.draft);
+        let place = shared.place_at(&draft, |shard| self.client.local_now(shard));
+        let now = place.now;
+        let mut built = shared.build(draft, place);
         let place = match &mut built {
             Ok(task) if leased => self.client.reserve(task, now),
             _ => None,

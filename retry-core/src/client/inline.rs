@@ -180,8 +180,10 @@ impl<S: TaskStore + ?Sized> Enqueue<'_, S> {
 
     async fn birth(self) -> Result<(WaitToken, Birth)> {
         let shared = Arc::clone(&self.client.shared);
-        let now = shared.now().await?;
-        let mut task = shared.build(self.client.in_context(self.draft), now)?;
+        let draft = self.client.in_context(self.draft);
+        let place = shared.place(&draft, &[]).await?;
+        let now = place.now;
+        let mut task = shared.build(draft, place)?;
         let place = self.client.reserve(&mut task, now);
         Ok((token(&task), insert(&shared, task, place, now).await?))
     }
@@ -213,8 +215,10 @@ impl<S: TaskStore + ?Sized> Enqueue<'_, S> {
         }
         let shared = Arc::clone(&self.client.shared);
         // No round trip: a reading that failed must not keep the handler from running.
-        let now = self.client.local_now();
-        let mut task = shared.build(self.client.in_context(self.draft), now)?;
+        let draft = self.client.in_context(self.draft);
+        let place = shared.place_at(&draft, |shard| self.client.local_now(shard));
+        let now = place.now;
+        let mut task = shared.build(draft, place)?;
         let Some(place) = self.client.reserve(&mut task, now) else {
             let inserted = insert_at(&shared, &task, now).await?;
             return Ok(Inline::Enqueued(Enqueued::of(task.id, inserted)));

@@ -7,6 +7,7 @@ mod complete;
 mod dry_run;
 mod enqueue;
 mod error;
+mod home;
 mod hook;
 mod inline;
 mod payloads;
@@ -17,8 +18,7 @@ mod transaction;
 mod why;
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex};
 
 pub use admin::{Cancelled, Changes};
 pub use enqueue::{Enqueue, Enqueued};
@@ -29,16 +29,17 @@ pub use payloads::PayloadCheck;
 pub use transaction::{BlockingTransaction, Transaction};
 
 use self::coalescer::Coalescer;
+use self::home::Home;
 use self::resend::{insert, not_tried, resend};
 use crate::clock::{Clock, SyncedClock, SystemClock};
-use crate::draft::{Draft, InvalidTask};
+use crate::draft::Draft;
 use crate::engine::Attachment;
-use crate::id::{Nonce, Shard, TaskId, TaskIds};
+use crate::id::{Nonce, Shard, TaskIds};
 use crate::meters::Meters;
 use crate::propagate::{Propagator, in_context};
 use crate::seams::{Random, Spawn, SystemRandom, TokioSpawn};
+use crate::sharded::PartSlots;
 use crate::store::{self, TaskStore};
-use crate::task::NewTask;
 use crate::time::Timestamp;
 
 /// Enqueues and administers tasks of one store. Cloning is cheap; clones share everything.
@@ -94,10 +95,12 @@ impl<S: ?Sized> fmt::Debug for Client<S> {
 #[derive(Debug)]
 struct Shared {
     store: Arc<dyn TaskStore>,
-    clock: Arc<SyncedClock>,
+    /// The slots to which it is bound.
+    slots: Option<PartSlots>,
+    /// One for each part, at least one.
+    homes: Box<[Home]>,
     random: Arc<dyn Random>,
     ids: Mutex<TaskIds>,
-    coalescer: Coalescer,
     meters: Arc<Meters>,
 }
 
@@ -105,6 +108,7 @@ struct Shared {
 #[derive(Debug)]
 pub struct ClientBuilder<S: ?Sized> {
     store: Arc<S>,
+    slots: Option<PartSlots>,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
     spawn: Arc<dyn Spawn>,
@@ -122,6 +126,7 @@ impl<S: TaskStore> Client<S> {
     pub fn builder(store: impl Into<Arc<S>>) -> ClientBuilder<S> {
         ClientBuilder {
             store: store.into(),
+            slots: None,
             clock: Arc::new(SystemClock::new()),
             random: Arc::new(SystemRandom::new()),
             spawn: Arc::new(TokioSpawn),
@@ -162,13 +167,22 @@ impl<S: TaskStore> ClientBuilder<S> {
         self
     }
 
+    /// Binds the client to the slots of one part of a [sharded store](crate::sharded), which its own store is, for
+    /// transactions of one's own: what it enqueues, the sharded store finds. A task whose keys belong to another part is
+    /// refused ([`InvalidTask::OtherPart`](crate::draft::InvalidTask)).
+    #[must_use]
+    pub fn slots(mut self, slots: PartSlots) -> Self {
+        self.slots = Some(slots);
+        self
+    }
+
     /// The client.
     #[must_use]
     pub fn build(self) -> Client<S> {
         let store: Arc<dyn TaskStore> = Arc::<S>::clone(&self.store);
         Client {
             store: self.store,
-            shared: Shared::new(store, self.clock, self.random, self.spawn),
+            shared: Shared::new(store, self.slots, self.clock, self.random, self.spawn),
             attached: None,
             propagator: None,
         }
@@ -189,7 +203,7 @@ impl Client {
         random: Arc<dyn Random>,
         spawn: Arc<dyn Spawn>,
     ) -> Self {
-        let shared = Shared::new(Arc::clone(&store), clock, random, spawn);
+        let shared = Shared::new(Arc::clone(&store), None, clock, random, spawn);
         Self {
             store,
             shared,
@@ -198,9 +212,9 @@ impl Client {
         }
     }
 
-    /// The store's time.
-    pub(crate) async fn now(&self) -> store::Result<Timestamp> {
-        self.shared.now().await
+    /// The time of the part of the store that keeps the tasks of a slot.
+    pub(crate) async fn now(&self, shard: Shard) -> store::Result<Timestamp> {
+        self.shared.now(shard).await
     }
 }
 
@@ -230,59 +244,30 @@ impl<S: TaskStore + ?Sized> Client<S> {
 impl Shared {
     fn new(
         store: Arc<dyn TaskStore>,
+        slots: Option<PartSlots>,
         clock: Arc<dyn Clock>,
         random: Arc<dyn Random>,
         spawn: Arc<dyn Spawn>,
     ) -> Arc<Self> {
-        let clock = Arc::new(SyncedClock::new(clock));
         let meters = Arc::new(Meters::new());
-        let coalescer = Coalescer::new(Arc::clone(&store), Arc::clone(&clock), spawn, Arc::clone(&meters));
+        let home = |_| {
+            let clock = Arc::new(SyncedClock::new(Arc::clone(&clock)));
+            let (store, spawn) = (Arc::clone(&store), Arc::clone(&spawn));
+            let coalescer = Coalescer::new(store, Arc::clone(&clock), spawn, Arc::clone(&meters));
+            Home { clock, coalescer }
+        };
+        let homes = (0..store.parts().len().max(1)).map(home).collect();
         Arc::new(Self {
             store,
-            clock,
+            slots,
+            homes,
             random,
             ids: Mutex::default(),
-            coalescer,
             meters,
         })
-    }
-
-    /// The store's time. Asks the store when the last answer is old; a store that fails to answer is not asked twice
-    /// as long as an old answer is there.
-    async fn now(&self) -> store::Result<Timestamp> {
-        if self.clock.is_due() {
-            let sent = self.clock.monotonic();
-            match self.store.time().await {
-                Ok(time) => {
-                    let received = self.clock.monotonic();
-                    // A reading is as uncertain as half the delay of its answer.
-                    if received.saturating_since(sent) <= SLOWEST_READING || !self.clock.is_synced() {
-                        self.clock.record(time, sent, received);
-                    }
-                }
-                Err(error) if !self.clock.is_synced() => return Err(error),
-                Err(error) => {
-                    tracing::debug!(%error, "the store's clock was not read; the last reading is used")
-                }
-            }
-        }
-        Ok(self.clock.now())
     }
 
     fn nonce(&self) -> Nonce {
         Nonce::from_random(self.random.next_u64())
     }
-
-    fn build(&self, draft: Draft, now: Timestamp) -> Result<NewTask, InvalidTask> {
-        let random = self.random.next_u64();
-        let id: TaskId =
-            self.ids
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .next(now, Shard::default(), random);
-        draft.build(id, now, self.random.next_u64(), None)
-    }
 }
-
-/// A reading of the store's clock that took longer is worth less than an old one.
-const SLOWEST_READING: Duration = Duration::from_secs(2);

@@ -89,7 +89,7 @@ impl<S> Client<S> {
         S: Begin<Db>,
     {
         // Its tasks are due by this reading; a store that does not tell the time will fail by itself.
-        let _ = self.shared.now().await;
+        let _ = self.shared.any_now().await;
         Ok(Transaction {
             client: self,
             tx: self.store.begin(db).await?,
@@ -133,7 +133,7 @@ impl<S> Client<S> {
         F: FnOnce(&BlockingTransaction<'_, '_, S>) -> Result<T, E> + Send + 'static,
     {
         // As in `begin`.
-        let _ = self.shared.now().await;
+        let _ = self.shared.any_now().await;
         let client = self.clone();
         let kept = Arc::new(Mutex::new(Vec::new()));
         let runs = Arc::clone(&kept);

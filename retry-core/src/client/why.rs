@@ -1,9 +1,14 @@
 //! Why a task is not running: reads what the store knows and lets the pure function decide.
 
+use std::pin::pin;
+
+use futures_util::future::{Either, select};
+
 use super::{Client, Result};
 use crate::clock::Clock as _;
 use crate::id::TaskId;
-use crate::store::{StoreError, TaskStore};
+use crate::limits::PART_CALL_LIMIT;
+use crate::store::{StoreError, StoreErrorKind, TaskStore};
 use crate::why::{self, Reason, Why};
 
 impl<S: TaskStore + ?Sized> Client<S> {
@@ -30,14 +35,18 @@ impl<S: TaskStore + ?Sized> Client<S> {
     pub async fn why(&self, id: TaskId) -> Result<Why> {
         let parts = self.store.parts();
         if parts.is_empty() {
-            return Ok(match asked(&*self.store, id).await? {
+            return Ok(match self.asked(&*self.store, id).await? {
                 Ok(why) => why,
                 Err(silence) => self.silent(id, None, silence),
             });
         }
+        // The part that keeps its slot, then the others: it may have been stored before there were as many.
+        let home = self.store.part_of(id.shard()).unwrap_or(0);
+        let mut order: Vec<usize> = (0..parts.len()).collect();
+        order.sort_by_key(|part| *part != home);
         let mut silent = None;
-        for (number, part) in parts.iter().enumerate() {
-            match asked(part.as_ref(), id).await? {
+        for number in order {
+            match self.asked(parts[number].as_ref(), id).await? {
                 Ok(why) if matches!(why.reason, Reason::Missing) => {}
                 Ok(why) => return Ok(why),
                 Err(silence) => {
@@ -47,29 +56,43 @@ impl<S: TaskStore + ?Sized> Client<S> {
         }
         Ok(match silent {
             Some((number, silence)) => self.silent(id, Some(number), silence),
-            None => Why::new(id, self.shared.clock.now(), Reason::Missing),
+            None => self.because(id, Reason::Missing),
         })
     }
 
     fn silent(&self, id: TaskId, part: Option<usize>, (asked, error): Silence) -> Why {
-        let reason = Reason::NoAnswer { asked, part, error };
-        Why::new(id, self.shared.clock.now(), reason)
+        self.because(id, Reason::NoAnswer { asked, part, error })
+    }
+
+    fn because(&self, id: TaskId, reason: Reason) -> Why {
+        Why::new(id, self.shared.clock(id.shard()).now(), reason)
+    }
+
+    /// Asks one part, for no longer than [`PART_CALL_LIMIT`] in all. The outer error is one that no later call mends.
+    async fn asked<P: TaskStore + ?Sized>(
+        &self,
+        part: &P,
+        id: TaskId,
+    ) -> Result<std::result::Result<Why, Silence>, StoreError> {
+        let clock = self.shared.clock(id.shard());
+        let over = clock.sleep_until(clock.monotonic() + PART_CALL_LIMIT);
+        let answer = match select(pin!(ask(part, id)), over).await {
+            Either::Left((answer, _)) => answer,
+            Either::Right(((), _)) => {
+                let message = format!("no answer within {PART_CALL_LIMIT:?}");
+                let error = StoreError::rejected(StoreErrorKind::Unavailable, message);
+                Err(("the task and its queue", error))
+            }
+        };
+        match answer {
+            Err((_, error)) if !error.is_retryable() => Err(error),
+            answer => Ok(answer),
+        }
     }
 }
 
 /// What a store was asked for, and its excuse.
 type Silence = (&'static str, StoreError);
-
-/// Asks one part. The outer error is one that no later call mends.
-async fn asked<S: TaskStore + ?Sized>(
-    store: &S,
-    id: TaskId,
-) -> Result<std::result::Result<Why, Silence>, StoreError> {
-    match ask(store, id).await {
-        Err((_, error)) if !error.is_retryable() => Err(error),
-        answer => Ok(answer),
-    }
-}
 
 async fn ask<S: TaskStore + ?Sized>(store: &S, id: TaskId) -> std::result::Result<Why, Silence> {
     let silent = |asked: &'static str| move |error: StoreError| (asked, error);

@@ -26,6 +26,8 @@ pub enum InvalidTask {
     Header(InvalidHeader),
     /// An option that must be positive is zero.
     Zero(&'static str),
+    /// Its keys belong to another part of the sharded store than this one, to which the client is bound.
+    OtherPart(String),
     /// A split has more children than one write takes.
     TooManyChildren {
         /// How many it has.
@@ -68,6 +70,7 @@ impl fmt::Display for InvalidTask {
             Self::Payload(error) => write!(f, "{error}"),
             Self::Header(error) => write!(f, "{error}"),
             Self::Zero(what) => write!(f, "{what} must be more than zero"),
+            Self::OtherPart(own) => write!(f, "its keys belong to another part of the store than {own:?}"),
             Self::TooManyChildren { given, limit } => {
                 write!(
                     f,
@@ -82,7 +85,11 @@ impl Error for InvalidTask {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::Payload(error) => error.source(),
-            Self::Name { .. } | Self::Header(_) | Self::Zero(_) | Self::TooManyChildren { .. } => None,
+            Self::Name { .. }
+            | Self::Header(_)
+            | Self::Zero(_)
+            | Self::OtherPart(_)
+            | Self::TooManyChildren { .. } => None,
         }
     }
 }

@@ -14,7 +14,7 @@ pub use options::TaskOptions;
 pub(crate) use options::option_setters;
 pub use samples::{assert_decodes, assert_decodes_version, assert_tolerates_new_fields};
 
-use crate::id::TaskId;
+use crate::id::{Shard, TaskId};
 use crate::limits::MAX_COUNT;
 use crate::name::Kind;
 use crate::payload::Payload;
@@ -134,7 +134,17 @@ impl Draft {
         self
     }
 
-    /// The task to insert. `secret` becomes part of its wait tokens.
+    /// The slot that its keys ask for: that of its shard key, else of its unique key. None: it may go anywhere.
+    #[must_use]
+    pub fn shard(&self) -> Option<Shard> {
+        let of_unique = || {
+            let unique = self.options.unique.as_ref()?;
+            Some(Shard::of_unique(self.kind.as_ref().ok()?, &unique.key))
+        };
+        self.options.shard.or_else(of_unique)
+    }
+
+    /// The task to insert, under an `id` of its [slot](Self::shard). `secret` becomes part of its wait tokens.
     ///
     /// # Errors
     /// The first thing that is invalid about it.

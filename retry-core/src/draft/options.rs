@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::InvalidTask;
 use crate::headers::Headers;
+use crate::id::Shard;
 use crate::name::{Queue, UniqueKey};
 use crate::policy::RetryPolicy;
 use crate::priority::Priority;
@@ -19,6 +20,7 @@ pub struct TaskOptions {
     pub(crate) retry: RetryPolicy,
     pub(crate) headers: Headers,
     pub(crate) unique: Option<Unique>,
+    pub(crate) shard: Option<Shard>,
     pub(crate) rescue_delay: Duration,
     pub(crate) crash_budget: Option<u32>,
     pub(crate) deadline_after: Option<Duration>,
@@ -54,6 +56,7 @@ impl Default for TaskOptions {
             retry: RetryPolicy::default(),
             headers: Headers::new(),
             unique: None,
+            shard: None,
             rescue_delay: settings.rescue_delay,
             crash_budget: settings.crash_budget,
             deadline_after: None,
@@ -123,6 +126,16 @@ macro_rules! option_setters {
             on_duplicate: crate::task::OnDuplicate,
         ) -> Self {
             self.map_options(|options| options.set_unique(key.as_ref(), scope, on_duplicate))
+        }
+
+        /// Keeps all tasks with this key on one part of a [sharded store](crate::sharded): 1–255 bytes of UTF-8 without
+        /// U+0000. Without it a task goes by its unique key, and without that anywhere. The key itself is not stored, its
+        /// slot is part of the id.
+        ///
+        /// A unique key beside it is compared with the tasks of that part only. A task that a handler brings, a child or one
+        /// enqueued on success, is stored with the task that brings it, whatever its keys say.
+        pub fn shard_key(self, key: impl AsRef<str>) -> Self {
+            self.map_options(|options| options.set_shard_key(key.as_ref()))
         }
 
         /// No attempt of its first step begins later than this after it is enqueued, a retry neither: the task is
@@ -252,6 +265,16 @@ impl TaskOptions {
                 self
             }
             Err(error) => self.refuse(InvalidTask::name("unique key", key, error)),
+        }
+    }
+
+    pub(crate) fn set_shard_key(mut self, key: &str) -> Self {
+        match UniqueKey::new(key) {
+            Ok(key) => {
+                self.shard = Some(Shard::of_key(key.as_str()));
+                self
+            }
+            Err(error) => self.refuse(InvalidTask::name("shard key", key, error)),
         }
     }
 

@@ -20,6 +20,7 @@ use super::settle;
 use super::teller::{Recorded, Teller};
 use crate::executor::{Attempt, LeaseLost, Outcome};
 use crate::headers::Headers;
+use crate::id::TaskId;
 use crate::limits::{MAX_BATCH, MAX_CALL_BYTES};
 use crate::payload::Payload;
 use crate::task::{ClaimedTask, ErrorText, NewTask};
@@ -109,7 +110,7 @@ pub(crate) async fn try_run(reservation: &mut Reservation, unborn: ClaimedTask) 
     let ran = runner::run_attempt(part, reservation.entry(), runnable, &cancel, attempt)
         .instrument(span.clone())
         .await;
-    let inserts = span.in_scope(|| inserts(part, &ran));
+    let inserts = span.in_scope(|| inserts(part, task.id, &ran));
     frame.end();
     Tried {
         ran,
@@ -120,11 +121,11 @@ pub(crate) async fn try_run(reservation: &mut Reservation, unborn: ClaimedTask) 
 }
 
 /// What a success wants to enqueue, if it is valid and within the bounds of one edit.
-fn inserts(part: &Part, ran: &Ran) -> Option<Vec<NewTask>> {
+fn inserts(part: &Part, task: TaskId, ran: &Ran) -> Option<Vec<NewTask>> {
     if !matches!(ran.ended, Ended::Returned(Outcome::Done | Outcome::Output(_))) {
         return None;
     }
-    let inserts = settle::follow_ups(part, &ran.headers, ran.follow_ups.clone()).ok()?;
+    let inserts = settle::follow_ups(part, task, &ran.headers, ran.follow_ups.clone()).ok()?;
     let bytes: usize = inserts.iter().map(NewTask::bytes).sum();
     (inserts.len() <= MAX_BATCH && bytes <= MAX_CALL_BYTES).then_some(inserts)
 }

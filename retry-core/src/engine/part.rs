@@ -83,11 +83,12 @@ impl Engine {
         self.setup.random.next_u64()
     }
 
-    pub(super) fn next_id(&self, now: Timestamp) -> TaskId {
+    /// The id of a task that stays on `shard`, with the one that brings it.
+    pub(super) fn next_id(&self, now: Timestamp, shard: Shard) -> TaskId {
         self.ids
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .next(now, Shard::default(), self.random())
+            .next(now, shard, self.random())
     }
 
     /// `span`, shortened by up to a fifth, so that workers do not move in step.

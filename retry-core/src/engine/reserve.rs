@@ -10,7 +10,7 @@ use super::permits::Permit;
 use super::runnable::Runnable;
 use super::runner;
 use crate::clock::{Clock as _, SyncedClock};
-use crate::id::{SessionId, TaskId};
+use crate::id::{SessionId, Shard, TaskId};
 use crate::machine;
 use crate::seams::Spawn;
 use crate::store::{Applied, Result, Written};
@@ -21,21 +21,21 @@ use crate::time::Timestamp;
 #[derive(Debug, Clone)]
 pub(crate) struct Attachment {
     parts: Arc<[Weak<Part>]>,
-    /// The first part's: what was read of the store's clock outlives the worker.
-    clock: Option<Arc<SyncedClock>>,
+    /// The parts' own: what was read of the store's clocks outlives the worker.
+    clocks: Arc<[Arc<SyncedClock>]>,
 }
 
 impl Attachment {
     pub(super) fn new(parts: &[Arc<Part>]) -> Self {
         Self {
             parts: parts.iter().map(Arc::downgrade).collect(),
-            clock: parts.first().map(|part| Arc::clone(&part.clock)),
+            clocks: parts.iter().map(|part| Arc::clone(&part.clock)).collect(),
         }
     }
 
-    /// The store's time by the worker's last reading of it.
-    pub(crate) fn now(&self) -> Option<Timestamp> {
-        let clock = self.clock.as_ref()?;
+    /// The time of a part of the store by the worker's last reading of it.
+    pub(crate) fn now(&self, part: usize) -> Option<Timestamp> {
+        let clock = self.clocks.get(part)?;
         clock.is_synced().then(|| clock.now())
     }
 
@@ -51,11 +51,11 @@ impl Attachment {
     }
 
     /// Keeps a place for a task that is due, if the worker runs its kind and claims from its queue, has a permit to
-    /// spare and a lease, and is not stopping. `home` says which part of a sharded store the task goes to.
+    /// spare and a lease, and is not stopping. `home` says which part of a sharded store keeps the tasks of a slot.
     pub(crate) fn reserve(
         &self,
         task: &NewTask,
-        home: impl FnOnce(&NewTask) -> Option<usize>,
+        home: impl FnOnce(Shard) -> Option<usize>,
         now: Timestamp,
     ) -> Option<Reservation> {
         if task.run_at > now {
@@ -63,7 +63,7 @@ impl Attachment {
         }
         let index = match self.parts.len() {
             1 => 0,
-            _ => home(task)?,
+            _ => home(task.id.shard())?,
         };
         Reservation::new(self.parts.get(index)?.upgrade()?, task)
     }

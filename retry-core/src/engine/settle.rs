@@ -89,7 +89,7 @@ impl Report<'_> {
         output: Option<crate::payload::Payload>,
     ) -> Result<(Event, Vec<NewTask>), InvalidTask> {
         let follow_ups = std::mem::take(&mut self.follow_ups);
-        let insert = self::follow_ups(part, &self.headers, follow_ups)?;
+        let insert = self::follow_ups(part, self.task.id, &self.headers, follow_ups)?;
         Ok((
             Event::Succeed {
                 output,
@@ -151,16 +151,18 @@ impl Report<'_> {
     }
 }
 
-/// The tasks that follow a success, with what is handed down to them. To be called in the attempt's span.
+/// The tasks that follow a success of `task`, with what is handed down to them. To be called in the attempt's span.
 pub(super) fn follow_ups(
     part: &Part,
+    task: TaskId,
     headers: &Headers,
     drafts: Vec<Draft>,
 ) -> Result<Vec<NewTask>, InvalidTask> {
     let build = |draft: Draft| {
         let now = part.clock.now();
         let draft = handed_down(part, headers, draft);
-        draft.build(part.engine.next_id(now), now, part.engine.random(), None)
+        let id = part.engine.next_id(now, task.shard());
+        draft.build(id, now, part.engine.random(), None)
     };
     drafts.into_iter().map(build).collect()
 }

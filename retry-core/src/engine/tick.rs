@@ -312,7 +312,7 @@ impl Worker {
             let (queue, kind) = (task.queue, task.kind);
             return Ok(Some(Skipped::NotServed { queue, kind }));
         }
-        let now = client.now().await?;
+        let now = client.now(id.shard()).await?;
         let moved = match task.state {
             State::Pending if task.run_at <= now => return Ok(None),
             State::Pending if from.contains(&task.state) => client.run_now(id).await,

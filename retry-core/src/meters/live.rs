@@ -295,3 +295,9 @@ fn describe() {
         }
     }
 }
+
+/// Whether a part of a sharded store is left alone by this client.
+pub(crate) fn part_open(part: &str, open: bool) {
+    let gauge = metrics::gauge!(names::PART_OPEN, "part" => part.to_owned());
+    gauge.set(f64::from(u8::from(open)));
+}

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use super::names;
-use crate::id::{SessionId, TaskId};
+use crate::id::{SessionId, Shard, TaskId};
 use crate::name::Queue;
 use crate::store::{
     ClaimRequest, CountScope, Counts, Durability, Exchanged, Expired, ExpiredRequest, Inserted, Listed, Page,
@@ -135,8 +135,12 @@ impl TaskStore for Metered {
         self.inner.durability()
     }
 
-    fn part_of(&self, task: &NewTask) -> Option<usize> {
-        self.inner.part_of(task)
+    async fn time_of(&self, part: usize) -> Result<Timestamp> {
+        counted("time", self.inner.time_of(part)).await
+    }
+
+    fn part_of(&self, shard: Shard) -> Option<usize> {
+        self.inner.part_of(shard)
     }
 
     fn parts(&self) -> Vec<Arc<dyn TaskStore>> {

@@ -15,6 +15,6 @@ mod none;
 mod tests;
 
 #[cfg(feature = "metrics")]
-pub(crate) use live::Meters;
+pub(crate) use live::{Meters, part_open};
 #[cfg(not(feature = "metrics"))]
-pub(crate) use none::Meters;
+pub(crate) use none::{Meters, part_open};

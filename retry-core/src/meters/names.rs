@@ -65,6 +65,7 @@ metrics! {
     EXCHANGE_EDITS "task_retry_exchange_edits" Histogram &[], "Outcomes and checkpoints that one exchange carries.";
     EXCHANGE_CLAIMS "task_retry_exchange_claims" Histogram &[], "Claim requests that one exchange carries.";
     STORE_ERRORS "task_retry_store_errors_total" Counter &["call", "error"], "The worker's calls that the store failed, by the error's kind; `abandoned` when no answer came in time.";
+    PART_OPEN "task_retry_part_open" Gauge &["part"], "1 while a client leaves a part of a sharded store alone because it did not answer, 0 when it calls it again.";
     ALERTS "task_retry_alerts_total" Counter &["reason", "kind", "queue"], "Alerts raised.";
     ALERTS_DROPPED "task_retry_alerts_dropped_total" Counter &["reason", "kind", "queue"], "Alerts lost because a sink's queue was full, once for each sink.";
 }

@@ -55,3 +55,5 @@ impl Meters {
 
     pub(crate) const fn alert(&self, _: AlertReason, _: &Queue, _: Option<&Kind>, _: bool) {}
 }
+
+pub(crate) const fn part_open(_: &str, _: bool) {}

@@ -36,7 +36,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::id::{SessionId, TaskId};
+use crate::id::{SessionId, Shard, TaskId};
 use crate::name::Queue;
 use crate::task::{Edit, NewTask, TaskDetail};
 use crate::time::Timestamp;
@@ -152,10 +152,17 @@ pub trait TaskStore: fmt::Debug + Send + Sync + 'static {
     /// What law 1 means here.
     fn durability(&self) -> Durability;
 
-    /// Which of [`parts`](Self::parts) a new task would go to; none where that cannot be said, and then no task is born
+    /// The time of one of the [`parts`](Self::parts), each of which has its own clock. A store that is one part has
+    /// [one](Self::time).
+    async fn time_of(&self, part: usize) -> Result<Timestamp> {
+        let _ = part;
+        self.time().await
+    }
+
+    /// Which of [`parts`](Self::parts) keeps the tasks of a slot; none where that cannot be said, and then no task is born
     /// leased. It is not asked of a store that is one part.
-    fn part_of(&self, task: &NewTask) -> Option<usize> {
-        let _ = task;
+    fn part_of(&self, shard: Shard) -> Option<usize> {
+        let _ = shard;
         None
     }
 

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
+use futures_util::future::select_all;
 use tokio::sync::Notify;
 
 use crate::name::Queue;
@@ -10,22 +11,41 @@ use crate::name::Queue;
 /// Where hints arrive. A hint may be lost or doubled, but never comes before the write it tells of is visible.
 #[derive(Debug, Clone)]
 pub struct Wakeups {
-    notify: Arc<Notify>,
+    /// At least one; a hint of any counts.
+    from: Arc<[Arc<Notify>]>,
 }
 
 impl Wakeups {
     /// Hints that never come: the engine polls.
     #[must_use]
     pub fn never() -> Self {
+        Self::of(Arc::new(Notify::new()))
+    }
+
+    fn of(notify: Arc<Notify>) -> Self {
         Self {
-            notify: Arc::new(Notify::new()),
+            from: Arc::new([notify]),
+        }
+    }
+
+    /// The hints of all of these.
+    #[must_use]
+    pub fn any(all: impl IntoIterator<Item = Self>) -> Self {
+        let all = all.into_iter().flat_map(|wakeups| wakeups.from.to_vec());
+        let from: Arc<[_]> = all.collect();
+        match from.is_empty() {
+            true => Self::never(),
+            false => Self { from },
         }
     }
 
     /// Waits for the next hint. Hints that came since the last call count as one. Cancel-safe: a dropped call loses
     /// none.
     pub async fn next(&self) {
-        self.notify.notified().await;
+        match &*self.from {
+            [notify] => notify.notified().await,
+            several => drop(select_all(several.iter().map(|notify| Box::pin(notify.notified()))).await),
+        }
     }
 }
 
@@ -52,7 +72,7 @@ impl Waker {
             list.retain(|watcher| watcher.strong_count() > 0);
             list.push(Arc::downgrade(&notify));
         }
-        Wakeups { notify }
+        Wakeups::of(notify)
     }
 
     /// Wakes whoever watches `queue`.

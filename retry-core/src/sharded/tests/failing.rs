@@ -1,0 +1,264 @@
+//! One part that is dead or slow, and the other that goes on.
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::{LIMIT, Two};
+use crate::client::Error;
+use crate::engine::tests::faulty::{Fault, Op};
+use crate::engine::tests::harness::{SECOND, job};
+use crate::limits::{PART_FAILURES, PART_FIRST_PAUSE};
+use crate::name::Queue;
+use crate::sharded::PartState;
+use crate::store::{Certainty, Inserted, QueueSetting, StoreErrorKind, TaskStore as _};
+use crate::why::Reason;
+
+const DOWN: Fault = Fault::Rejected(StoreErrorKind::Unavailable);
+
+fn is_rejected(answer: Result<crate::client::Enqueued, Error>) -> bool {
+    matches!(answer, Err(Error::Store(error)) if error.certainty() == Certainty::Rejected
+        && error.kind() == StoreErrorKind::Unavailable)
+}
+
+impl Two {
+    /// Both clocks are read, so that the parts are asked for nothing but what is told here.
+    async fn warm(&self) {
+        for part in ["east", "west"] {
+            self.client.enqueue(self.job(part)).await.unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_dead_part_is_left_alone_and_the_other_goes_on() {
+    let two = Two::new();
+    two.warm().await;
+    two.ways[0].all(Some(DOWN));
+    let before = two.ways[0].all_calls();
+    for _ in 0..20 {
+        assert!(is_rejected(two.client.enqueue(two.job("east")).await));
+        assert!(two.client.enqueue(two.job("west")).await.unwrap().is_new());
+    }
+    assert_eq!(two.ways[0].all_calls() - before, PART_FAILURES as usize);
+    let health = two.store.health();
+    let retry_in = PART_FIRST_PAUSE;
+    assert_eq!(
+        (health[0].name.as_str(), health[0].state),
+        ("east", PartState::Open { retry_in })
+    );
+    assert!(health[0].last_failure.is_some());
+    assert_eq!(
+        (health[1].name.as_str(), health[1].state),
+        ("west", PartState::Closed)
+    );
+    // Back again: one call finds out, and nothing is left of the outage.
+    two.ways[0].heal();
+    assert!(is_rejected(two.client.enqueue(two.job("east")).await));
+    two.east.clock.advance(PART_FIRST_PAUSE);
+    assert_eq!(two.store.health()[0].state, PartState::HalfOpen);
+    assert!(two.client.enqueue(two.job("east")).await.unwrap().is_new());
+    assert_eq!(two.store.health()[0].state, PartState::Closed);
+    assert_eq!(two.counts().await, [2, 21]);
+}
+
+#[tokio::test]
+async fn a_part_that_answers_no_is_not_dead() {
+    let two = Two::new();
+    two.warm().await;
+    for kind in [
+        StoreErrorKind::Busy,
+        StoreErrorKind::Full,
+        StoreErrorKind::Invalid,
+    ] {
+        two.ways[0].plan(Op::Insert, &Fault::Rejected(kind), 5);
+        for _ in 0..5 {
+            assert!(two.client.enqueue(two.job("east")).await.is_err());
+        }
+        assert_eq!(two.store.health()[0].state, PartState::Closed);
+    }
+}
+
+#[tokio::test]
+async fn a_call_over_several_parts_says_what_was_not_tried() {
+    let two = Two::new();
+    two.warm().await;
+    two.ways[0].all(Some(DOWN));
+    let tasks = || [two.job("east"), two.job("west"), two.job("east")];
+    let answers = two.client.enqueue_many(tasks()).await.unwrap();
+    let untried: Vec<bool> = answers
+        .iter()
+        .map(|answer| answer.inserted == Inserted::NotTried)
+        .collect();
+    assert_eq!(untried, [true, false, true]);
+    assert_eq!(two.counts().await, [1, 2]);
+    two.ways[1].all(Some(DOWN));
+    let nobody = two.client.enqueue_many(tasks()).await.unwrap_err();
+    assert!(matches!(nobody, Error::Store(error) if error.certainty() == Certainty::Rejected));
+}
+
+#[tokio::test]
+async fn a_slow_part_holds_up_nobody_else_and_its_calls_end() {
+    let two = Two::new();
+    two.warm().await;
+    let gate = CancellationToken::new();
+    two.ways[0].all(Some(Fault::HoldCall(gate.clone())));
+    let slow = two.client.clone();
+    let task = two.job("east");
+    let waiting = tokio::spawn(async move { slow.enqueue(task).await });
+    crate::engine::tests::harness::quiet().await;
+    let began = two.east.elapsed();
+    for _ in 0..50 {
+        assert!(two.client.enqueue(two.job("west")).await.unwrap().is_new());
+    }
+    assert_eq!(two.east.elapsed(), began, "no time passed");
+    let answer = two.east.finish("the slow enqueue", waiting).await.unwrap();
+    assert!(
+        matches!(&answer, Err(Error::Store(error)) if error.certainty() == Certainty::Unknown),
+        "{answer:?}"
+    );
+    // Three calls to the limit; from then on it is not called.
+    let took = two.east.elapsed() - began;
+    assert!(took >= LIMIT * 3 && took < LIMIT * 3 + SECOND * 2, "{took:?}");
+    gate.cancel();
+    two.ways[0].heal();
+}
+
+#[tokio::test]
+async fn what_may_have_been_written_is_sent_again_and_stored_once() {
+    let two = Two::new();
+    two.warm().await;
+    two.ways[0].plan(Op::Insert, &Fault::Answerless, 2);
+    let tasks = [two.job("east"), two.job("west")];
+    let answers = two
+        .east
+        .finish("the enqueue", two.client.enqueue_many(tasks))
+        .await
+        .unwrap();
+    assert!(answers.iter().all(crate::client::Enqueued::is_new), "{answers:?}");
+    assert_eq!(two.counts().await, [2, 2]);
+}
+
+#[tokio::test]
+async fn one_store_call_of_unknown_outcome_is_unknown_as_a_whole_and_repeating_it_converges() {
+    let two = Two::new();
+    let now = two.east.now();
+    let mut ids = crate::id::TaskIds::new();
+    let tasks: Vec<_> = ["east", "west"]
+        .map(|part| {
+            let draft = two.job(part);
+            let id = ids.next(now, draft.shard().unwrap(), 1);
+            draft.build(id, now, 0, None).unwrap()
+        })
+        .into();
+    two.ways[0].plan(Op::Insert, &Fault::Answerless, 1);
+    let unknown = two.store.insert(&tasks, now).await.unwrap_err();
+    assert_eq!(unknown.certainty(), Certainty::Unknown);
+    let again = two.store.insert(&tasks, now).await.unwrap();
+    assert_eq!(again, [Inserted::Repeated; 2]);
+    assert_eq!(two.counts().await, [1, 1]);
+}
+
+#[tokio::test]
+async fn a_task_without_a_key_goes_to_the_part_that_answers() {
+    let two = Two::new();
+    two.warm().await;
+    two.ways[1].all(Some(DOWN));
+    for _ in 0..50 {
+        two.east.clock.advance(Duration::from_millis(1));
+        assert!(two.client.enqueue(job("a")).await.unwrap().is_new());
+    }
+    assert_eq!(two.counts().await, [51, 1]);
+}
+
+#[tokio::test]
+async fn a_part_that_never_told_its_time_stops_nobody_else() {
+    let two = Two::new();
+    two.ways[0].all(Some(DOWN));
+    assert!(two.client.enqueue(two.job("west")).await.unwrap().is_new());
+    assert!(is_rejected(two.client.enqueue(two.job("east")).await));
+    let answers = two
+        .client
+        .enqueue_many([two.job("east"), two.job("west")])
+        .await
+        .unwrap();
+    assert_eq!(answers[0].inserted, Inserted::NotTried);
+    assert!(answers[1].is_new());
+}
+
+#[tokio::test]
+async fn a_driver_that_panics_takes_no_other_part_down() {
+    let two = Two::new();
+    two.warm().await;
+    two.ways[0].plan(Op::Insert, &Fault::Panic, 1);
+    let answers = two
+        .east
+        .finish(
+            "the enqueue",
+            two.client.enqueue_many([two.job("east"), two.job("west")]),
+        )
+        .await
+        .unwrap();
+    assert!(answers.iter().all(crate::client::Enqueued::is_new), "{answers:?}");
+}
+
+#[tokio::test]
+async fn a_pause_is_done_when_every_part_has_it() {
+    let two = Two::new();
+    let queue = Queue::default();
+    two.ways[1].plan(Op::SetQueue, &DOWN, 1);
+    let half = two
+        .store
+        .set_queue(&queue, QueueSetting::Pause)
+        .await
+        .unwrap_err();
+    assert_eq!(half.certainty(), Certainty::Unknown, "one part has done it");
+    assert!(two.store.queues().await.unwrap()[0].paused);
+    two.store.set_queue(&queue, QueueSetting::Pause).await.unwrap();
+    for world in [&two.east, &two.west] {
+        assert!(world.memory.queues().await.unwrap()[0].paused);
+    }
+}
+
+#[tokio::test]
+async fn the_part_that_does_not_answer_is_itself_the_reason() {
+    let two = Two::new();
+    let ids = [
+        two.client.enqueue(two.job("east")).await.unwrap().id,
+        two.client.enqueue(two.job("west")).await.unwrap().id,
+    ];
+    two.ways[0].all(Some(DOWN));
+    let why = two.client.why(ids[0]).await.unwrap();
+    assert!(
+        matches!(why.reason, Reason::NoAnswer { part: Some(0), .. }),
+        "{why:?}"
+    );
+    let why = two.client.why(ids[1]).await.unwrap();
+    assert!(matches!(why.reason, Reason::NoWorker { .. }), "{why:?}");
+    // One that hangs is given up.
+    two.ways[0].all(Some(Fault::HoldCall(CancellationToken::new())));
+    let why = two.east.finish("why", two.client.why(ids[0])).await.unwrap();
+    assert!(
+        matches!(why.reason, Reason::NoAnswer { part: Some(0), .. }),
+        "{why:?}"
+    );
+}
+
+#[tokio::test]
+async fn a_part_that_never_answered_holds_up_nobody_else() {
+    let two = Two::new();
+    two.ways[0].all(Some(DOWN));
+    for _ in 0..20 {
+        two.east.clock.advance(Duration::from_millis(1));
+        assert!(two.client.enqueue(job("a")).await.unwrap().is_new());
+    }
+    two.ways[0].all(Some(Fault::HoldCall(CancellationToken::new())));
+    two.east.clock.advance(SECOND * 60);
+    let began = two.east.elapsed();
+    for _ in 0..20 {
+        two.east.clock.advance(Duration::from_millis(1));
+        assert!(two.client.enqueue(two.job("west")).await.unwrap().is_new());
+    }
+    assert_eq!(two.east.elapsed() - began, Duration::from_millis(20));
+    assert_eq!(two.counts().await, [0, 40]);
+}
