@@ -23,6 +23,15 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// The databases, which tests find by their variables; brokers are started by the tests that kill them.
+    pub const DATABASES: [Self; 5] = [
+        Self::Postgres,
+        Self::PgBouncer,
+        Self::MySql,
+        Self::Redis,
+        Self::RedisCluster,
+    ];
+
     /// Every kind.
     pub const ALL: [Self; 7] = [
         Self::Postgres,
