@@ -26,6 +26,10 @@ pub mod handlers {}
 #[doc = include_str!("../docs/guide/retries.md")]
 pub mod retries {}
 
+#[cfg_attr(feature = "sinks", doc = include_str!("../docs/guide/sinks.md"))]
+#[cfg_attr(not(feature = "sinks"), doc = "This page needs the feature `sinks`.")]
+pub mod sinks {}
+
 #[doc = include_str!("../docs/guide/stores.md")]
 pub mod stores {}
 

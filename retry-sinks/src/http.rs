@@ -82,14 +82,18 @@ impl HttpSink {
         let own = [(TOPIC_HEADER, message.topic.clone()), (IDEMPOTENCY_HEADER, id)];
         let headers: Vec<(&str, String)> = message.wire_headers().chain(own).collect();
         let segment = self.in_path.then(|| escaped(&message.topic));
-        let request = self.webhook.request(segment.as_deref(), &headers, message.body.clone());
+        let request = self
+            .webhook
+            .request(segment.as_deref(), &headers, message.body.clone());
         let request = match request {
             Ok(request) => request,
             Err(why) => return Answer::refused(why),
         };
         match self.webhook.send(request).await {
             Ok(200..=299) => Answer::Acked,
-            Ok(status @ (400 | 410 | 413 | 415 | 422 | 501)) => Answer::refused(format!("the server answered {status}")),
+            Ok(status @ (400 | 410 | 413 | 415 | 422 | 501)) => {
+                Answer::refused(format!("the server answered {status}"))
+            }
             Ok(status) => Answer::retry(format!("the server answered {status}")),
             Err(error) => Answer::retry(error),
         }
@@ -101,7 +105,9 @@ fn escaped(topic: &str) -> String {
     let mut path = String::with_capacity(topic.len());
     for byte in topic.bytes() {
         match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => path.push(char::from(byte)),
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
+                path.push(char::from(byte))
+            }
             _ => path.push_str(&format!("%{byte:02X}")),
         }
     }
@@ -131,9 +137,15 @@ mod tests {
 
     #[test]
     fn what_is_wrong_is_said_when_it_is_built_and_no_secret_is_shown() {
-        assert_eq!(HttpSink::builder("ftp://x").build().unwrap_err(), InvalidWebhook::Url);
+        assert_eq!(
+            HttpSink::builder("ftp://x").build().unwrap_err(),
+            InvalidWebhook::Url
+        );
         assert!(HttpSink::builder("http://x").header("a b", "c").build().is_err());
-        let sink = HttpSink::builder("http://x/secret").header("authorization", "secret").build().unwrap();
+        let sink = HttpSink::builder("http://x/secret")
+            .header("authorization", "secret")
+            .build()
+            .unwrap();
         assert!(!format!("{sink:?}").contains("secret"));
     }
 }

@@ -60,7 +60,9 @@ impl std::error::Error for NoBrokers {}
 
 impl fmt::Debug for KafkaSink {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("KafkaSink").field("brokers", &self.brokers).finish_non_exhaustive()
+        f.debug_struct("KafkaSink")
+            .field("brokers", &self.brokers)
+            .finish_non_exhaustive()
     }
 }
 
@@ -103,7 +105,11 @@ impl KafkaSink {
             ..BackoffConfig::default()
         };
         let builder = ClientBuilder::new(self.brokers.clone());
-        let client = builder.client_id("task-retry").backoff_config(backoff).build().await?;
+        let client = builder
+            .client_id("task-retry")
+            .backoff_config(backoff)
+            .build()
+            .await?;
         let topics = Mutex::default();
         Ok(Arc::new(Known { client, topics }))
     }
@@ -116,12 +122,18 @@ impl Known {
         if let Some(known) = topics.get(topic) {
             return Ok(known.clone());
         }
-        let all = self.client.list_topics().await.map_err(|error| error.to_string())?;
+        let all = self
+            .client
+            .list_topics()
+            .await
+            .map_err(|error| error.to_string())?;
         let found = all.into_iter().find(|there| there.name == topic);
         let found = found.ok_or("there is no such topic")?;
         let mut clients = Vec::new();
         for partition in found.partitions {
-            let made = self.client.partition_client(topic, partition, UnknownTopicHandling::Error);
+            let made = self
+                .client
+                .partition_client(topic, partition, UnknownTopicHandling::Error);
             clients.push(Arc::new(made.await.map_err(|error| error.to_string())?));
         }
         topics.insert(topic.to_owned(), clients.clone());
@@ -132,8 +144,11 @@ impl Known {
         let partitions = self.partitions(&message.topic).await?;
         let id = message.id.to_bytes();
         let key = message.key.as_ref().map_or(&id[..], |key| key.as_bytes());
-        let at = usize::try_from(positive(murmur2(key))).unwrap_or(0).checked_rem(partitions.len());
-        at.map(|at| Arc::clone(&partitions[at])).ok_or_else(|| "the topic has no partitions".to_owned())
+        let at = usize::try_from(positive(murmur2(key)))
+            .unwrap_or(0)
+            .checked_rem(partitions.len());
+        at.map(|at| Arc::clone(&partitions[at]))
+            .ok_or_else(|| "the topic has no partitions".to_owned())
     }
 }
 
@@ -142,13 +157,20 @@ type Batch = (Arc<PartitionClient>, Vec<usize>);
 
 async fn produce(partition: &PartitionClient, messages: &[Outgoing], batch: &[usize]) -> Result<(), Error> {
     let records = batch.iter().map(|at| record(&messages[*at])).collect();
-    partition.produce(records, Compression::NoCompression).await.map(drop)
+    partition
+        .produce(records, Compression::NoCompression)
+        .await
+        .map(drop)
 }
 
 fn record(message: &Outgoing) -> Record {
-    let headers = message.wire_headers().map(|(name, value)| (name.to_owned(), value.into_bytes()));
+    let headers = message
+        .wire_headers()
+        .map(|(name, value)| (name.to_owned(), value.into_bytes()));
     // The first 48 bits of a task's id are the milliseconds of its creation.
-    let created = message.id.to_bytes()[..6].iter().fold(0_i64, |millis, byte| (millis << 8) | i64::from(*byte));
+    let created = message.id.to_bytes()[..6]
+        .iter()
+        .fold(0_i64, |millis, byte| (millis << 8) | i64::from(*byte));
     Record {
         key: message.key.as_ref().map(|key| key.clone().into_bytes()),
         value: Some(message.body.to_vec()),
@@ -173,7 +195,10 @@ fn murmur2(data: &[u8]) -> u32 {
         hash = hash.wrapping_mul(M) ^ k;
     }
     if !rest.is_empty() {
-        let tail = rest.iter().rev().fold(0, |tail, byte| (tail << 8) | u32::from(*byte));
+        let tail = rest
+            .iter()
+            .rev()
+            .fold(0, |tail, byte| (tail << 8) | u32::from(*byte));
         hash = (hash ^ tail).wrapping_mul(M);
     }
     hash = (hash ^ (hash >> 13)).wrapping_mul(M);
@@ -186,7 +211,9 @@ fn answer(error: &Error) -> Answer {
         Error::ServerError { protocol_error, .. } if large.contains(protocol_error) => {
             Answer::refused(format!("the broker refuses it: {protocol_error:?}"))
         }
-        Error::ServerError { protocol_error, .. } => Answer::retry(format!("the broker answered {protocol_error:?}")),
+        Error::ServerError { protocol_error, .. } => {
+            Answer::retry(format!("the broker answered {protocol_error:?}"))
+        }
         error => Answer::retry(error),
     }
 }
@@ -202,14 +229,19 @@ impl MessageSink for KafkaSink {
         let mut batches: Vec<Batch> = Vec::new();
         for (at, message) in messages.iter().enumerate() {
             match known.partition(message).await {
-                Ok(partition) => match batches.iter_mut().find(|(other, _)| Arc::ptr_eq(other, &partition)) {
+                Ok(partition) => match batches
+                    .iter_mut()
+                    .find(|(other, _)| Arc::ptr_eq(other, &partition))
+                {
                     Some((_, batch)) => batch.push(at),
                     None => batches.push((partition, vec![at])),
                 },
                 Err(why) => answers[at] = Answer::retry(why),
             }
         }
-        let calls = batches.iter().map(|(partition, batch)| produce(partition, messages, batch));
+        let calls = batches
+            .iter()
+            .map(|(partition, batch)| produce(partition, messages, batch));
         let mut failed = false;
         for ((_, batch), result) in batches.iter().zip(join_all(calls).await) {
             let Err(error) = result else { continue };
@@ -255,6 +287,9 @@ mod tests {
 
     #[test]
     fn a_cluster_needs_a_broker() {
-        assert_eq!(KafkaSink::builder([] as [&str; 0]).build().unwrap_err(), NoBrokers);
+        assert_eq!(
+            KafkaSink::builder([] as [&str; 0]).build().unwrap_err(),
+            NoBrokers
+        );
     }
 }

@@ -16,7 +16,12 @@ mod nats;
 mod rabbitmq;
 #[cfg(feature = "redis-streams")]
 mod redis_streams;
-#[cfg(any(feature = "kafka", feature = "nats", feature = "rabbitmq", feature = "redis-streams"))]
+#[cfg(any(
+    feature = "kafka",
+    feature = "nats",
+    feature = "rabbitmq",
+    feature = "redis-streams"
+))]
 mod shared;
 
 #[cfg(feature = "http")]

@@ -57,8 +57,14 @@ impl fmt::Debug for NatsSinkBuilder {
 
 impl fmt::Debug for NatsSink {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let hosts: Vec<_> = self.servers.iter().map(|server| (server.host(), server.port())).collect();
-        f.debug_struct("NatsSink").field("servers", &hosts).finish_non_exhaustive()
+        let hosts: Vec<_> = self
+            .servers
+            .iter()
+            .map(|server| (server.host(), server.port()))
+            .collect();
+        f.debug_struct("NatsSink")
+            .field("servers", &hosts)
+            .finish_non_exhaustive()
     }
 }
 
@@ -98,7 +104,10 @@ impl NatsSinkBuilder {
     /// # Errors
     /// A URL is none.
     pub fn build(self) -> Result<NatsSink, InvalidNatsUrl> {
-        let servers = self.urls.iter().map(|url| url.parse().map_err(|_| InvalidNatsUrl));
+        let servers = self
+            .urls
+            .iter()
+            .map(|url| url.parse().map_err(|_| InvalidNatsUrl));
         Ok(NatsSink {
             servers: servers.collect::<Result<_, _>>()?,
             options: self.options,
@@ -189,6 +198,9 @@ mod tests {
         let builder = NatsSink::builder("nats://me:secret@localhost").token("secret");
         assert!(!format!("{builder:?}").contains("secret"));
         assert!(!format!("{:?}", builder.build().unwrap()).contains("secret"));
-        assert_eq!(NatsSink::builder("nats://:x").build().unwrap_err(), InvalidNatsUrl);
+        assert_eq!(
+            NatsSink::builder("nats://:x").build().unwrap_err(),
+            InvalidNatsUrl
+        );
     }
 }

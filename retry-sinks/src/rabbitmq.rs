@@ -198,7 +198,9 @@ mod tests {
         assert_eq!(build("http://x").unwrap_err(), InvalidRabbit::Url);
         #[cfg(not(feature = "rabbitmq-tls"))]
         assert_eq!(build("amqps://x/%2f").unwrap_err(), InvalidRabbit::Tls);
-        let long = RabbitSink::builder("amqp://x").exchange("e".repeat(SHORT + 1)).build();
+        let long = RabbitSink::builder("amqp://x")
+            .exchange("e".repeat(SHORT + 1))
+            .build();
         assert_eq!(long.unwrap_err(), InvalidRabbit::Exchange);
         let sink = build("amqp://me:secret@x/%2f").unwrap();
         assert!(!format!("{sink:?}").contains("secret"));

@@ -91,7 +91,11 @@ impl RedisStreamsSinkBuilder {
     /// # Errors
     /// The URL is none.
     pub fn build(self) -> Result<RedisStreamsSink, InvalidRedisUrl> {
-        let info = self.url.as_str().into_connection_info().map_err(|_| InvalidRedisUrl)?;
+        let info = self
+            .url
+            .as_str()
+            .into_connection_info()
+            .map_err(|_| InvalidRedisUrl)?;
         if matches!(info.addr(), ConnectionAddr::TcpTls { .. }) && CryptoProvider::get_default().is_none() {
             // Somebody else may have been faster; then theirs is used.
             let _ = ring::default_provider().install_default();
@@ -132,7 +136,9 @@ impl RedisStreamsSink {
 
     /// Appends the messages of one stream, all or none.
     async fn transaction(&self, messages: &[&Outgoing]) -> Result<(), RedisError> {
-        let connect = self.client.get_multiplexed_async_connection_with_config(&self.settings);
+        let connect = self
+            .client
+            .get_multiplexed_async_connection_with_config(&self.settings);
         let (mut connection, number) = self.connection.get(connect).await?;
         let mut pipeline = redis::pipe();
         pipeline.atomic();
@@ -140,7 +146,10 @@ impl RedisStreamsSink {
             self.append(&mut pipeline, message);
         }
         let answer = pipeline.query_async::<()>(&mut connection).await;
-        if answer.as_ref().is_err_and(|error| error.is_io_error() || error.is_unrecoverable_error()) {
+        if answer
+            .as_ref()
+            .is_err_and(|error| error.is_io_error() || error.is_unrecoverable_error())
+        {
             self.connection.lose(number).await;
         }
         answer
@@ -169,7 +178,9 @@ impl MessageSink for RedisStreamsSink {
         let results = futures_util::future::join_all(calls).await;
         for ((_, of_topic), result) in streams.iter().zip(results) {
             if let Err(error) = result {
-                of_topic.iter().for_each(|at| answers[*at] = Answer::retry(&error));
+                of_topic
+                    .iter()
+                    .for_each(|at| answers[*at] = Answer::retry(&error));
             }
         }
         answers

@@ -113,7 +113,11 @@ pub(super) fn put_back(task: &Task, now: Timestamp) -> Result<Action, Rejected> 
 }
 
 /// Records a failed attempt and begins the next one under the same lease.
-pub(super) fn retry_in_place(task: &Task, failure: FailedAttempt, now: Timestamp) -> Result<Action, Rejected> {
+pub(super) fn retry_in_place(
+    task: &Task,
+    failure: FailedAttempt,
+    now: Timestamp,
+) -> Result<Action, Rejected> {
     expect(task, State::Running)?;
     if exhausted(task, now) {
         return fail(task, Some(failure), now);

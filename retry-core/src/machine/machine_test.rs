@@ -425,7 +425,12 @@ fn ordered(crashes: u32) -> Task {
 #[test]
 fn a_task_without_rescue_delay_and_crash_budget_keeps_its_place_in_its_lane() {
     let lost = |process_dead| Event::LeaseLost { process_dead };
-    for (event, attempt) in [(lost(false), 4), (lost(true), 4), (Event::DeadlinePassed, 4), (Event::PutBack, 3)] {
+    for (event, attempt) in [
+        (lost(false), 4),
+        (lost(true), 4),
+        (Event::DeadlinePassed, 4),
+        (Event::PutBack, 3),
+    ] {
         let change = decide(&ordered(0), event);
         assert_eq!((change.to.state, change.to.run_at), (State::Pending, EARLIER));
         assert_eq!((change.to.crashes, change.to.attempt), (0, attempt));
@@ -452,8 +457,14 @@ fn a_retry_in_place_is_recorded_and_keeps_the_lease() {
     let event = Event::RetryInPlace { failure: failure() };
     let task = ordered(2);
     let change = decide(&task, event.clone());
-    assert_eq!((change.to.state, change.to.session), (State::Running, task.session));
-    assert_eq!((change.to.attempt, change.to.crashes, change.to.run_at), (5, 2, EARLIER));
+    assert_eq!(
+        (change.to.state, change.to.session),
+        (State::Running, task.session)
+    );
+    assert_eq!(
+        (change.to.attempt, change.to.crashes, change.to.run_at),
+        (5, 2, EARLIER)
+    );
     assert_eq!(change.to.alarm_at, task.alarm_at);
     assert!(change.to.failure.is_some() && change.if_cancelled.is_some());
     let mut last = ordered(0);

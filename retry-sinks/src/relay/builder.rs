@@ -105,7 +105,9 @@ pub struct Relay {
 
 impl fmt::Debug for Relay {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Relay").field("shared", &self.shared).finish_non_exhaustive()
+        f.debug_struct("Relay")
+            .field("shared", &self.shared)
+            .finish_non_exhaustive()
     }
 }
 
@@ -170,7 +172,10 @@ impl RelayBuilder {
     }
 
     /// Further options of the worker inside: alerts, say. What the relay needs itself is set over them.
-    pub fn worker(mut self, options: impl Fn(WorkerBuilder) -> WorkerBuilder + Send + Sync + 'static) -> Self {
+    pub fn worker(
+        mut self,
+        options: impl Fn(WorkerBuilder) -> WorkerBuilder + Send + Sync + 'static,
+    ) -> Self {
         self.worker = Arc::new(options);
         self
     }
@@ -217,13 +222,20 @@ impl RelayBuilder {
             stop: CancellationToken::new(),
         });
         let members = self.store.parts();
-        let stores = if members.is_empty() { vec![Arc::clone(&self.store)] } else { members };
+        let stores = if members.is_empty() {
+            vec![Arc::clone(&self.store)]
+        } else {
+            members
+        };
         let mut parts = Vec::new();
         for store in stores {
             let (clock, random) = (Arc::clone(&self.clock), Arc::clone(&self.random));
             let part = Part::new(store, clock, random, name.clone(), self.lease);
             let part = Arc::new(part);
-            let worker = self.worker_of(&shared, &part).build().map_err(BuildError::Worker)?;
+            let worker = self
+                .worker_of(&shared, &part)
+                .build()
+                .map_err(BuildError::Worker)?;
             parts.push((part, worker));
         }
         Ok(Relay {

@@ -61,7 +61,12 @@ pub(super) fn held(claimed: ClaimedTask, now: Timestamp) -> std::result::Result<
     match Outgoing::read(task.id, &payload, headers) {
         Ok(message) => Ok(Held { task, message }),
         Err(_) => {
-            let failure = failed(&task, None, now, ErrorText::new("the task's payload is no message"));
+            let failure = failed(
+                &task,
+                None,
+                now,
+                ErrorText::new("the task's payload is no message"),
+            );
             Err((task, Event::Fail { failure }))
         }
     }

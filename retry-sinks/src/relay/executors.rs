@@ -40,13 +40,19 @@ impl Executor for Owner {
         Box::pin(async move {
             let Ownership { partition, of } = payload.decode()?;
             if of != shared.queue.partition_count() {
-                return Err(format!("the partitions are {of}, and this relay was told of another number").into());
+                return Err(
+                    format!("the partitions are {of}, and this relay was told of another number").into(),
+                );
             }
             if shared.stop.is_cancelled() {
                 return Ok(Outcome::Snooze(REST));
             }
             let left = serve(shared, part, partition, ctx).await?;
-            let rest = if left.sessions.is_empty() { Duration::ZERO } else { REST };
+            let rest = if left.sessions.is_empty() {
+                Duration::ZERO
+            } else {
+                REST
+            };
             Ok(Outcome::continue_after(&left, rest)?)
         })
     }

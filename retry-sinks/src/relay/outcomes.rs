@@ -129,7 +129,9 @@ impl Outcomes {
     /// The exchange failed: everything goes out again as it was. True when a claim may have been made whose answer is lost.
     pub(super) fn unanswered(&mut self, error: &StoreError) -> bool {
         let unknown = error.certainty() == Certainty::Unknown;
-        self.under_way.iter_mut().for_each(|entry| entry.resent |= unknown);
+        self.under_way
+            .iter_mut()
+            .for_each(|entry| entry.resent |= unknown);
         let later = std::mem::take(&mut self.waiting);
         self.waiting = std::mem::take(&mut self.under_way);
         self.waiting.extend(later);
@@ -147,7 +149,13 @@ impl Outcomes {
             } = entry;
             match (applied, recorded) {
                 // A cancel was requested meanwhile: the task has ended.
-                (Applied::Done { took: Took::Cancelled, .. }, Some(_)) => drop(window.remove(edit.id)),
+                (
+                    Applied::Done {
+                        took: Took::Cancelled,
+                        ..
+                    },
+                    Some(_),
+                ) => drop(window.remove(edit.id)),
                 (Applied::Done { .. } | Applied::Repeated, Some((key, task))) => window.recorded(&key, task),
                 (Applied::Done { .. } | Applied::Repeated, None) => {}
                 // It was written the first time, and the task has gone on since.

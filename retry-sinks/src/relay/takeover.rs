@@ -40,7 +40,12 @@ pub(super) async fn take_over(
         part.store.close_session(*id).await?;
         let returned = put_back(part, *id).await?;
         if returned > 0 {
-            tracing::info!(queue = queue.name(), partition, returned, "messages of a former owner are back in their places");
+            tracing::info!(
+                queue = queue.name(),
+                partition,
+                returned,
+                "messages of a former owner are back in their places"
+            );
         }
     }
     if !former.is_empty() {

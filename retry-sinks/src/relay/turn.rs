@@ -12,6 +12,7 @@ use retry_core::executor::{Ctx, HandlerError};
 use retry_core::id::SessionId;
 use retry_core::store::{Exchanged, Renewed, Result, Wakeups};
 
+use super::Shared;
 use super::claims;
 use super::outcomes::Outcomes;
 use super::part::Part;
@@ -19,7 +20,6 @@ use super::publish::publish;
 use super::session::{Session, close};
 use super::takeover::{Sessions, take_over};
 use super::window::Window;
-use super::Shared;
 use crate::limits::MAX_HELD;
 use crate::message::Outgoing;
 use crate::sink::Answer;
@@ -122,7 +122,8 @@ impl Turn {
                 return Ok(End::Abandoned);
             }
             // What the store still has to hear of a message comes before its return.
-            if self.is_over() && self.publish.is_none() && self.exchange.is_none() && self.outcomes.is_empty() {
+            if self.is_over() && self.publish.is_none() && self.exchange.is_none() && self.outcomes.is_empty()
+            {
                 if self.window.len() == 0 {
                     return Ok(if self.unsure { End::Abandoned } else { End::Clean });
                 }
@@ -186,7 +187,8 @@ impl Turn {
             let room = MAX_HELD - (self.window.len() + self.outcomes.len()).min(MAX_HELD);
             let claiming = !over && room > 0 && now >= self.claim_at;
             if claiming || !self.outcomes.is_empty() {
-                let request = claiming.then(|| claims::request(&self.shared.queue, self.partition, self.session.id, room));
+                let request = claiming
+                    .then(|| claims::request(&self.shared.queue, self.partition, self.session.id, room));
                 let edits = self.outcomes.send(request.is_some());
                 self.exchange = Some(claims::exchange(Arc::clone(&self.part), edits, request));
             }
@@ -224,8 +226,16 @@ impl Turn {
         }
         if self.exchange.is_none() {
             let room = self.window.len() + self.outcomes.len() < MAX_HELD;
-            let claim = if room && !self.is_over() { self.claim_at } else { Monotonic::NEVER };
-            let due = if self.outcomes.is_empty() { claim } else { Monotonic::default() };
+            let claim = if room && !self.is_over() {
+                self.claim_at
+            } else {
+                Monotonic::NEVER
+            };
+            let due = if self.outcomes.is_empty() {
+                claim
+            } else {
+                Monotonic::default()
+            };
             wake = wake.min(due.max(self.exchange_at));
         }
         wake
@@ -267,7 +277,8 @@ impl Turn {
 
     fn published(&mut self, wave: &[Outgoing], answers: Vec<Answer>) {
         let ended = self.window.answered(wave, answers);
-        self.outcomes.take_in(&self.part, &self.shared, ended, &mut self.window);
+        self.outcomes
+            .take_in(&self.part, &self.shared, ended, &mut self.window);
     }
 
     /// False: the session is lost.
@@ -275,7 +286,10 @@ impl Turn {
         match answer {
             Ok(Renewed::Live { cancel, .. }) => {
                 self.session.renewed(sent, self.part.lease);
-                let cancelled: Vec<_> = cancel.into_iter().filter_map(|id| self.window.release(id)).collect();
+                let cancelled: Vec<_> = cancel
+                    .into_iter()
+                    .filter_map(|id| self.window.release(id))
+                    .collect();
                 self.outcomes.put_back(&self.part, cancelled);
                 true
             }
@@ -308,7 +322,11 @@ fn renew(part: Arc<Part>, session: SessionId) -> BoxFuture<'static, (Monotonic, 
     Box::pin(async move {
         let sent = part.clock.monotonic();
         let answer = match part.now().await {
-            Ok(now) => part.store.renew(session, now.saturating_add(part.lease), now).await,
+            Ok(now) => {
+                part.store
+                    .renew(session, now.saturating_add(part.lease), now)
+                    .await
+            }
             Err(error) => Err(error),
         };
         (sent, answer)

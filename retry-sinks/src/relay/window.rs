@@ -85,7 +85,11 @@ impl Window {
     /// Takes what may be sent now, at most `most`: the first message of each key, of several keys the one that waits
     /// longest. With `runs` also those behind it with the same topic.
     pub(super) fn wave(&mut self, now: Monotonic, most: usize, runs: bool) -> Vec<Outgoing> {
-        let mut ready: Vec<_> = self.lanes.values_mut().filter(|lane| lane.is_ready(now)).collect();
+        let mut ready: Vec<_> = self
+            .lanes
+            .values_mut()
+            .filter(|lane| lane.is_ready(now))
+            .collect();
         ready.sort_unstable_by_key(|lane| lane.turn);
         let mut wave: Vec<Outgoing> = Vec::new();
         let mut bytes = 0;
@@ -111,14 +115,20 @@ impl Window {
     /// Takes in the answers to a wave.
     pub(super) fn answered(&mut self, wave: &[Outgoing], answers: Vec<Answer>) -> Vec<Sent> {
         let missing = || Answer::retry("the sink gave no answer");
-        let answers = answers.into_iter().map(Some).chain(std::iter::repeat_with(|| None));
+        let answers = answers
+            .into_iter()
+            .map(Some)
+            .chain(std::iter::repeat_with(|| None));
         let mut ended = Vec::new();
         for (message, answer) in wave.iter().zip(answers) {
             let Some(lane) = self.lanes.get_mut(&lane_of(message)) else {
                 continue;
             };
             // Behind one of its key that has to be sent again nothing is believed.
-            let first = lane.waiting.front().is_some_and(|held| held.message.id == message.id);
+            let first = lane
+                .waiting
+                .front()
+                .is_some_and(|held| held.message.id == message.id);
             if lane.sent == 0 || !first {
                 continue;
             }
@@ -143,7 +153,10 @@ impl Window {
                 }
             }
         }
-        self.held -= ended.iter().filter(|sent| !matches!(sent, Sent::Failed(..))).count();
+        self.held -= ended
+            .iter()
+            .filter(|sent| !matches!(sent, Sent::Failed(..)))
+            .count();
         self.lanes.retain(|_, lane| !lane.waiting.is_empty());
         ended
     }
@@ -210,7 +223,10 @@ impl Window {
 
     /// When the next message may be sent, as far as that is a matter of time.
     pub(super) fn next_ready(&self) -> Monotonic {
-        let idle = self.lanes.values().filter(|lane| lane.sent == 0 && !lane.recording);
+        let idle = self
+            .lanes
+            .values()
+            .filter(|lane| lane.sent == 0 && !lane.recording);
         idle.map(|lane| lane.not_before).min().unwrap_or(Monotonic::NEVER)
     }
 }

@@ -37,10 +37,14 @@ async fn serve(stream: TcpStream, log: Arc<Log>) -> std::io::Result<()> {
     loop {
         line.clear();
         stream.read_line(&mut line).await?;
-        let Some((name, value)) = line.trim_end().split_once(": ") else { break };
+        let Some((name, value)) = line.trim_end().split_once(": ") else {
+            break;
+        };
         headers.insert(name.to_ascii_lowercase(), value.to_owned());
     }
-    let length = headers.get("content-length").map_or(0, |length| length.parse().unwrap());
+    let length = headers
+        .get("content-length")
+        .map_or(0, |length| length.parse().unwrap());
     let mut body = vec![0; length];
     stream.read_exact(&mut body).await?;
     assert_eq!(headers.get("idempotency-key"), headers.get(TASK_ID_HEADER));
@@ -96,7 +100,10 @@ async fn killed() {
     stream.finish().await;
     server.abort();
     let received = log.received.lock().unwrap().clone();
-    assert!(received.len() > usize::try_from(enqueued).unwrap(), "some answers were lost");
+    assert!(
+        received.len() > usize::try_from(enqueued).unwrap(),
+        "some answers were lost"
+    );
     judge(&received, enqueued);
 }
 
@@ -107,7 +114,10 @@ async fn refused() {
     let server = listen(listener, Arc::clone(&log));
     let client = retry_core::client::Client::new(retry_core::store::MemoryStore::new());
     let queue = SinkQueue::new("events").unwrap();
-    let sink = HttpSink::builder(format!("http://{address}/in?a=b")).topic_in_path().build().unwrap();
+    let sink = HttpSink::builder(format!("http://{address}/in?a=b"))
+        .topic_in_path()
+        .build()
+        .unwrap();
     let relay = Relay::builder(&client, queue.clone(), sink).topics(|topic| topic.replace("no", "refuse"));
     let relay = relay.build().unwrap().start().await.unwrap();
     let message = |topic: &str| queue.draft(Message::text("x").topic(topic).key("k")).unwrap();
@@ -120,6 +130,10 @@ async fn refused() {
     relay.shutdown().await;
     server.abort();
     let paths = log.paths.lock().unwrap().clone();
-    assert_eq!(paths.first().map(String::as_str), Some("/in/refuse?a=b"), "{paths:?}");
+    assert_eq!(
+        paths.first().map(String::as_str),
+        Some("/in/refuse?a=b"),
+        "{paths:?}"
+    );
     assert!(paths.contains(&"/in/yes?a=b".to_owned()));
 }

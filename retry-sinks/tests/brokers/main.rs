@@ -3,6 +3,8 @@
 
 #[cfg(feature = "http")]
 mod http;
+#[cfg(feature = "kafka")]
+mod kafka;
 #[cfg(feature = "nats")]
 mod nats;
 #[cfg(feature = "rabbitmq")]
@@ -20,6 +22,8 @@ fn main() -> ExitCode {
     let mut trials = Vec::new();
     #[cfg(feature = "http")]
     trials.extend(http::trials());
+    #[cfg(feature = "kafka")]
+    trials.extend(kafka::trials());
     #[cfg(feature = "nats")]
     trials.extend(nats::trials());
     #[cfg(feature = "rabbitmq")]

@@ -52,7 +52,10 @@ async fn killed() {
     let server = Arc::new(blocking(|| start(Kind::Nats).unwrap()).await);
     let context = jetstream::new(async_nats::connect(server.url()).await.unwrap());
     context.create_stream(config()).await.unwrap();
-    let sink = NatsSink::builder(server.url()).ack_timeout(Duration::from_secs(2)).build().unwrap();
+    let sink = NatsSink::builder(server.url())
+        .ack_timeout(Duration::from_secs(2))
+        .build()
+        .unwrap();
     let stream = Stream::to(sink, "orders.new").await;
     let enqueued = with_kills(stream, &server).await;
     let received = read(&server.url()).await;

@@ -20,7 +20,9 @@ pub(crate) fn trials() -> Vec<Trial> {
 }
 
 async fn channel(url: &str) -> (Connection, Channel) {
-    let connection = Connection::connect(url, ConnectionProperties::default()).await.unwrap();
+    let connection = Connection::connect(url, ConnectionProperties::default())
+        .await
+        .unwrap();
     let channel = connection.create_channel().await.unwrap();
     (connection, channel)
 }
@@ -31,7 +33,10 @@ async fn declare(url: &str) {
         durable: true,
         ..QueueDeclareOptions::default()
     };
-    channel.queue_declare("orders".into(), options, FieldTable::default()).await.unwrap();
+    channel
+        .queue_declare("orders".into(), options, FieldTable::default())
+        .await
+        .unwrap();
 }
 
 async fn read(url: &str) -> Vec<Received> {
@@ -46,7 +51,10 @@ async fn read(url: &str) -> Vec<Received> {
             _ => None,
         };
         let id = header(TASK_ID_HEADER).unwrap();
-        assert_eq!(delivery.properties.message_id().as_ref().map(|id| id.as_str()), Some(id.as_str()));
+        assert_eq!(
+            delivery.properties.message_id().as_ref().map(|id| id.as_str()),
+            Some(id.as_str())
+        );
         received.push(Received {
             id,
             key: header("retry-key"),

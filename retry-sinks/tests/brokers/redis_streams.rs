@@ -23,7 +23,12 @@ type Entry = (String, Vec<(String, Vec<u8>)>);
 fn read(url: &str) -> Vec<Received> {
     let mut connection = redis::Client::open(url).unwrap().get_connection().unwrap();
     let mut range = redis::cmd("XRANGE");
-    let entries: Vec<Entry> = range.arg("orders").arg("-").arg("+").query(&mut connection).unwrap();
+    let entries: Vec<Entry> = range
+        .arg("orders")
+        .arg("-")
+        .arg("+")
+        .query(&mut connection)
+        .unwrap();
     let received = |(_, fields): Entry| {
         let field = |wanted: &str| {
             let found = fields.iter().find(|(name, _)| name == wanted);
@@ -51,7 +56,10 @@ async fn killed() {
 
 async fn cut() {
     let server = Arc::new(blocking(|| start(Kind::Redis).unwrap()).await);
-    let sink = RedisStreamsSink::builder(server.url()).max_len(10).build().unwrap();
+    let sink = RedisStreamsSink::builder(server.url())
+        .max_len(10)
+        .build()
+        .unwrap();
     let mut stream = Stream::to(sink, "orders").await;
     stream.enqueue(500).await;
     stream.finish().await;

@@ -39,7 +39,8 @@ impl fmt::Debug for Watched {
 impl MessageSink for Watched {
     async fn publish(&self, messages: &[Outgoing]) -> Vec<Answer> {
         let answers = self.inner.publish(messages).await;
-        let count = |wanted: fn(&Answer) -> bool| answers.iter().filter(|answer| wanted(answer)).count() as u64;
+        let count =
+            |wanted: fn(&Answer) -> bool| answers.iter().filter(|answer| wanted(answer)).count() as u64;
         let (acked, failed) = (
             count(|answer| *answer == Answer::Acked),
             count(|answer| matches!(answer, Answer::Retry(_))),
@@ -95,7 +96,7 @@ impl Stream {
     pub(crate) async fn enqueue(&mut self, messages: u32) {
         let mut drafts = Vec::new();
         for n in self.enqueued..self.enqueued + messages {
-            let mut message = Message::bytes(n.to_be_bytes()).header("colour", "grün");
+            let mut message = Message::bytes(n.to_string()).header("colour", "grün");
             if n % 10 != 0 {
                 message = message.key(format!("key-{}", n % KEYS));
             }
@@ -155,13 +156,17 @@ pub(crate) fn judge(received: &[Received], enqueued: u32) {
     for message in received {
         assert_eq!(message.header.as_deref(), Some("grün"));
         if known.insert(message.id.clone()) {
-            let n = u32::from_be_bytes(message.body.as_slice().try_into().unwrap());
+            let n = std::str::from_utf8(&message.body).unwrap().parse().unwrap();
             keys.entry(message.key.clone()).or_default().push(n);
         }
     }
     let mut all: Vec<u32> = keys.values().flatten().copied().collect();
     all.sort_unstable();
-    assert_eq!(all, (0..enqueued).collect::<Vec<_>>(), "nothing is lost, nothing is made up");
+    assert_eq!(
+        all,
+        (0..enqueued).collect::<Vec<_>>(),
+        "nothing is lost, nothing is made up"
+    );
     for (key, numbers) in keys.iter().filter(|(key, _)| key.is_some()) {
         assert!(numbers.is_sorted(), "{key:?}: {numbers:?}");
     }

@@ -131,7 +131,11 @@ impl MessageSink for Line {
         }
         let answers: Vec<Answer> = answers.into_iter().flatten().collect();
         // Now and then a sink forgets to answer for the last ones.
-        let told = if self.draw(40) == 0 { answers.len() / 2 } else { answers.len() };
+        let told = if self.draw(40) == 0 {
+            answers.len() / 2
+        } else {
+            answers.len()
+        };
         answers.into_iter().take(told).collect()
     }
 

@@ -80,8 +80,13 @@ impl Exec {
     /// Stops polling one future of a host, whichever, while the others go on; or lets all go on.
     pub(crate) fn starve(&self, host: Host, starved: bool) {
         let mut inner = lock(&self.inner);
-        let Inner { slots, starved: all, .. } = &mut *inner;
-        let of_host = slots.iter().filter(|(_, slot)| slot.host == host).map(|(id, _)| *id);
+        let Inner {
+            slots, starved: all, ..
+        } = &mut *inner;
+        let of_host = slots
+            .iter()
+            .filter(|(_, slot)| slot.host == host)
+            .map(|(id, _)| *id);
         if starved {
             let of_host: Vec<usize> = of_host.collect();
             if !of_host.is_empty() {
@@ -108,7 +113,10 @@ impl Exec {
     pub(crate) fn turn(&self) -> bool {
         let mut inner = lock(&self.inner);
         let Inner {
-            slots, paused, starved, ..
+            slots,
+            paused,
+            starved,
+            ..
         } = &mut *inner;
         let ready: Vec<usize> = slots
             .iter()

@@ -34,6 +34,13 @@ fn first_deliveries_keep_the_order_of_their_key_and_nothing_is_lost() {
         }
     }
     // The histories are worth something only if these happened.
-    let all = [sum.kills, sum.pauses, sum.shutdowns, sum.repeated, sum.owners, sum.refused];
+    let all = [
+        sum.kills,
+        sum.pauses,
+        sum.shutdowns,
+        sum.repeated,
+        sum.owners,
+        sum.refused,
+    ];
     assert!(all.iter().all(|count| *count > 0), "{sum:?}");
 }

@@ -1,8 +1,8 @@
 //! A host's way to the shared store: calls take time, fail before they reach it, fail behind it, or reach it late.
 
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -106,7 +106,8 @@ impl Link {
 impl TaskStore for Link {
     async fn insert(&self, tasks: &[NewTask], now: Timestamp) -> Result<Vec<Inserted>> {
         let tasks = tasks.to_vec();
-        self.call(|store| async move { store.insert(&tasks, now).await }).await
+        self.call(|store| async move { store.insert(&tasks, now).await })
+            .await
     }
 
     async fn exchange(&self, edits: &[Edit], claims: &[ClaimRequest], now: Timestamp) -> Result<Exchanged> {
@@ -147,7 +148,8 @@ impl TaskStore for Link {
 
     async fn list(&self, filter: &TaskFilter, page: &Page) -> Result<Listed> {
         let (filter, page) = (filter.clone(), *page);
-        self.call(|store| async move { store.list(&filter, &page).await }).await
+        self.call(|store| async move { store.list(&filter, &page).await })
+            .await
     }
 
     async fn count(&self, scope: &CountScope) -> Result<Counts> {
@@ -156,7 +158,8 @@ impl TaskStore for Link {
     }
 
     async fn purge(&self, now: Timestamp, limit: usize) -> Result<u64> {
-        self.call(|store| async move { store.purge(now, limit).await }).await
+        self.call(|store| async move { store.purge(now, limit).await })
+            .await
     }
 
     async fn set_queue(&self, queue: &Queue, setting: QueueSetting) -> Result<()> {

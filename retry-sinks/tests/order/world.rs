@@ -70,7 +70,13 @@ impl World {
         let hosts = (0..HOSTS)
             .map(|_| Relaying {
                 link: Link::new(memory.clone(), clock.clone(), exec.clone(), random.next_u64()),
-                line: Line::new(broker.clone(), exec.clone(), clock.clone(), random.next_u64(), runs),
+                line: Line::new(
+                    broker.clone(),
+                    exec.clone(),
+                    clock.clone(),
+                    random.next_u64(),
+                    runs,
+                ),
                 handle: Arc::default(),
                 up: false,
             })
@@ -116,7 +122,9 @@ impl World {
                         *lock(&handle) = Some(started);
                         return;
                     }
-                    clock.sleep_until(clock.monotonic() + Duration::from_millis(300)).await;
+                    clock
+                        .sleep_until(clock.monotonic() + Duration::from_millis(300))
+                        .await;
                 }
             }),
         );
@@ -152,7 +160,11 @@ impl World {
             Box::pin(async move {
                 for n in 0..MESSAGES {
                     let key = format!("key-{}", random.next_u64() % KEYS);
-                    let body = if random.next_u64() % 25 == 0 { POISON.to_owned() } else { n.to_string() };
+                    let body = if random.next_u64() % 25 == 0 {
+                        POISON.to_owned()
+                    } else {
+                        n.to_string()
+                    };
                     let mut message = Message::text(body.clone());
                     if random.next_u64() % 10 > 0 {
                         message = message.key(key.clone());
@@ -183,8 +195,12 @@ impl World {
                 self.seen.pauses += 1;
             }
             6 => self.exec.starve(host, false),
-            7 => self.hosts[host].link.fail([0, 50, 300, 1_000][usize::try_from(self.draw(4)).unwrap()]),
-            8 => self.hosts[host].line.fail([0, 100, 500, 1_000][usize::try_from(self.draw(4)).unwrap()]),
+            7 => self.hosts[host]
+                .link
+                .fail([0, 50, 300, 1_000][usize::try_from(self.draw(4)).unwrap()]),
+            8 => self.hosts[host]
+                .line
+                .fail([0, 100, 500, 1_000][usize::try_from(self.draw(4)).unwrap()]),
             9 | 10 if !self.hosts[host].up => {
                 // What a graceful stop has left running dies with its process.
                 self.kill(host);
@@ -238,7 +254,11 @@ impl World {
                 return self.judge();
             }
         }
-        Err(format!("seed {}: it did not come to rest: {:?}", self.seed, self.open()))
+        Err(format!(
+            "seed {}: it did not come to rest: {:?}",
+            self.seed,
+            self.open()
+        ))
     }
 
     fn open(&self) -> Vec<(State, String, u32)> {
@@ -249,7 +269,11 @@ impl World {
         };
         let listed = now(self.memory.list(&filter, &Page::first(1_000)));
         let row = |task: retry_core::task::Task| (task.state, task.queue.as_str().to_owned(), task.attempt);
-        listed.tasks.into_iter().map(|summary| row(summary.task)).collect()
+        listed
+            .tasks
+            .into_iter()
+            .map(|summary| row(summary.task))
+            .collect()
     }
 
     fn is_done(&self) -> bool {
@@ -290,16 +314,26 @@ impl World {
         if first == wanted {
             return Ok(self.seen);
         }
-        Err(format!("seed {seed}: the receiver got\n{first:?}\ninstead of\n{wanted:?}"))
+        Err(format!(
+            "seed {seed}: the receiver got\n{first:?}\ninstead of\n{wanted:?}"
+        ))
     }
 }
 
 fn queue_of(key: &str) -> String {
     let task = queue().draft(Message::text("").key(key)).unwrap();
-    format!("{task:?}").split("Queue").nth(1).unwrap_or_default().chars().take(20).collect()
+    format!("{task:?}")
+        .split("Queue")
+        .nth(1)
+        .unwrap_or_default()
+        .chars()
+        .take(20)
+        .collect()
 }
 
 /// The store in memory answers at once.
 fn now<T>(future: impl Future<Output = retry_core::store::Result<T>>) -> T {
-    futures_util::FutureExt::now_or_never(future).expect("at once").expect("no fault")
+    futures_util::FutureExt::now_or_never(future)
+        .expect("at once")
+        .expect("no fault")
 }

@@ -31,8 +31,13 @@ impl Recipe for Nats {
     /// Its settings are words of the command line: `("max_payload", "…")` has none and is refused by the server.
     fn command(&self, site: Site<'_>, process: usize, settings: Settings<'_>) -> Command {
         let mut command = Command::new(&self.server);
-        command.args(["--addr", "127.0.0.1", "--port"]).arg(site.ports[process].to_string());
-        command.arg("--jetstream").arg("--store_dir").arg(site.folder.join("data"));
+        command
+            .args(["--addr", "127.0.0.1", "--port"])
+            .arg(site.ports[process].to_string());
+        command
+            .arg("--jetstream")
+            .arg("--store_dir")
+            .arg(site.folder.join("data"));
         for (name, value) in settings {
             command.arg(format!("--{name}")).arg(value);
         }

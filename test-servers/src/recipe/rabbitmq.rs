@@ -47,7 +47,10 @@ impl Recipe for RabbitMq {
                 .and_then(|()| user::give(&path, site.account))
                 .map_err(|error| Error::failed(path.display(), error))
         };
-        write("rabbitmq.conf", "disk_free_limit.absolute = 10MB\nloopback_users.guest = true\n")?;
+        write(
+            "rabbitmq.conf",
+            "disk_free_limit.absolute = 10MB\nloopback_users.guest = true\n",
+        )?;
         write("enabled_plugins", "[].\n")?;
         write("environment", "")
     }
@@ -55,7 +58,9 @@ impl Recipe for RabbitMq {
     fn command(&self, site: Site<'_>, process: usize, settings: Settings<'_>) -> Command {
         if process == 0 {
             let mut command = Command::new(&self.mapper);
-            command.args(["-address", "127.0.0.1", "-port"]).arg(site.ports[0].to_string());
+            command
+                .args(["-address", "127.0.0.1", "-port"])
+                .arg(site.ports[0].to_string());
             return command;
         }
         let port = site.ports[1];
@@ -68,7 +73,10 @@ impl Recipe for RabbitMq {
             .env("RABBITMQ_CONFIG_FILE", site.folder.join("rabbitmq.conf"))
             .env("RABBITMQ_GENERATED_CONFIG_DIR", site.folder.join("generated"))
             .env("RABBITMQ_SCHEMA_DIR", site.folder.join("schema"))
-            .env("RABBITMQ_ENABLED_PLUGINS_FILE", site.folder.join("enabled_plugins"))
+            .env(
+                "RABBITMQ_ENABLED_PLUGINS_FILE",
+                site.folder.join("enabled_plugins"),
+            )
             .env("RABBITMQ_MNESIA_BASE", site.folder.join("data"))
             .env("RABBITMQ_LOG_BASE", site.folder.join("log"))
             .env("RABBITMQ_LOGS", "-")
