@@ -43,7 +43,7 @@ async fn read(url: &str) -> Vec<Received> {
     let (_connection, channel) = channel(url).await;
     let mut received = Vec::new();
     let options = BasicGetOptions { no_ack: true };
-    while let Some(message) = channel.basic_get("orders".into(), options.clone()).await.unwrap() {
+    while let Some(message) = channel.basic_get("orders".into(), options).await.unwrap() {
         let delivery = message.delivery;
         let headers = delivery.properties.headers().clone().unwrap();
         let header = |name: &str| match headers.inner().get(name) {
