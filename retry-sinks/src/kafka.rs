@@ -221,10 +221,11 @@ fn answer(error: &Error) -> Answer {
 #[async_trait]
 impl MessageSink for KafkaSink {
     async fn publish(&self, messages: &[Outgoing]) -> Vec<Answer> {
-        let (known, number) = match self.client.get(self.connect()).await {
-            Ok(known) => known,
+        let borrowed = match self.client.get(self.connect()).await {
+            Ok(borrowed) => borrowed,
             Err(error) => return vec![answer(&error); messages.len()],
         };
+        let known = &borrowed.connection;
         let mut answers = vec![Answer::Acked; messages.len()];
         let mut batches: Vec<Batch> = Vec::new();
         for (at, message) in messages.iter().enumerate() {
@@ -242,10 +243,8 @@ impl MessageSink for KafkaSink {
         let calls = batches
             .iter()
             .map(|(partition, batch)| produce(partition, messages, batch));
-        let mut failed = false;
         for ((_, batch), result) in batches.iter().zip(join_all(calls).await) {
             let Err(error) = result else { continue };
-            failed = true;
             // A batch that is too large may hold one that is not: then each goes alone.
             let given = match (answer(&error), batch.len()) {
                 (Answer::Refused(reason), 2..) => Answer::Retry(reason),
@@ -253,10 +252,9 @@ impl MessageSink for KafkaSink {
             };
             batch.iter().for_each(|at| answers[*at] = given.clone());
         }
-        if failed || answers.iter().any(|answer| matches!(answer, Answer::Retry(_))) {
-            // Topics and leaders may have changed: the next call learns them anew.
-            self.client.lose(number).await;
-        }
+        // After a failure topics and leaders may have changed: the next call learns them anew.
+        let good = !answers.iter().any(|answer| matches!(answer, Answer::Retry(_)));
+        borrowed.end(good);
         answers
     }
 

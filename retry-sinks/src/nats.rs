@@ -171,10 +171,12 @@ fn is_subject(topic: &str) -> bool {
 impl MessageSink for NatsSink {
     async fn publish(&self, messages: &[Outgoing]) -> Vec<Answer> {
         // The client keeps the connection by itself from the first one on.
-        let context = match self.connection.get(self.connect()).await {
-            Ok((context, _)) => context,
+        let borrowed = match self.connection.get(self.connect()).await {
+            Ok(borrowed) => borrowed,
             Err(error) => return vec![Answer::retry(error); messages.len()],
         };
+        let context = borrowed.connection.clone();
+        borrowed.end(true);
         join_all(messages.iter().map(|message| Self::one(&context, message))).await
     }
 }

@@ -174,16 +174,15 @@ impl RabbitSink {
 #[async_trait]
 impl MessageSink for RabbitSink {
     async fn publish(&self, messages: &[Outgoing]) -> Vec<Answer> {
-        let (connection, number) = match self.connection.get(self.connect()).await {
-            Ok(((connection, channel), number)) => ((connection, channel), number),
+        let borrowed = match self.connection.get(self.connect()).await {
+            Ok(borrowed) => borrowed,
             Err(error) => return vec![Answer::retry(error); messages.len()],
         };
-        let (connection, channel) = &connection;
+        let (connection, channel) = &borrowed.connection;
         let answers = join_all(messages.iter().map(|message| self.one(channel, message))).await;
         // An error of the protocol closes the channel for all.
-        if !connection.status().connected() || !channel.status().connected() {
-            self.connection.lose(number).await;
-        }
+        let good = connection.status().connected() && channel.status().connected();
+        borrowed.end(good);
         answers
     }
 }

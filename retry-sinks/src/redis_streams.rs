@@ -139,19 +139,15 @@ impl RedisStreamsSink {
         let connect = self
             .client
             .get_multiplexed_async_connection_with_config(&self.settings);
-        let (mut connection, number) = self.connection.get(connect).await?;
+        let mut borrowed = self.connection.get(connect).await?;
         let mut pipeline = redis::pipe();
         pipeline.atomic();
         for message in messages {
             self.append(&mut pipeline, message);
         }
-        let answer = pipeline.query_async::<()>(&mut connection).await;
-        if answer
-            .as_ref()
-            .is_err_and(|error| error.is_io_error() || error.is_unrecoverable_error())
-        {
-            self.connection.lose(number).await;
-        }
+        let answer = pipeline.query_async::<()>(&mut borrowed.connection).await;
+        let lost = |error: &RedisError| error.is_io_error() || error.is_unrecoverable_error();
+        borrowed.end(!answer.as_ref().is_err_and(lost));
         answer
     }
 }

@@ -66,7 +66,7 @@ impl World {
         let memory = MemoryStore::with_clock(Arc::new(clock.clone()));
         let exec = Exec::new(random.next_u64());
         let broker = Broker::default();
-        let runs = random.next_u64() % 2 == 0;
+        let runs = random.next_u64().is_multiple_of(2);
         let hosts = (0..HOSTS)
             .map(|_| Relaying {
                 link: Link::new(memory.clone(), clock.clone(), exec.clone(), random.next_u64()),
@@ -160,18 +160,18 @@ impl World {
             Box::pin(async move {
                 for n in 0..MESSAGES {
                     let key = format!("key-{}", random.next_u64() % KEYS);
-                    let body = if random.next_u64() % 25 == 0 {
+                    let body = if random.next_u64().is_multiple_of(25) {
                         POISON.to_owned()
                     } else {
                         n.to_string()
                     };
                     let mut message = Message::text(body.clone());
-                    if random.next_u64() % 10 > 0 {
+                    if !random.next_u64().is_multiple_of(10) {
                         message = message.key(key.clone());
                         lock(&enqueued).push((key, body));
                     }
                     client.enqueue(queue().draft(message).unwrap()).await.unwrap();
-                    if random.next_u64() % 3 == 0 {
+                    if random.next_u64().is_multiple_of(3) {
                         let pause = Duration::from_millis(random.next_u64() % 500);
                         clock.sleep_until(clock.monotonic() + pause).await;
                     }
