@@ -12,8 +12,11 @@ pub(crate) const LIST: &str = "retry-sinks/tests/order/mutants.txt";
 /// Histories within which a mutant must be caught.
 const ENOUGH: &str = "400";
 
-/// What a history that fails prints, and nothing else does.
-const CAUGHT: &str = "repeat it with RETRY_RELAY_SEED=";
+/// What `cargo test` says when a test has failed.
+const CAUGHT: &str = "test result: FAILED";
+
+/// What a history that fails prints.
+const REPEAT: &str = "repeat it with RETRY_RELAY_SEED=";
 
 /// The crates that the histories need.
 const CRATES: &[&str] = &[
@@ -83,11 +86,12 @@ fn verdict(place: &Path, root: &Path, mutant: &Mutant<'_>) -> Result<String, Str
     sim::write(&file, &original)?;
     let told = told?;
     let said = String::from_utf8_lossy(&[told.stdout, told.stderr].concat()).into_owned();
-    match said.split_once(CAUGHT) {
+    match said.split_once(REPEAT) {
         Some((_, seed)) => {
             let seed = seed.split_whitespace().next().unwrap_or_default();
             Ok(format!("caught in history {seed}"))
         }
+        None if said.contains(CAUGHT) => Ok("caught by a test of its own".to_owned()),
         None if told.status.success() => Ok(format!("SURVIVED {ENOUGH} histories")),
         None => Err(format!("`{}` does not build or run: {said}", mutant.name)),
     }

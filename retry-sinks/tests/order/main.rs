@@ -4,6 +4,7 @@
 mod broker;
 mod exec;
 mod store;
+mod takeover;
 mod world;
 
 use world::{Seen, World};

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -17,6 +17,7 @@ use retry_core::store::{
 };
 use retry_core::task::{Edit, NewTask, TaskDetail};
 use retry_core::time::Timestamp;
+use tokio_util::sync::CancellationToken;
 
 use crate::exec::{Exec, Host, yield_once};
 
@@ -31,6 +32,10 @@ pub(crate) struct Link {
     random: Arc<SeededRandom>,
     /// Of a thousand calls so many fail.
     failing: Arc<AtomicU64>,
+    /// Sessions of partitions are opened when it is cancelled.
+    gate: CancellationToken,
+    /// Claims of the worker hang.
+    stuck: Arc<AtomicBool>,
 }
 
 impl fmt::Debug for Link {
@@ -45,18 +50,32 @@ fn unknown() -> StoreError {
 
 impl Link {
     pub(crate) fn new(store: MemoryStore, clock: ManualClock, exec: Exec, seed: u64) -> Self {
+        let open = CancellationToken::new();
+        open.cancel();
         Self {
             store,
             clock,
             exec,
             random: Arc::new(SeededRandom::new(seed)),
             failing: Arc::default(),
+            gate: open,
+            stuck: Arc::default(),
         }
+    }
+
+    /// The same way, on which sessions of partitions are opened when `gate` is cancelled.
+    pub(crate) fn gated(self, gate: CancellationToken) -> Self {
+        Self { gate, ..self }
     }
 
     /// Of a thousand calls so many fail from now on.
     pub(crate) fn fail(&self, of_thousand: u64) {
         self.failing.store(of_thousand, Ordering::Relaxed);
+    }
+
+    /// From now on what the worker inside claims or settles hangs; partitions do not.
+    pub(crate) fn hang(&self) {
+        self.stuck.store(true, Ordering::Relaxed);
     }
 
     /// Carries a call to the store and its answer back.
@@ -112,12 +131,19 @@ impl TaskStore for Link {
 
     async fn exchange(&self, edits: &[Edit], claims: &[ClaimRequest], now: Timestamp) -> Result<Exchanged> {
         let (edits, claims) = (edits.to_vec(), claims.to_vec());
+        let of_worker = claims.iter().any(|claim| claim.queue.as_str() != "events/0");
+        if of_worker && self.stuck.load(Ordering::Relaxed) {
+            std::future::pending::<()>().await;
+        }
         self.call(|store| async move { store.exchange(&edits, &claims, now).await })
             .await
     }
 
     async fn open_session(&self, info: &SessionInfo, until: Timestamp, now: Timestamp) -> Result<()> {
         let info = info.clone();
+        if info.queues.len() == 1 {
+            self.gate.cancelled().await;
+        }
         self.call(|store| async move { store.open_session(&info, until, now).await })
             .await
     }

@@ -332,7 +332,7 @@ fn queue_of(key: &str) -> String {
 }
 
 /// The store in memory answers at once.
-fn now<T>(future: impl Future<Output = retry_core::store::Result<T>>) -> T {
+pub(crate) fn now<T>(future: impl Future<Output = retry_core::store::Result<T>>) -> T {
     futures_util::FutureExt::now_or_never(future)
         .expect("at once")
         .expect("no fault")
