@@ -1,5 +1,13 @@
 //! A business write and its messages in one transaction, and a relay that hands the messages over to a bad receiver: each is sent
 //! until it is taken, and those of a customer arrive in order.
+//!
+//! ```sh
+//! cargo run --example messages --features sinks-http
+//! ```
+#![expect(
+    clippy::print_stdout,
+    reason = "a program for the command line shows its result there"
+)]
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
