@@ -29,6 +29,10 @@ pub mod retries {}
 #[doc = include_str!("../docs/guide/sharding.md")]
 pub mod sharding {}
 
+#[cfg_attr(feature = "sinks", doc = include_str!("../docs/guide/sinks.md"))]
+#[cfg_attr(not(feature = "sinks"), doc = "This page needs the feature `sinks`.")]
+pub mod sinks {}
+
 #[doc = include_str!("../docs/guide/stores.md")]
 pub mod stores {}
 

@@ -45,6 +45,10 @@ pub use retry_sled as sled;
 #[cfg(feature = "sqlite")]
 pub use retry_sqlite as sqlite;
 
+/// Messages to brokers, in order per key.
+#[cfg(feature = "sinks")]
+pub use retry_sinks as sinks;
+
 /// The test kit for your own handlers.
 #[cfg(feature = "testing")]
 pub use retry_core::testing;

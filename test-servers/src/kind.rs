@@ -16,16 +16,31 @@ pub enum Kind {
     Redis,
     /// Three nodes of Redis or Valkey that form a cluster.
     RedisCluster,
+    /// NATS with JetStream.
+    Nats,
+    /// RabbitMQ.
+    RabbitMq,
 }
 
 impl Kind {
-    /// Every kind.
-    pub const ALL: [Self; 5] = [
+    /// The databases, which tests find by their variables; brokers are started by the tests that kill them.
+    pub const DATABASES: [Self; 5] = [
         Self::Postgres,
         Self::PgBouncer,
         Self::MySql,
         Self::Redis,
         Self::RedisCluster,
+    ];
+
+    /// Every kind.
+    pub const ALL: [Self; 7] = [
+        Self::Postgres,
+        Self::PgBouncer,
+        Self::MySql,
+        Self::Redis,
+        Self::RedisCluster,
+        Self::Nats,
+        Self::RabbitMq,
     ];
 
     /// Its name on the command line.
@@ -37,6 +52,8 @@ impl Kind {
             Self::MySql => "mysql",
             Self::Redis => "redis",
             Self::RedisCluster => "redis-cluster",
+            Self::Nats => "nats",
+            Self::RabbitMq => "rabbitmq",
         }
     }
 
@@ -49,6 +66,8 @@ impl Kind {
             Self::MySql => "RETRY_TEST_MYSQL_URL",
             Self::Redis => "RETRY_TEST_REDIS_URL",
             Self::RedisCluster => "RETRY_TEST_REDIS_CLUSTER_URL",
+            Self::Nats => "RETRY_TEST_NATS_URL",
+            Self::RabbitMq => "RETRY_TEST_RABBITMQ_URL",
         }
     }
 }

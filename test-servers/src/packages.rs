@@ -18,6 +18,8 @@ const fn packages(kind: Kind) -> &'static [&'static str] {
         Kind::PgBouncer => &["postgresql", "pgbouncer"],
         Kind::MySql => &["mariadb-server"],
         Kind::Redis | Kind::RedisCluster => &["redis-server"],
+        Kind::Nats => &["nats-server"],
+        Kind::RabbitMq => &["rabbitmq-server"],
     }
 }
 

@@ -16,12 +16,14 @@ The project's own tool.
     cargo xtask sim [OPTION …]     simulate clients and workers on a failing store ; `sim help` lists the options
     cargo xtask sim-mutants [NAME …]
                                    check that the simulation catches each mutant of the engine
+    cargo xtask relay-mutants [NAME …]
+                                   check that the relay's histories catch each mutant of the relay
     cargo xtask torture [OPTION …] kill, stop and cut off real processes on one store; `torture help` lists the options
     cargo xtask servers            start throw-away databases, print how to reach them, stop them on Ctrl-C
     cargo xtask servers -- COMMAND …
                                    run a command with them: `cargo xtask servers -- cargo test`
     cargo xtask servers list       the ones that run; `kill KIND`, `restart KIND` act on one
-        --only KIND,…              postgres, pgbouncer, mysql, redis, redis-cluster; every kind without it
+        --only KIND,…              postgres, pgbouncer, mysql, redis, redis-cluster, nats, rabbitmq; every kind without it
         --install                  install what is missing first (Debian packages, as root)
     cargo xtask --help             print this";
 
@@ -55,6 +57,11 @@ pub(crate) enum Command {
     },
     /// Start databases, or act on those that run.
     Servers(Request),
+    /// Live the relay's histories with mutants of the relay.
+    RelayMutants {
+        /// Names of the mutants; empty means all.
+        only: Vec<String>,
+    },
     /// Run the simulator on mutants of the engine.
     SimMutants {
         /// Names of the mutants; empty means all.
@@ -81,6 +88,7 @@ pub(crate) fn parse(words: impl IntoIterator<Item = String>) -> Result<Command, 
         ["sim", rest @ ..] => Ok(Command::Sim { words: owned(rest) }),
         ["servers", rest @ ..] => parse_servers(rest).map(Command::Servers),
         ["torture", rest @ ..] => Ok(Command::Torture { words: owned(rest) }),
+        ["relay-mutants", rest @ ..] => Ok(Command::RelayMutants { only: owned(rest) }),
         ["sim-mutants", rest @ ..] => Ok(Command::SimMutants { only: owned(rest) }),
         ["tidy", rest @ ..] => Err(format!("`tidy` does not know `{}`", rest.join(" "))),
         [other, ..] => Err(format!("there is no command `{other}`")),
@@ -182,6 +190,10 @@ mod tests {
         let words = vec!["--quick".to_owned()];
         assert_eq!(parsed("torture --quick"), Ok(Command::Torture { words }));
         assert_eq!(parsed("sim-mutants"), Ok(Command::SimMutants { only: vec![] }));
+        assert_eq!(
+            parsed("relay-mutants"),
+            Ok(Command::RelayMutants { only: vec![] })
+        );
         let words = vec!["cargo".to_owned(), "test".to_owned(), "--help".to_owned()];
         assert_eq!(
             parsed("servers --install --only redis,postgres -- cargo test --help"),

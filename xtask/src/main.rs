@@ -8,6 +8,7 @@ mod args;
 mod clock;
 mod gate;
 mod process;
+mod relay;
 mod root;
 mod servers;
 mod sim;
@@ -45,6 +46,7 @@ fn main() -> ExitCode {
         }
         Command::Sim { words } => told(sim::simulate(&root, &words)),
         Command::Torture { words } => told(torture::torture(&root, &words)),
+        Command::RelayMutants { only } => told(relay::mutants(&root, &only)),
         Command::SimMutants { only } => told(sim::mutants(&root, &only)),
         Command::Servers(request) => told(servers::run(&request)),
         Command::Tidy => match tidy::run(&root) {

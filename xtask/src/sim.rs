@@ -40,7 +40,7 @@ pub(crate) struct Mutant<'a> {
     pub(crate) name: &'a str,
     pub(crate) file: &'a str,
     pub(crate) find: &'a str,
-    with: &'a str,
+    pub(crate) with: &'a str,
 }
 
 /// Histories within which a mutant must be caught.
@@ -155,7 +155,7 @@ impl Place {
 }
 
 /// A workspace's manifest with other members.
-fn with_members(workspace: &str, members: &str) -> Option<String> {
+pub(crate) fn with_members(workspace: &str, members: &str) -> Option<String> {
     let (before, rest) = workspace.split_once("\nmembers = [")?;
     let (_, after) = rest.split_once(']')?;
     Some(format!("{before}\nmembers = [{members}]{after}"))
@@ -184,7 +184,7 @@ fn main() -> std::process::ExitCode {
 }
 ";
 
-fn copy(from: &Path, to: &Path) -> Result<(), String> {
+pub(crate) fn copy(from: &Path, to: &Path) -> Result<(), String> {
     let cannot = |error: std::io::Error| format!("cannot copy {}: {error}", from.display());
     fs::create_dir_all(to).map_err(cannot)?;
     for entry in fs::read_dir(from).map_err(cannot)? {
@@ -199,11 +199,11 @@ fn copy(from: &Path, to: &Path) -> Result<(), String> {
     Ok(())
 }
 
-fn read(path: &Path) -> Result<String, String> {
+pub(crate) fn read(path: &Path) -> Result<String, String> {
     fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))
 }
 
-fn write(path: &Path, text: &str) -> Result<(), String> {
+pub(crate) fn write(path: &Path, text: &str) -> Result<(), String> {
     let cannot = |error| format!("{}: {error}", path.display());
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder).map_err(cannot)?;

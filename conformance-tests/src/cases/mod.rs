@@ -184,6 +184,7 @@ pub const CASES: &[Case] = cases! {
         fail: "L6",
         snooze_and_continue: "L6" "L7",
         checkpoint: "L6",
+        retry_in_place_and_put_back: "L6" "L7",
         wait_and_complete: "L6",
         wait_deadline: "L6",
     }

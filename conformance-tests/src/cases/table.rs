@@ -190,6 +190,33 @@ pub async fn checkpoint(f: &mut Fixture) -> Verdict {
     Ok(())
 }
 
+/// L6, L7: an attempt that failed is recorded under the same lease, and a task that is put back keeps its place.
+pub async fn retry_in_place_and_put_back(f: &mut Fixture) -> Verdict {
+    let new = keyed(f);
+    let task = f.running(&new).await?;
+    f.advance(Duration::from_secs(5));
+    let failure = failure(&task, "no: \"é\"", f.now());
+    let again = row(f, &task, Event::RetryInPlace { failure }, State::Running).await?;
+    equal(
+        "L7",
+        "the attempt after a retry in place",
+        again.attempt,
+        task.attempt + 1,
+    )?;
+    equal("L6", "its session", again.session, task.session)?;
+    let back = row(f, &again, Event::PutBack, State::Pending).await?;
+    equal(
+        "L7",
+        "the attempt of what is put back",
+        back.attempt,
+        task.attempt,
+    )?;
+    equal("L6", "its place", back.run_at, task.run_at)?;
+    let session = f.open().await?;
+    let claimed = f.claim_task(session, &new).await?;
+    equal("L7", "its next attempt", claimed.attempt, task.attempt + 1)
+}
+
 pub(super) async fn waiting(f: &mut Fixture, on_wait_deadline: OnWaitDeadline) -> Verdict<Task> {
     let new = keyed(f);
     let settings = Settings {

@@ -51,4 +51,4 @@ pub use options::{AlertOptions, CoolDownBy};
 pub use rule::{AlertRule, Facts};
 pub use sink::{AlertSink, SinkError, TracingSink};
 #[cfg(feature = "webhook")]
-pub use webhook::{InvalidWebhook, Webhook};
+pub use webhook::{InvalidWebhook, Webhook, WebhookRequest};

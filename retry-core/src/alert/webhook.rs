@@ -116,11 +116,61 @@ impl Webhook {
         Ok(self)
     }
 
-    fn request(&self, alert: &Alert) -> Result<Request<Full<Bytes>>, SinkError> {
+    /// A request with this body: `headers` over the webhook's own, and `segment`, if there is one, behind the path of its URL.
+    ///
+    /// # Errors
+    /// HTTP does not allow a header, which the error names; or the path.
+    pub fn request(
+        &self,
+        segment: Option<&str>,
+        headers: &[(&str, String)],
+        body: impl Into<Bytes>,
+    ) -> Result<WebhookRequest, InvalidWebhook> {
         let path = self.uri.path_and_query().map_or("/", |path| path.as_str());
-        let mut request = Request::post(path).body(Full::new(Bytes::from(alert.to_json())))?;
+        let path = match segment {
+            Some(segment) => {
+                let (path, query) = path.split_once('?').unwrap_or((path, ""));
+                let mark = if query.is_empty() { "" } else { "?" };
+                format!("{}/{segment}{mark}{query}", path.trim_end_matches('/'))
+            }
+            None => path.to_owned(),
+        };
+        let request = Request::post(path).body(Full::new(body.into()));
+        let mut request = request.map_err(|_| InvalidWebhook::Url)?;
         *request.headers_mut() = self.headers.clone();
-        Ok(request)
+        for (name, value) in headers {
+            let invalid = || InvalidWebhook::Header {
+                name: (*name).to_owned(),
+            };
+            let key = HeaderName::try_from(*name).map_err(|_| invalid())?;
+            let value = HeaderValue::from_str(value).map_err(|_| invalid())?;
+            request.headers_mut().insert(key, value);
+        }
+        Ok(WebhookRequest(request))
+    }
+
+    /// Sends a request on a connection of its own and answers the status. It takes as long as the server does: a caller who
+    /// does not want that drops the call, after which the server may have taken the request or not.
+    ///
+    /// # Errors
+    /// There was no connection, or no answer.
+    pub async fn send(&self, request: WebhookRequest) -> Result<u16, SinkError> {
+        let stream = TcpStream::connect((self.host.as_str(), self.port)).await?;
+        let status = match &self.tls {
+            None => post(stream, request.0).await?,
+            Some((tls, name)) => post(tls.connect(name.clone(), stream).await?, request.0).await?,
+        };
+        Ok(status.as_u16())
+    }
+}
+
+/// A request of a [`Webhook`], checked and not sent yet.
+pub struct WebhookRequest(Request<Full<Bytes>>);
+
+/// Shows neither path nor headers nor body.
+impl fmt::Debug for WebhookRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("WebhookRequest")
     }
 }
 
@@ -152,12 +202,8 @@ fn tls() -> Result<TlsConnector, InvalidWebhook> {
 #[async_trait]
 impl AlertSink for Webhook {
     async fn deliver(&self, alert: &Alert) -> Result<(), SinkError> {
-        let request = self.request(alert)?;
-        let stream = TcpStream::connect((self.host.as_str(), self.port)).await?;
-        let status = match &self.tls {
-            None => post(stream, request).await?,
-            Some((tls, name)) => post(tls.connect(name.clone(), stream).await?, request).await?,
-        };
+        let status = self.send(self.request(None, &[], alert.to_json())?).await?;
+        let status = StatusCode::from_u16(status)?;
         if status.is_success() {
             return Ok(());
         }

@@ -159,7 +159,8 @@ macro_rules! option_setters {
             self.map_options(|options| options.set_crash_budget(budget.into()))
         }
 
-        /// How long a task whose worker was lost waits before it is due again.
+        /// How long a task whose worker was lost waits before it is due again. Zero together with no
+        /// [crash budget](Self::crash_budget): it comes back to its old place, so that tasks claimed in order stay in order.
         pub fn rescue_delay(self, delay: std::time::Duration) -> Self {
             self.map_options(|options| options.set_rescue_delay(delay))
         }

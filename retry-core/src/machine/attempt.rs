@@ -2,6 +2,7 @@
 
 use super::Rejected;
 use super::target::{cold, end, expect, pending, recorded, set, set_unless_cancelled};
+use crate::limits::MAX_COUNT;
 use crate::payload::Payload;
 use crate::task::{Action, FailedAttempt, Field, State, Target, Task};
 use crate::time::Timestamp;
@@ -101,6 +102,45 @@ pub(super) fn hand_back(task: &Task, now: Timestamp) -> Result<Action, Rejected>
     Ok(set_unless_cancelled(task, to, now))
 }
 
+/// As a hand-back, at its old place in the lane.
+pub(super) fn put_back(task: &Task, now: Timestamp) -> Result<Action, Rejected> {
+    expect(task, State::Running)?;
+    let to = Target {
+        crashes: task.crashes,
+        ..uncounted(task, task.run_at)
+    };
+    Ok(set_unless_cancelled(task, to, now))
+}
+
+/// Records a failed attempt and begins the next one under the same lease.
+pub(super) fn retry_in_place(
+    task: &Task,
+    failure: FailedAttempt,
+    now: Timestamp,
+) -> Result<Action, Rejected> {
+    expect(task, State::Running)?;
+    if exhausted(task, now) {
+        return fail(task, Some(failure), now);
+    }
+    let to = Target {
+        attempt: task.attempt.saturating_add(1).min(MAX_COUNT),
+        failure: Some(Box::new(failure)),
+        ..running(task)
+    };
+    Ok(set_unless_cancelled(task, to, now))
+}
+
+/// Running as it is: the attempt goes on, or the next one begins, under the same lease.
+fn running(task: &Task) -> Target {
+    Target {
+        state: State::Running,
+        crashes: task.crashes,
+        session: task.session,
+        alarm_at: task.alarm_at,
+        ..pending(task, task.run_at)
+    }
+}
+
 pub(super) fn continue_later(
     task: &Task,
     at: Timestamp,
@@ -133,12 +173,8 @@ fn uncounted(task: &Task, at: Timestamp) -> Target {
 pub(super) fn checkpoint(task: &Task, checkpoint: Payload) -> Result<Action, Rejected> {
     expect(task, State::Running)?;
     let to = Target {
-        state: State::Running,
-        crashes: task.crashes,
-        session: task.session,
-        alarm_at: task.alarm_at,
         cold: cold(|cold| cold.checkpoint = Field::Set(checkpoint)),
-        ..pending(task, task.run_at)
+        ..running(task)
     };
     Ok(set(task, to))
 }

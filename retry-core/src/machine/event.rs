@@ -32,6 +32,13 @@ pub enum Event {
     /// The worker gives it back: it did not run it, or not to its end. Due at once; the attempt does not count, and
     /// says nothing about crashes.
     HandBack,
+    /// As [`HandBack`](Self::HandBack), at its old place in the lane: tasks that are claimed in order stay in order.
+    PutBack,
+    /// The attempt failed, and the next one begins under the same lease, without a claim between.
+    RetryInPlace {
+        /// What went wrong.
+        failure: FailedAttempt,
+    },
     /// Not now: throttled. Not an error; the attempt does not count.
     Snooze {
         /// When to run again.

@@ -95,6 +95,8 @@ fn events() -> Vec<(&'static str, Event)> {
         ("children ended", Event::ChildrenEnded),
         ("cancel", Event::Cancel),
         ("hand back", Event::HandBack),
+        ("put back", Event::PutBack),
+        ("retry in place", Event::RetryInPlace { failure: failure() }),
         ("release", Event::Release),
         (
             "edit",
@@ -408,6 +410,69 @@ fn what_is_no_error_gives_the_attempt_back() {
             assert_eq!((change.to.attempt, change.to.crashes), (left, 0));
         }
     }
+}
+
+/// Neither rescue delay nor crash budget: rescued, it comes back where it was.
+fn ordered(crashes: u32) -> Task {
+    let mut task = Task {
+        crashes,
+        attempt: 4,
+        alarm_at: Some(NOW),
+        ..task(State::Running)
+    };
+    (task.settings.rescue_delay, task.settings.crash_budget) = (Duration::ZERO, None);
+    task.settings.max_attempts = None;
+    task
+}
+
+#[test]
+fn a_task_without_rescue_delay_and_crash_budget_keeps_its_place_in_its_lane() {
+    let lost = |process_dead| Event::LeaseLost { process_dead };
+    for (event, attempt) in [
+        (lost(false), 4),
+        (lost(true), 4),
+        (Event::DeadlinePassed, 4),
+        (Event::PutBack, 3),
+    ] {
+        let change = decide(&ordered(0), event);
+        assert_eq!((change.to.state, change.to.run_at), (State::Pending, EARLIER));
+        assert_eq!((change.to.crashes, change.to.attempt), (0, attempt));
+    }
+    // Either of the two alone is an ordinary task's.
+    for change_one in [
+        |settings: &mut Settings| settings.rescue_delay = Duration::from_millis(2),
+        |settings: &mut Settings| settings.crash_budget = Some(3),
+    ] {
+        let mut task = ordered(0);
+        change_one(&mut task.settings);
+        let change = decide(&task, lost(false));
+        assert_eq!(change.to.crashes, 1);
+        assert!(change.to.run_at >= NOW);
+    }
+    // It still ends at its limits.
+    let mut task = ordered(0);
+    task.settings.give_up_at = Some(NOW);
+    assert_eq!(decide(&task, lost(true)).to.state, State::Failed);
+}
+
+#[test]
+fn a_retry_in_place_is_recorded_and_keeps_the_lease() {
+    let event = Event::RetryInPlace { failure: failure() };
+    let task = ordered(2);
+    let change = decide(&task, event.clone());
+    assert_eq!(
+        (change.to.state, change.to.session),
+        (State::Running, task.session)
+    );
+    assert_eq!(
+        (change.to.attempt, change.to.crashes, change.to.run_at),
+        (5, 2, EARLIER)
+    );
+    assert_eq!(change.to.alarm_at, task.alarm_at);
+    assert!(change.to.failure.is_some() && change.if_cancelled.is_some());
+    let mut last = ordered(0);
+    last.settings.max_attempts = Some(4);
+    assert_eq!(decide(&last, event).to.state, State::Failed);
 }
 
 #[test]

@@ -39,6 +39,8 @@ pub fn transition(task: &Task, event: Event, now: Timestamp, random: u64) -> Res
         Event::Fail { failure } => attempt::fail(task, Some(failure), now),
         Event::Snooze { at } => attempt::snooze(task, at, now),
         Event::HandBack => attempt::hand_back(task, now),
+        Event::PutBack => attempt::put_back(task, now),
+        Event::RetryInPlace { failure } => attempt::retry_in_place(task, failure, now),
         Event::Continue { at, checkpoint } => attempt::continue_later(task, at, checkpoint, now),
         Event::Checkpoint { checkpoint } => attempt::checkpoint(task, checkpoint),
         Event::Wait { deadline } => wait::wait(task, deadline, now),

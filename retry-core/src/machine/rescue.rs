@@ -16,7 +16,11 @@ pub(super) fn lease_lost(
     random: u64,
 ) -> Result<Action, Rejected> {
     expect(task, State::Running)?;
-    let crashes = (task.crashes + 1).min(MAX_COUNT);
+    let in_place = keeps_its_place(task);
+    let crashes = match in_place {
+        true => task.crashes,
+        false => (task.crashes + 1).min(MAX_COUNT),
+    };
     let delay = if process_dead {
         Duration::ZERO
     } else {
@@ -49,9 +53,16 @@ pub(super) fn lease_lost(
     let to = Target {
         crashes,
         failure: Some(recorded(task, now, text)),
-        ..pending(task, at)
+        ..pending(task, if in_place { task.run_at } else { at })
     };
     Ok(set_unless_cancelled(task, to, now))
+}
+
+/// Whether a rescued task comes back where it was in its lane: one without rescue delay and without crash budget. Nothing is
+/// waited for then, and its crashes are not counted: a suspect would stand in another lane. Those that have to be
+/// claimed in order rely on it.
+const fn keeps_its_place(task: &Task) -> bool {
+    task.settings.rescue_delay.is_zero() && task.settings.crash_budget.is_none()
 }
 
 pub(super) fn deadline_passed(task: &Task, now: Timestamp, random: u64) -> Result<Action, Rejected> {
@@ -68,6 +79,7 @@ pub(super) fn deadline_passed(task: &Task, now: Timestamp, random: u64) -> Resul
             ..end(task, State::Failed, now)
         }
     } else {
+        let at = if keeps_its_place(task) { task.run_at } else { at };
         Target {
             failure,
             ..pending(task, at)

@@ -76,6 +76,20 @@ pub const TABLE: &[Rule] = &[
         "by a worker that shuts down, lost its lease or did not run it; due at once, crashes stay",
     ),
     rule(
+        "put back",
+        &[Running],
+        &[Pending, Cancelled],
+        "−1",
+        "as a hand back, at its old place: `run_at` stays",
+    ),
+    rule(
+        "retry in place",
+        &[Running],
+        &[Running, Failed, Cancelled],
+        "+1",
+        "the next attempt begins under the same lease; version + 1; Failed when the attempts or the time are used up",
+    ),
+    rule(
         "continue",
         &[Running],
         &[Pending, Failed, Cancelled],
@@ -136,14 +150,14 @@ pub const TABLE: &[Rule] = &[
         &[Running],
         &[Pending, Failed, Cancelled],
         "",
-        "crashes + 1; Failed when attempts, crash budget or time are used up; due after the rescue delay, at once when its process is proved dead",
+        "crashes + 1; Failed when attempts, crash budget or time are used up; due after the rescue delay, at once when its process is proved dead; with neither rescue delay nor crash budget `run_at` and crashes stay",
     ),
     rule(
         "deadline passed",
         &[Running],
         &[Pending, Failed, Cancelled],
         "",
-        "not a crash",
+        "not a crash; due after the rescue delay; with neither that nor a crash budget `run_at` stays",
     ),
     rule(
         "expire",

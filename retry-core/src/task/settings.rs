@@ -16,7 +16,8 @@ pub struct Settings {
     pub give_up_at: Option<Timestamp>,
     /// The span from which `give_up_at` was counted: a rerun counts it anew.
     pub give_up_after: Option<Duration>,
-    /// How long a rescued task waits before it is due again (half to whole, by jitter).
+    /// How long a rescued task waits before it is due again (half to whole, by jitter). Zero, in a task without crash budget:
+    /// it comes back to its old place, in the order of the claims.
     pub rescue_delay: Duration,
     /// Consecutive lost leases after which the task fails; none = unlimited.
     pub crash_budget: Option<u32>,

@@ -1,8 +1,10 @@
 //! How each kind of server is created, started and asked whether it is ready.
 
 mod mysql;
+mod nats;
 mod pgbouncer;
 mod postgres;
+mod rabbitmq;
 mod redis;
 mod redis_cluster;
 
@@ -67,6 +69,8 @@ pub(crate) fn of(kind: Kind) -> Result<Box<dyn Recipe>, Error> {
         Kind::MySql => Box::new(mysql::MySql::find()?),
         Kind::Redis => Box::new(redis::Redis::find(kind)?),
         Kind::RedisCluster => Box::new(redis_cluster::RedisCluster::find()?),
+        Kind::Nats => Box::new(nats::Nats::find()?),
+        Kind::RabbitMq => Box::new(rabbitmq::RabbitMq::find()?),
     })
 }
 

@@ -29,6 +29,7 @@ pub(crate) const EXAMPLES: &[Example] = &[
     Example::new("graceful_shutdown", &[], None),
     Example::new("fencing", &[], None),
     Example::new("inline_and_scheduled", &[], None),
+    Example::new("messages", &[], None),
     Example::new("outbox_postgres", &[], Some(Kind::Postgres)),
     Example::new("fallback_and_alerts", &[], None),
     Example::new("orders", &["--db", "orders.db"], None),

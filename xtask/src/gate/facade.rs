@@ -6,7 +6,17 @@ use super::{Done, Gate};
 use crate::process::{cargo, output, run};
 
 /// Crates that only a store's feature may bring in, beside the store crates themselves.
-const DRIVERS: &[&str] = &["libsqlite3-sys", "redis", "rusqlite", "sled", "sqlx", "sqlx-core"];
+const DRIVERS: &[&str] = &[
+    "async-nats",
+    "lapin",
+    "libsqlite3-sys",
+    "redis",
+    "rskafka",
+    "rusqlite",
+    "sled",
+    "sqlx",
+    "sqlx-core",
+];
 
 /// The step. Clippy instead of a plain check: it also refuses warnings, and it reuses what the clippy step built.
 pub(super) fn features(gate: &Gate<'_>) -> Result<Done, String> {

@@ -46,7 +46,7 @@ impl<'a> Gate<'a> {
         if let Some(servers) = self.servers.get() {
             return Ok(servers);
         }
-        let servers = Servers::start(&Kind::ALL)?;
+        let servers = Servers::start(&Kind::DATABASES)?;
         Ok(self.servers.get_or_init(|| servers))
     }
 }

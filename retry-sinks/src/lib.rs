@@ -1,0 +1,40 @@
+#![doc = include_str!("../README.md")]
+
+pub mod limits;
+mod message;
+mod queue;
+pub mod relay;
+mod sink;
+
+#[cfg(feature = "http")]
+mod http;
+#[cfg(feature = "kafka")]
+mod kafka;
+#[cfg(feature = "nats")]
+mod nats;
+#[cfg(feature = "rabbitmq")]
+mod rabbitmq;
+#[cfg(feature = "redis-streams")]
+mod redis_streams;
+#[cfg(any(
+    feature = "kafka",
+    feature = "nats",
+    feature = "rabbitmq",
+    feature = "redis-streams"
+))]
+mod shared;
+
+#[cfg(feature = "http")]
+pub use http::{HttpSink, HttpSinkBuilder};
+#[cfg(feature = "kafka")]
+pub use kafka::{KafkaSink, KafkaSinkBuilder, NoBrokers};
+pub use message::{FENCE_HEADER, InvalidMessage, KEY_HEADER, Message, Outgoing, TASK_ID_HEADER};
+#[cfg(feature = "nats")]
+pub use nats::{InvalidNatsUrl, NatsSink, NatsSinkBuilder};
+pub use queue::{InvalidQueue, SinkQueue};
+#[cfg(feature = "rabbitmq")]
+pub use rabbitmq::{InvalidRabbit, RabbitSink, RabbitSinkBuilder};
+#[cfg(feature = "redis-streams")]
+pub use redis_streams::{InvalidRedisUrl, RedisStreamsSink, RedisStreamsSinkBuilder};
+pub use relay::{BuildError, Counts, Relay, RelayBuilder, RelayHandle, StartError};
+pub use sink::{Answer, MessageSink, Reason};

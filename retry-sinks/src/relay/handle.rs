@@ -1,0 +1,80 @@
+//! A running relay.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use futures_util::future::join_all;
+use retry_core::engine::WorkerHandle;
+
+use super::Shared;
+
+/// What a relay has done so far, all its partitions and the messages without key together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Counts {
+    /// Messages that the broker acknowledged.
+    pub acked: u64,
+    /// Attempts without acknowledgement, to be repeated.
+    pub retried: u64,
+    /// Messages that the broker refused for good.
+    pub refused: u64,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Counters {
+    acked: AtomicU64,
+    retried: AtomicU64,
+    refused: AtomicU64,
+}
+
+impl Counters {
+    pub(super) fn acked(&self) {
+        self.acked.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn retried(&self) {
+        self.retried.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn refused(&self) {
+        self.refused.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// A running relay.
+#[derive(Debug)]
+#[must_use = "a dropped handle stops the relay"]
+pub struct RelayHandle {
+    pub(super) shared: Arc<Shared>,
+    pub(super) workers: Vec<WorkerHandle>,
+}
+
+impl RelayHandle {
+    /// What it has done so far.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        let counts = &self.shared.counts;
+        Counts {
+            acked: counts.acked.load(Ordering::Relaxed),
+            retried: counts.retried.load(Ordering::Relaxed),
+            refused: counts.refused.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Stops gracefully: nothing more is sent; what is at the broker gets its answer, within the time a call of the sink may
+    /// take; everything is settled or back in its place, and the partitions are free for others.
+    ///
+    /// If this future is dropped, the relay stops as it would by a crash: what it held is back when its leases end, or as
+    /// soon as another relay takes its partitions over.
+    pub async fn shutdown(mut self) {
+        self.shared.stop.cancel();
+        let workers = std::mem::take(&mut self.workers);
+        join_all(workers.into_iter().map(WorkerHandle::shutdown)).await;
+    }
+}
+
+impl Drop for RelayHandle {
+    fn drop(&mut self) {
+        self.shared.stop.cancel();
+    }
+}
