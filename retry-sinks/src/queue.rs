@@ -108,8 +108,10 @@ impl SinkQueue {
 
     /// The task that sends `message`: enqueue it by itself, with others or inside a transaction.
     ///
-    /// Further options may be set, but of one with a key neither queue, priority, rescue delay nor crash budget: its place in
-    /// the order depends on them. What is due later keeps its place by the time it is due.
+    /// Further options may be set, but of one with a key neither queue, priority, shard key, rescue delay nor crash budget: its place in
+    /// the order depends on them. What is due later keeps its place by the time it is due. On a sharded store the key is the
+    /// shard key; a message that a handler brings along with its outcome is stored with the task that brings it, out of the key's
+    /// order.
     ///
     /// # Errors
     /// [`InvalidMessage`] says what is wrong with it.
@@ -133,7 +135,10 @@ impl SinkQueue {
             return Err(InvalidMessage::Header { name: name.clone() });
         }
         let options = match &message.key {
-            Some(key) => ordered().queue(self.queue_of(self.partition_of(key)).as_str()),
+            // On a sharded store all messages of a key are on one part, or nobody could keep their order.
+            Some(key) => ordered()
+                .queue(self.queue_of(self.partition_of(key)).as_str())
+                .shard_key(key),
             None => TaskOptions::new().queue(self.name.as_str()),
         };
         let options = message

@@ -93,6 +93,9 @@ async fn tasks(
     let now = part.now().await?;
     let mut ids = TaskIds::new();
     let of = queue.partition_count();
+    // An id that the whole store finds where the part has it.
+    let there = (0..SLOTS).map(Shard::new).find(|slot| whole.part_of(*slot) == Some(index));
+    let slot = there.unwrap_or_default();
     let mut tasks = Vec::new();
     for partition in 0..of {
         let payload = Payload::encode(&Ownership { partition, of }).map_err(|error| invalid(&error))?;
@@ -100,22 +103,11 @@ async fn tasks(
             .options(ordered())
             .queue(queue.owner_queue().as_str())
             .unique(partition.to_string());
-        let id = ids.next(now, Shard::default(), part.random.next_u64());
+        let id = ids.next(now, slot, part.random.next_u64());
         let task = draft
             .build(id, now, part.random.next_u64(), None)
             .map_err(|error| invalid(&error))?;
         tasks.push(task);
-    }
-    if !whole.parts().is_empty() {
-        // An id that the whole store finds where the part has it.
-        for task in &mut tasks {
-            let at = |slot| {
-                let id = TaskIds::new().next(now, Shard::new(slot), part.random.next_u64());
-                NewTask { id, ..task.clone() }
-            };
-            let there = (0..SLOTS).map(at).find(|task| whole.part_of(task) == Some(index));
-            *task = there.unwrap_or_else(|| task.clone());
-        }
     }
     Ok(tasks)
 }
