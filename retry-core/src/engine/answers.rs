@@ -67,7 +67,8 @@ fn recorded(part: &Part, edit: &Edit, task: &Task, alert: Option<Box<Alert>>, ap
 /// The store's hint of it may be lost, or come late.
 pub(super) fn makes_due(edit: &Edit, role: &Role) -> bool {
     let Role::Settle { task, .. } = role else {
-        return false;
+        // A chunk of a split.
+        return !edit.insert.is_empty();
     };
     let ends = match &edit.action {
         Action::Set(change) => change.to.state.is_final(),

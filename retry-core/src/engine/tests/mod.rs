@@ -6,6 +6,7 @@ mod listener;
 
 mod abnormal;
 mod alerts;
+mod batches;
 mod born;
 mod build;
 mod cancels;
