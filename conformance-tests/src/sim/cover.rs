@@ -93,6 +93,8 @@ sometimes! {
     Told "a failed attempt was told",
     ToldDead "a dead letter was told",
     ToldLate "a wait or a run that took too long was told",
+    Chunked "a split was stored in chunks",
+    ChunksResumed "a split went on behind the chunks of an earlier attempt",
     Overlap "two runs of one task overlapped after a lost lease",
 }
 

@@ -85,6 +85,14 @@ fn changed(fact: &Fact<'_>, facts: &mut Facts) {
     if matches!(edit.action, Action::StoreCompletion(_)) {
         facts.cover.hit(S::EarlyCompletion);
     }
+    if was.state == State::Running && is.state == State::Running && !edit.insert.is_empty() {
+        facts.cover.hit(S::Chunked);
+        let runs = |version| facts.runs_under(was.id, version).next().is_some();
+        let first = before.claim.is_some_and(|claim| claim.version == was.version);
+        if first && was.children.total > 0 && runs(was.version) {
+            facts.cover.hit(S::ChunksResumed);
+        }
+    }
     if is.reruns > was.reruns {
         facts.cover.hit(S::Rerun);
     }

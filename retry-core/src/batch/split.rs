@@ -120,10 +120,10 @@ impl Ctx {
             }
             split.push(child, given.place)?;
         }
-        self.set_last_chunk(LastChunk {
-            split: split.state,
-            children: split.chunk,
-        });
+        // A place of the split's own is of no use behind it; other progress is the task's.
+        let own = self.stored().own.filter(|_| !split.shards.keeps_place);
+        let (stored, children) = (split.stored(own), split.chunk);
+        self.set_last_chunk(LastChunk { stored, children });
         Ok(Outcome::Split(Vec::new()))
     }
 }
@@ -206,12 +206,17 @@ impl<'c, S> Split<'c, S> {
         Ok(())
     }
 
+    const fn stored(&self, own: Option<Payload>) -> Stored {
+        Stored {
+            split: Some(self.state),
+            own,
+        }
+    }
+
     /// Stores the chunk and its place; false: the task itself is not stored yet.
     async fn write(&mut self) -> Result<bool, HandlerError> {
-        let stored = Stored {
-            split: Some(self.state),
-            own: self.place.take().or_else(|| self.ctx.stored().own),
-        };
+        let own = self.place.take().or_else(|| self.ctx.stored().own);
+        let stored = self.stored(own);
         let (checkpoint, children) = (stored.write()?, std::mem::take(&mut self.chunk));
         self.bytes = 0;
         let attempt = self.ctx.attempt_handle();

@@ -106,9 +106,8 @@ impl Report<'_> {
     }
 
     fn split(&mut self, part: &Part, children: Vec<Draft>) -> Result<(Event, Vec<NewTask>), InvalidTask> {
-        if let Some(LastChunk { split, children }) = self.last_chunk.take() {
-            let (split, own) = (Some(split), None);
-            let checkpoint = Some(Stored { split, own }.write()?);
+        if let Some(LastChunk { stored, children }) = self.last_chunk.take() {
+            let checkpoint = Some(stored.write()?);
             return Ok((Event::Split { checkpoint }, children));
         }
         if children.len() > MAX_SPLIT_CHILDREN {

@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 
-use super::stored::{SplitState, Stored};
+use super::stored::Stored;
 use crate::draft::{Draft, InvalidTask};
 use crate::headers::Headers;
 use crate::id::TaskId;
@@ -99,8 +99,8 @@ pub(crate) enum NotInserted {
 /// A split's last children, which its outcome inserts.
 #[derive(Debug)]
 pub(crate) struct LastChunk {
-    /// As it stands behind them.
-    pub(crate) split: SplitState,
+    /// The checkpoint behind them.
+    pub(crate) stored: Stored,
     pub(crate) children: Vec<NewTask>,
 }
 
