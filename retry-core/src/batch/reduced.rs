@@ -4,8 +4,8 @@ use std::collections::{HashSet, VecDeque};
 use std::error::Error;
 use std::fmt;
 
-use futures_util::Stream;
 use futures_util::stream::try_unfold;
+use futures_util::{Stream, TryStreamExt as _};
 use serde::de::DeserializeOwned;
 
 use crate::executor::{Ctx, FromCtx};
@@ -111,17 +111,22 @@ impl Reduced {
         let counts = self.counts();
         let wanted = u64::from(counts.total.saturating_sub(counts.open + counts.failed));
         let rows = Rows::new(&self.0, vec![State::Succeeded], true, wanted);
-        try_unfold(rows, async |mut rows| {
-            let Some(row) = rows.next().await? else {
-                return Ok(None);
-            };
-            let id = row.task.id;
-            let output = row.output.unwrap_or_else(Payload::null);
-            let output = output
-                .decode()
-                .map_err(|error| ReduceError::Output { id, error })?;
-            Ok(Some((output, rows)))
-        })
+        decoded(rows).map_ok(|(_, output)| output)
+    }
+
+    /// As [`outputs`](Self::outputs), behind a shard that was read before, each with its shard. A reduce of many shards
+    /// stores what it has added up, with the last shard, by [`Ctx::save_checkpoint`]; a later attempt goes on there.
+    ///
+    /// Whether all are stored is only checked by a stream from the beginning: count the items, and compare.
+    pub fn outputs_behind<T: DeserializeOwned + Send>(
+        &self,
+        last: Option<TaskId>,
+    ) -> impl Stream<Item = Result<(TaskId, T), ReduceError>> + Send + use<T> {
+        let mut rows = Rows::new(&self.0, vec![State::Succeeded], true, 0);
+        if let Some(page) = &mut rows.next {
+            page.after = last;
+        }
+        decoded(rows)
     }
 
     /// The shards that failed or were cancelled.
@@ -141,6 +146,22 @@ impl Reduced {
             Ok(Some((failed, rows)))
         })
     }
+}
+
+fn decoded<T: DeserializeOwned + Send>(
+    rows: Rows,
+) -> impl Stream<Item = Result<(TaskId, T), ReduceError>> + Send + use<T> {
+    try_unfold(rows, async |mut rows| {
+        let Some(row) = rows.next().await? else {
+            return Ok(None);
+        };
+        let id = row.task.id;
+        let output = row.output.unwrap_or_else(Payload::null);
+        let output = output
+            .decode()
+            .map_err(|error| ReduceError::Output { id, error })?;
+        Ok(Some(((id, output), rows)))
+    })
 }
 
 /// The rows of the shards in some states, page by page.

@@ -114,8 +114,8 @@ impl<S> Shards<S> {
         }
     }
 
-    /// How many shards one write stores: 1 to 1,000, which it is unless told otherwise. Smaller ones let the first shards
-    /// start earlier, and a test see many chunks in few shards.
+    /// How many shards one write stores: 1,000 unless told otherwise; less than one is one, more than 1,000 are 1,000. Smaller
+    /// chunks let the first shards start earlier, and a test see many of them in few shards.
     pub fn chunk(mut self, shards: usize) -> Self {
         self.chunk = shards.clamp(1, crate::limits::MAX_SPLIT_CHILDREN);
         self

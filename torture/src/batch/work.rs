@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use futures_util::TryStreamExt as _;
-use retry_core::batch::{Batch, ReduceError, Reduced, Shards};
+use retry_core::batch::{Batch, Reduced, Shards};
 use retry_core::draft::{InvalidTask, TaskOptions, TaskPayload};
 use retry_core::engine::Worker;
 use retry_core::executor::{Ctx, HandlerError, Outcome, State};
+use retry_core::id::TaskId;
 use retry_core::policy::{Backoff, RetryPolicy};
 use serde::{Deserialize, Serialize};
 
@@ -18,6 +19,9 @@ use crate::worker::LEASE;
 
 /// Attempts that a worker runs at once.
 const CONCURRENCY: usize = 256;
+
+/// Outputs that the reduce adds up before it stores how far it is.
+const SAVED: u64 = 20_000;
 
 /// The sum of all numbers below `shards`.
 #[derive(Debug, Serialize, Deserialize)]
@@ -69,9 +73,31 @@ async fn execute(Number(n): Number) -> Result<Outcome, InvalidTask> {
     Outcome::output(&n)
 }
 
-async fn reduce(_: Total, shards: Reduced, ctx: Ctx, State(ledger): State<Arc<dyn Ledger>>) -> Result<()> {
-    let add = async |sum: u64, n: u32| Ok::<_, ReduceError>(sum + u64::from(n));
-    let sum = shards.outputs::<u32>().try_fold(0, add).await?;
+/// How far the reduce is: so many added up, to this sum, the last of this shard.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Added {
+    number: u64,
+    sum: u64,
+    last: Option<TaskId>,
+}
+
+/// Adds up, and stores how far it is now and then: workers are killed more often than it takes to read a million outputs.
+async fn reduce(
+    total: Total,
+    shards: Reduced,
+    ctx: Ctx,
+    State(ledger): State<Arc<dyn Ledger>>,
+) -> Result<()> {
+    let mut added: Added = ctx.checkpoint()?.unwrap_or_default();
+    let mut outputs = std::pin::pin!(shards.outputs_behind::<u32>(added.last));
+    while let Some((id, n)) = outputs.try_next().await? {
+        (added.number, added.sum, added.last) = (added.number + 1, added.sum + u64::from(n), Some(id));
+        if added.number.is_multiple_of(SAVED) {
+            ctx.save_checkpoint(&added).await?;
+        }
+    }
+    let (number, sum) = (added.number, added.sum);
+    ensure!(number == u64::from(total.shards), "{number} outputs");
     ledger
         .write(&Sum {
             batch: ctx.id().to_string(),
