@@ -52,8 +52,9 @@ impl Crew {
     pub(crate) fn kill_one(&mut self) -> anyhow::Result<u32> {
         ensure!(self.0.len() > 1, "nobody would be left");
         let mut first = self.0.remove(0);
-        first.kill()?;
+        let killed = first.kill();
         first.wait()?;
+        killed?;
         Ok(first.id())
     }
 

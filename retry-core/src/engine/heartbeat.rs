@@ -132,7 +132,11 @@ impl Heartbeat {
         self.hand_back_unclaimed();
         let (counted, held) = (held, held.saturating_sub(self.unreadable));
         let here = self.part.held.count();
-        self.unreconciled = if held + here == 0 { 0 } else { self.unreconciled + 1 };
+        self.unreconciled = if held + here == 0 {
+            0
+        } else {
+            self.unreconciled + 1
+        };
         let differs = held != here || self.may_differ_unseen();
         if differs && self.differed {
             self.differed = false;
