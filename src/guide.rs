@@ -3,6 +3,9 @@
 #[doc = include_str!("../docs/guide/alerts.md")]
 pub mod alerts {}
 
+#[doc = include_str!("../docs/guide/batches.md")]
+pub mod batches {}
+
 #[cfg_attr(feature = "config", doc = include_str!("../docs/configuration.md"))]
 #[cfg_attr(not(feature = "config"), doc = "This page needs the feature `config`.")]
 pub mod configuration {}

@@ -7,8 +7,10 @@ pub use connect::{ConnectError, connect};
 #[cfg(feature = "webhook")]
 pub use retry_core::alert::Webhook;
 pub use retry_core::alert::{Alert, AlertOptions, AlertReason, AlertRule, AlertSink, TracingSink};
+pub use retry_core::batch::{Batch, Reduced, Shard, Shards};
 pub use retry_core::client::{
-    Cancelled, Changes, Client, Enqueue, Enqueued, Error, Inline, Result, RunAfterCommit, Transaction,
+    BatchProgress, BatchStage, Cancelled, Changes, Client, Enqueue, Enqueued, Error, Inline, Result,
+    RunAfterCommit, Transaction,
 };
 pub use retry_core::draft::{Draft, InvalidTask, TaskOptions, TaskPayload};
 pub use retry_core::engine::{
@@ -25,8 +27,8 @@ pub use retry_core::time::Timestamp;
 pub use retry_core::why::Why;
 // Everything else, under the names that the documentation of the core uses.
 pub use retry_core::{
-    alert, client, clock, draft, engine, executor, headers, id, limits, machine, name, payload, policy,
-    priority, propagate, seams, sharded, store, task, time, why,
+    alert, batch, client, clock, draft, engine, executor, headers, id, limits, machine, name, payload,
+    policy, priority, propagate, seams, sharded, store, task, time, why,
 };
 
 /// The MySQL and MariaDB store.

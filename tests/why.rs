@@ -254,7 +254,11 @@ async fn waiting(world: &World) {
             .expect("it is valid")
     };
     world
-        .happen(&task, |_| Event::Split, vec![child(0), child(1)])
+        .happen(
+            &task,
+            |_| Event::Split { checkpoint: None },
+            vec![child(0), child(1)],
+        )
         .await;
     let reason = world.reason(id).await;
     assert!(

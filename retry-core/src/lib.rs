@@ -23,6 +23,7 @@ pub mod store;
 pub mod why;
 
 pub mod alert;
+pub mod batch;
 pub mod executor;
 pub mod propagate;
 pub mod sharded;

@@ -34,6 +34,18 @@ pub const MAX_CLAIM_KINDS: usize = 64;
 /// Children that one split inserts in the same write as the parent's change.
 pub const MAX_SPLIT_CHILDREN: usize = 1_000;
 
+/// Bytes of the children that one chunk of a split inserts: half of what a call carries, so that a chunk leaves room for
+/// the other outcomes of its exchange.
+pub const MAX_CHUNK_BYTES: usize = MAX_CALL_BYTES / 2;
+
+/// Chunks after which a split hands its task back and goes on in another attempt: the crash budget and the attempts
+/// then count failures of a small part of the split, and a shutdown, a timeout or another worker comes in between.
+pub const CHUNKS_PER_ATTEMPT: u32 = 50;
+
+/// Shards of one split. A parent's counters are 32-bit integers in every store and count over all its lives; twenty
+/// largest splits fit.
+pub const MAX_SHARDS: u32 = 100_000_000;
+
 /// Records that a listing or an inexact count examines before it gives up with a cursor or an "at least".
 pub const MAX_EXAMINED: usize = 10_000;
 

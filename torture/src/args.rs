@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Kills, stops and restarts enqueuers and workers on one store at random moments, lets the rest drain, and audits that
 /// nothing acknowledged was lost and nothing was done twice under one lease. Exits with 1 on any violation.
@@ -27,9 +27,21 @@ pub(crate) enum Role {
     /// Enqueues tasks and completes waits until its standard input ends.
     #[command(hide = true)]
     Enqueuer(Child),
+    /// Runs the shards of a batch until its standard input ends.
+    #[command(hide = true)]
+    BatchWorker(Child),
     /// Does both.
     #[command(hide = true)]
     Alone(Child),
+}
+
+/// What the processes do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Workload {
+    /// Tasks of every sort, for a while.
+    Mixed,
+    /// One batch, until it has ended.
+    Batch,
 }
 
 #[derive(Debug, Args)]
@@ -38,6 +50,12 @@ pub(crate) struct Run {
     /// postgres, mysql, redis, sled
     #[arg(long, value_name = "SCHEME|URL", default_value = "sqlite")]
     pub(crate) store: String,
+    /// What the processes do: tasks of every sort, or one batch whose sum is checked (SQLite and PostgreSQL)
+    #[arg(long, value_enum, default_value_t = Workload::Mixed)]
+    pub(crate) workload: Workload,
+    /// The shards of the batch.
+    #[arg(long, default_value_t = 20_000, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) shards: u32,
     /// How long faults last, in minutes.
     #[arg(long, default_value_t = 1.0)]
     pub(crate) minutes: f64,

@@ -4,6 +4,7 @@
 mod alone;
 mod args;
 mod audit;
+mod batch;
 mod chaos;
 mod clock;
 mod crew;
@@ -40,6 +41,7 @@ fn main() -> anyhow::Result<ExitCode> {
         match cli.role {
             Some(Role::Worker(child)) => worker::run(&child).await.map(|()| ExitCode::SUCCESS),
             Some(Role::Enqueuer(child)) => enqueuer::run(&child).await.map(|()| ExitCode::SUCCESS),
+            Some(Role::BatchWorker(child)) => batch::work(&child).await.map(|()| ExitCode::SUCCESS),
             Some(Role::Alone(child)) => alone::run(&child).await.map(|()| ExitCode::SUCCESS),
             Some(Role::Audit(kept)) => run::audit(&kept).await,
             None => run::run(&cli.run).await,

@@ -36,6 +36,11 @@ pub(crate) trait Subject: fmt::Debug + Send + Sync {
     /// The rows that were written through it.
     async fn rows(&self) -> Result<Vec<u64>>;
 
+    /// The user's own table of sums, for the workload `batch`; none where the store has none.
+    async fn ledger(&self) -> Result<Option<Arc<dyn Ledger>>> {
+        Ok(None)
+    }
+
     /// What the dead left beside the data, though the store was opened and closed since.
     async fn left(&self) -> Result<Vec<String>>;
 
@@ -53,6 +58,27 @@ pub(crate) trait Subject: fmt::Debug + Send + Sync {
 pub(crate) trait Orders: Send {
     /// Writes a row and its task in one transaction.
     async fn place(&mut self, n: u64) -> Result<Enqueued>;
+}
+
+/// What a batch's reduce writes into the user's own table, beside the store's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Sum {
+    pub(crate) batch: String,
+    /// The fencing version of the attempt that wrote it.
+    pub(crate) version: u64,
+    pub(crate) sum: u64,
+    /// How often it was written: attempts that died behind the writing are followed by others.
+    pub(crate) times: u64,
+}
+
+/// The user's own table of sums.
+#[async_trait]
+pub(crate) trait Ledger: Send + Sync {
+    /// Writes the sum unless a later version has; one row for each batch.
+    async fn write(&self, sum: &Sum) -> Result<()>;
+
+    /// All sums.
+    async fn sums(&self) -> Result<Vec<Sum>>;
 }
 
 /// What serves a store.

@@ -6,8 +6,9 @@ use std::process::ExitCode;
 use anyhow::{Result, anyhow, ensure};
 use retry_core::seams::{Random as _, SeededRandom, SystemRandom};
 
-use crate::args::{Kept, Run};
+use crate::args::{Kept, Run, Workload};
 use crate::audit::{self, Found};
+use crate::batch;
 use crate::chaos;
 use crate::crew::Crew;
 use crate::drain;
@@ -73,6 +74,9 @@ async fn on(folder: &Path, disk: Option<&Disk>, run: &Run) -> Result<bool> {
     line(&format!("torture --seed {seed}, files in {}", folder.display()));
     place.subject.prepare().await?;
 
+    if run.workload == Workload::Batch {
+        return batch::torture(&place, run, seed).await;
+    }
     let mut crew = Crew::new(&place, run.workers, run.enqueuers, seed)?;
     match disk {
         Some(disk) => power::cut(&mut crew, disk, run, &random).await?,

@@ -22,10 +22,16 @@ pub(crate) fn torture(root: &Path, words: &[String]) -> Result<(), String> {
     run(command)
 }
 
-/// The quick run of the gate: kills and stops.
+/// A batch that takes some seconds: of several chunks, under a few kills.
+const BATCH: [&str; 4] = ["--workload", "batch", "--shards", "20000"];
+
+/// The quick runs of the gate: tasks of every sort under kills and stops, and one batch.
 pub(crate) fn quick(root: &Path) -> Result<(), String> {
     let mut command = program(root)?;
     command.arg("--quick");
+    run_within(command, LIMIT)?;
+    let mut command = program(root)?;
+    command.args(BATCH);
     run_within(command, LIMIT)
 }
 
@@ -44,12 +50,17 @@ pub(crate) fn quick_others(root: &Path) -> Result<Vec<&'static str>, String> {
     let given = |kind: Kind| env::var_os(kind.variable()).is_some() && test_servers::installed(kind).is_err();
     let (skipped, wanted): (Vec<_>, Vec<_>) = OTHERS.iter().partition(|(_, kind)| kind.is_some_and(given));
     let runs: Vec<_> = thread::scope(|scope| {
-        let start = |(store, _): &(&'static str, _)| {
+        let start = |words: Vec<&str>| {
             let mut command = Command::new(program.get_program());
-            command.args(["--quick", "--store", store]);
+            command.args(words);
             scope.spawn(move || output(command))
         };
-        let runs: Vec<_> = wanted.into_iter().map(start).collect();
+        let quick = |(store, _): &&(&'static str, _)| vec!["--quick", "--store", store];
+        let batch = |(store, _): &&(&'static str, _)| {
+            (*store == "postgres").then(|| [&BATCH[..], &["--store", store]].concat())
+        };
+        let words = wanted.iter().map(quick).chain(wanted.iter().filter_map(batch));
+        let runs: Vec<_> = words.map(start).collect();
         runs.into_iter().map(thread::ScopedJoinHandle::join).collect()
     });
     for run in runs {

@@ -135,7 +135,7 @@ pub async fn a_child_is_counted_once(f: &mut Fixture) -> Verdict {
     )?;
     let split = Edit {
         insert: children,
-        ..f.decide(&after_chunk, Event::Split)
+        ..f.decide(&after_chunk, Event::Split { checkpoint: None })
     };
     let mut inserted = vec![Inserted::Repeated; 3];
     inserted.push(Inserted::New { leased: false });
@@ -172,7 +172,7 @@ pub async fn children_may_end_before_the_split(f: &mut Fixture) -> Verdict {
         ..f.decide(&parent, chunk)
     };
     let parent = f.apply_done(&chunk).await?;
-    let split = f.decide(&parent, Event::Split);
+    let split = f.decide(&parent, Event::Split { checkpoint: None });
     f.end(&children[0], true).await?;
     f.end(&children[1], false).await?;
     parent_is(

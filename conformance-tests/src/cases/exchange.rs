@@ -276,7 +276,7 @@ pub async fn a_child_may_end_in_the_call_that_makes_it(f: &mut Fixture) -> Verdi
         let children = f.children(&parent, 0..n);
         let split = Edit {
             insert: children.clone(),
-            ..f.decide(&parent, Event::Split)
+            ..f.decide(&parent, Event::Split { checkpoint: None })
         };
         let born = Task::pending(&children[0], f.now());
         let edits = [split, f.decide(&born, Event::Cancel)];

@@ -4,6 +4,7 @@ pub mod alarms;
 pub mod born_leased;
 pub mod bounds;
 pub mod children;
+pub mod chunks;
 pub mod claim;
 pub mod completion;
 pub mod damage;
@@ -233,6 +234,15 @@ pub const CASES: &[Case] = cases! {
         children_may_end_before_the_split: "L8",
         a_child_outlives_its_parents_life: "L8",
         child_and_parent_in_one_call: "L8",
+    }
+    chunks {
+        chunks_while_children_end: "L8",
+        an_old_chunk_changes_nothing: "L8" "L10",
+        a_split_keeps_its_checkpoint: "L8" "L12",
+        a_thousand_ends_in_one_call: "L8",
+        a_rerun_races_with_the_last_end: "L8",
+        a_reopened_parent_waits_again: "L8",
+        a_reopened_child_is_open_again: "L8",
     }
     parents {
         failed_children_follow_the_policy: "L8",

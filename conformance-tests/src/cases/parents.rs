@@ -83,7 +83,7 @@ pub async fn an_end_goes_one_level_up(f: &mut Fixture) -> Verdict {
     let grandchildren = f.children(&child, 0..1);
     let edit = Edit {
         insert: grandchildren.clone(),
-        ..f.decide(&child, Event::Split)
+        ..f.decide(&child, Event::Split { checkpoint: None })
     };
     f.apply_done(&edit).await?;
     f.end(&grandchildren[0], true).await?;

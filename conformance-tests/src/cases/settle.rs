@@ -177,7 +177,7 @@ pub async fn a_final_state_is_final(f: &mut Fixture) -> Verdict {
         },
         Event::Checkpoint { checkpoint },
         Event::Wait { deadline: at },
-        Event::Split,
+        Event::Split { checkpoint: None },
         Event::LeaseLost { process_dead: false },
     ];
     let late: Vec<Edit> = late.into_iter().map(|event| f.decide(&running, event)).collect();

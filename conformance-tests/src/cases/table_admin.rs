@@ -122,9 +122,14 @@ pub async fn reschedule_and_edit(f: &mut Fixture) -> Verdict {
 pub async fn split_and_release(f: &mut Fixture) -> Verdict {
     let new = f.task();
     let task = f.running(&new).await?;
-    row_edit(f, &task, Event::Split, State::Pending, Took::NoneOpen, |change| {
-        change.if_none_open.as_deref().unwrap_or(&change.to)
-    })
+    row_edit(
+        f,
+        &task,
+        Event::Split { checkpoint: None },
+        State::Pending,
+        Took::NoneOpen,
+        |change| change.if_none_open.as_deref().unwrap_or(&change.to),
+    )
     .await?;
     let settings = Settings {
         on_failed_children: FailedChildren::Hold,

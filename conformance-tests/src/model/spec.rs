@@ -297,7 +297,7 @@ fn action(task: &Task, happens: What, what: &EditSpec, now: Timestamp, random: u
             checkpoint: text(what.at),
         },
         What::Wait => Event::Wait { deadline: at },
-        What::Split => Event::Split,
+        What::Split => Event::Split { checkpoint: None },
         What::Resume => complete(CompletionOutcome::Resume(text(what.at))),
         What::CompleteWell => complete(CompletionOutcome::Succeed(Some(text(what.at)))),
         What::CompleteBadly => complete(CompletionOutcome::Fail(error)),
@@ -311,6 +311,7 @@ fn action(task: &Task, happens: What, what: &EditSpec, now: Timestamp, random: u
             from_start: false,
         },
         What::RerunFromStart => Event::Rerun { at, from_start: true },
+        What::Reopen => Event::Reopen,
         What::Reschedule => Event::Reschedule { at },
         What::Edit => Event::Edit(AdminEdit {
             payload: Some(text(what.at)),

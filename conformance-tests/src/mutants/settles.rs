@@ -7,7 +7,7 @@ use retry_core::id::{Nonce, TaskId};
 use retry_core::store::{
     Applied, ClaimRequest, Exchanged, Result, StoreError, StoreErrorKind, TaskStore as _,
 };
-use retry_core::task::{Action, Change, Edit, NewTask, State};
+use retry_core::task::{Action, Change, Edit, Field, NewTask, State};
 use retry_core::time::Timestamp;
 
 use super::base::Base;
@@ -77,6 +77,37 @@ edit_fault! {
 edit_fault! {
     /// Does not look whether a child is open when a parent splits.
     NeverNoneOpen, |_store, edit| with_change(&mut edit, |change| change.if_none_open = None)
+}
+
+edit_fault! {
+    /// Writes no checkpoint with a change that ends an attempt by waiting for children.
+    SplitLosesCheckpoint, |_store, edit| with_change(&mut edit, |change| {
+        if change.to.state == State::Joining && change.from == State::Running {
+            let targets = [Some(&mut change.to), change.if_none_open.as_deref_mut()];
+            for cold in targets.into_iter().flatten().filter_map(|target| target.cold.as_mut()) {
+                cold.checkpoint = Field::Keep;
+            }
+        }
+    })
+}
+
+edit_fault! {
+    /// Counts no children that a running parent inserts before its split, and so inserts them without it.
+    ChunksWithoutParent, |_store, edit| {
+        let chunk = matches!(&edit.action, Action::Set(change) if change.to.state == State::Running);
+        for child in edit.insert.iter_mut().filter(|_| chunk) {
+            child.parent = None;
+        }
+    }
+}
+
+edit_fault! {
+    /// Makes an ended parent that is reopened due, as a rerun does.
+    ReopensAsRerun, |_store, edit| with_change(&mut edit, |change| {
+        if change.from.is_final() && change.to.state == State::Joining {
+            change.to.state = State::Pending;
+        }
+    })
 }
 
 /// Forgets which edits it applied.

@@ -158,6 +158,7 @@ impl Party {
         let client = &self.client;
         match act {
             Operator::Cancel => client.cancel(id).await.map(drop),
+            Operator::Rerun if draw.is_multiple_of(3) => client.rerun_failed_children(id).await.map(drop),
             Operator::Rerun => client.rerun(id).await.map(drop),
             Operator::RerunFromStart => client.rerun_from_start(id).await.map(drop),
             Operator::Delete => client.delete(id).await,

@@ -174,7 +174,11 @@ impl Author<'_> {
             }
             5 | 6 if depth > 0 && self.features.has(Feature::Split) => {
                 let children = self.rng.range(0, 4);
-                End::Split((0..children).map(|_| self.write(depth - 1)).collect())
+                let chunk = self.aside(4, Feature::Split, 500, 1, 2);
+                End::Split {
+                    children: (0..children).map(|_| self.write(depth - 1)).collect(),
+                    chunk: chunk.and_then(|chunk| usize::try_from(chunk).ok()),
+                }
             }
             // One that goes on without its lease is out of everybody's reach.
             7 if kind != KindOf::Stays && self.features.has(Feature::Stuck) && self.rng.chance(300) => {

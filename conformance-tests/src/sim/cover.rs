@@ -99,6 +99,8 @@ sometimes! {
     RepeatedWell "a run that was repeated inside its attempt succeeded",
     TriedWell "a task that was tried succeeded and was not stored",
     TriedAndKept "a task whose try did not succeed was stored",
+    Chunked "a split was stored in chunks",
+    ChunksResumed "a split went on behind the chunks of an earlier attempt",
     Overlap "two runs of one task overlapped after a lost lease",
 }
 

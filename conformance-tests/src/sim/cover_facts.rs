@@ -4,7 +4,7 @@ use retry_core::task::{Action, State};
 
 use super::alerts;
 use super::cover::Sometimes as S;
-use super::fact::{Answer, By, Fact, How};
+use super::fact::{Answer, By, Fact, How, Row};
 use super::facts::Facts;
 
 pub(super) fn note(fact: &Fact<'_>, facts: &mut Facts) {
@@ -72,6 +72,17 @@ pub(super) fn note(fact: &Fact<'_>, facts: &mut Facts) {
     }
 }
 
+/// A running task stored children of its split.
+fn chunked(before: &Row, facts: &mut Facts) {
+    facts.cover.hit(S::Chunked);
+    let first_of_its_attempt = before
+        .claim
+        .is_some_and(|claim| claim.version == before.task.version);
+    if first_of_its_attempt && before.task.children.total > 0 {
+        facts.cover.hit(S::ChunksResumed);
+    }
+}
+
 fn changed(fact: &Fact<'_>, facts: &mut Facts) {
     let Fact::Changed {
         by: By::Edit { edit, .. },
@@ -90,6 +101,9 @@ fn changed(fact: &Fact<'_>, facts: &mut Facts) {
         .is_some_and(|claim| facts.runs_under(was.id, claim.version).next().is_none());
     if matches!(edit.action, Action::StoreCompletion(_)) {
         facts.cover.hit(S::EarlyCompletion);
+    }
+    if was.state == State::Running && is.state == State::Running && !edit.insert.is_empty() {
+        chunked(before, facts);
     }
     if is.reruns > was.reruns {
         facts.cover.hit(S::Rerun);

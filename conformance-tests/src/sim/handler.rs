@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::{BoxFuture, Either, select};
+use retry_core::batch::Shards;
 use retry_core::clock::Clock as _;
+use retry_core::draft::Draft;
 use retry_core::executor::{Ctx, Executor, Final, HandlerError, Outcome};
 use retry_core::payload::Payload;
 
@@ -13,6 +15,9 @@ use super::exec::yield_once;
 use super::fact::{Fact, How, Run, Who};
 use super::script::{Act, AnswerHow, End, Failing, KindOf, Script, Step};
 use super::shared::Shared;
+
+/// Chunks after which a split goes on in another attempt.
+const CHUNKS: u32 = 2;
 
 #[derive(Debug, Clone)]
 pub(super) struct Scripted {
@@ -224,15 +229,32 @@ impl Scripted {
                 (How::Succeeded, Ok(Outcome::Done))
             }
             End::Wait { millis, .. } => (How::Waits, Ok(Outcome::Wait(after(millis)))),
-            End::Split(numbers) => {
-                let children = numbers.iter().map(|number| self.scripts[*number].draft());
-                (How::Splits, Ok(Outcome::split(children)))
+            End::Split { children, chunk } => {
+                let scripts = children.iter().map(|number| self.scripts[*number].draft());
+                match chunk {
+                    None => (How::Splits, Ok(Outcome::split(scripts))),
+                    Some(chunk) => self.split_in_chunks(scripts.collect(), *chunk, ctx).await,
+                }
             }
             End::Stuck => {
                 ctx.cancelled().await;
                 (How::Failed, Err("stuck until cancelled".into()))
             }
         }
+    }
+}
+
+impl Scripted {
+    /// As batches do it: through the engine, which writes the chunks.
+    async fn split_in_chunks(&self, drafts: Vec<Draft>, chunk: usize, ctx: &Ctx) -> (How, Ended) {
+        let shards = Shards::drafts(drafts).chunk(chunk);
+        let outcome = ctx.split(shards.chunks_per_attempt(CHUNKS)).await;
+        let how = match &outcome {
+            Ok(Outcome::Split(_)) => How::Splits,
+            Ok(_) => How::Snoozed,
+            Err(_) => How::Failed,
+        };
+        (how, outcome)
     }
 }
 

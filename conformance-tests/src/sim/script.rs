@@ -122,7 +122,11 @@ pub(super) enum End {
         millis: u64,
         answer: Option<Answer>,
     },
-    Split(Vec<usize>),
+    /// Into these scripts; in chunks of so many, where it is stored so.
+    Split {
+        children: Vec<usize>,
+        chunk: Option<usize>,
+    },
     /// Never, until cancelled.
     Stuck,
 }

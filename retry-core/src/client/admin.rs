@@ -217,7 +217,7 @@ impl<S: TaskStore + ?Sized> Client<S> {
         Ok(purged)
     }
 
-    async fn decide(&self, id: TaskId, event: impl Fn() -> Event) -> Result<TaskDetail> {
+    pub(super) async fn decide(&self, id: TaskId, event: impl Fn() -> Event) -> Result<TaskDetail> {
         Arc::clone(&self.shared).decide(id, event).await
     }
 }

@@ -2,6 +2,7 @@
 
 mod admin;
 mod attach;
+mod batch;
 mod coalescer;
 mod complete;
 mod dry_run;
@@ -21,6 +22,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 
 pub use admin::{Cancelled, Changes};
+pub use batch::{BatchProgress, BatchStage, RerunChildren};
 pub use enqueue::{Enqueue, Enqueued};
 pub use error::{Error, Result};
 pub use hook::RunAfterCommit;

@@ -126,6 +126,12 @@ impl MayBeUntried for Applied {
     }
 }
 
+impl MayBeUntried for Vec<Applied> {
+    fn is_untried(&self) -> bool {
+        self.contains(&Applied::NotTried)
+    }
+}
+
 impl MayBeUntried for Vec<Inserted> {
     fn is_untried(&self) -> bool {
         self.contains(&Inserted::NotTried)

@@ -16,7 +16,7 @@ pub use samples::{assert_decodes, assert_decodes_version, assert_tolerates_new_f
 
 use crate::id::{Shard, TaskId};
 use crate::limits::MAX_COUNT;
-use crate::name::Kind;
+use crate::name::{Kind, Queue};
 use crate::payload::Payload;
 use crate::task::{NewTask, Settings};
 use crate::time::Timestamp;
@@ -123,6 +123,12 @@ impl Draft {
 
     option_setters!();
 
+    /// In this queue if none was named.
+    pub(crate) fn queue_unless_named(mut self, queue: &Queue) -> Self {
+        self.options.queue.get_or_insert_with(|| queue.clone());
+        self
+    }
+
     /// Adds headers that are not set and fit; one that does not is left out.
     pub(crate) fn inherit(mut self, headers: impl IntoIterator<Item = (String, String)>) -> Self {
         for (key, value) in headers {
@@ -183,7 +189,7 @@ impl Draft {
                 on_failed_children: options.on_failed_children,
                 retention: options.retention,
             },
-            queue: options.queue,
+            queue: options.queue.unwrap_or_default(),
             priority: options.priority,
             headers: options.headers,
             unique: options.unique,

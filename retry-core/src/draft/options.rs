@@ -15,7 +15,8 @@ use crate::time::Timestamp;
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct TaskOptions {
-    pub(crate) queue: Queue,
+    /// None: not named.
+    pub(crate) queue: Option<Queue>,
     pub(crate) priority: Priority,
     pub(crate) retry: RetryPolicy,
     pub(crate) headers: Headers,
@@ -51,7 +52,7 @@ impl Default for TaskOptions {
     fn default() -> Self {
         let settings = Settings::default();
         Self {
-            queue: Queue::default(),
+            queue: None,
             priority: Priority::default(),
             retry: RetryPolicy::default(),
             headers: Headers::new(),
@@ -73,7 +74,7 @@ impl Default for TaskOptions {
 /// The setters, written once for [`TaskOptions`] and everything that wraps it.
 macro_rules! option_setters {
     () => {
-        /// The queue, `default` unless told otherwise.
+        /// The queue, unless told otherwise `default`, and for a child that of its parent.
         pub fn queue(self, queue: impl AsRef<str>) -> Self {
             self.map_options(|options| options.set_queue(queue.as_ref()))
         }
@@ -221,7 +222,7 @@ impl TaskOptions {
     pub(crate) fn set_queue(mut self, queue: &str) -> Self {
         match Queue::new(queue) {
             Ok(queue) => {
-                self.queue = queue;
+                self.queue = Some(queue);
                 self
             }
             Err(error) => self.refuse(InvalidTask::name("queue", queue, error)),

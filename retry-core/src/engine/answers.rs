@@ -35,7 +35,8 @@ pub(super) fn applied(part: &Part, edit: &Edit, role: Role, applied: &Applied) {
 /// The store's hint of it may be lost, or come late.
 pub(super) fn makes_due(edit: &Edit, role: &Role) -> bool {
     let Role::Settle { task, .. } = role else {
-        return false;
+        // A chunk of a split.
+        return !edit.insert.is_empty();
     };
     let ends = match &edit.action {
         Action::Set(change) => change.to.state.is_final(),

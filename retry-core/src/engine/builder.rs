@@ -13,6 +13,7 @@ use super::quick::QuickRetries;
 use super::window::ScanWindow;
 use super::worker::{Setup, Worker};
 use crate::alert::{AlertOptions, AlertRule, AlertSink, InvalidRule};
+use crate::batch::Batch;
 use crate::client::Client;
 use crate::clock::{Clock, SystemClock};
 use crate::draft::{TaskOptions, TaskPayload};
@@ -188,8 +189,27 @@ impl WorkerBuilder {
                 return self.refuse(BuildError::DuplicateKind(kind));
             }
         }
-        self.default_queues.insert(defaults.queue);
+        self.default_queues.insert(defaults.queue.unwrap_or_default());
         self
+    }
+
+    /// Runs batches: the steps of `P`, and the shards unless others run them.
+    pub fn batch<P: TaskPayload, S>(self, batch: Batch<P, S>) -> Self {
+        let aliased = |options: KindOptions, aliases: &[&str]| {
+            aliases.iter().fold(options, |options, kind| options.alias(*kind))
+        };
+        let defaults = P::options();
+        let queue = defaults.queue.clone().unwrap_or_default();
+        let options = aliased(batch.options, P::ALIASES);
+        let builder = self.register(P::KIND, batch.executor, defaults, options);
+        let Some(shard) = batch.shard else {
+            return builder;
+        };
+        // Shards that name no queue are in their parent's.
+        let mut defaults = shard.defaults;
+        defaults.queue.get_or_insert(queue);
+        let options = aliased(batch.shard_options, shard.aliases);
+        builder.register(shard.kind, shard.executor, defaults, options)
     }
 
     /// Shares a value with handlers that take [`State`](crate::executor::State)`<S>`.

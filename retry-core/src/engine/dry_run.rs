@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use futures_util::FutureExt as _;
 
-use super::lease::Lease;
+use super::lease::{Lease, Written};
 use super::part::{Engine, Part};
 use super::round::Round;
 use super::runnable::Runnable;
@@ -31,9 +31,11 @@ pub struct DryRun {
     pub kept: bool,
     /// The checkpoints that the handler stored, in order.
     pub checkpoints: Vec<Payload>,
-    /// The tasks that would be inserted in the same write: children of a split, follow-ups of a success. Whether their
-    /// unique keys are taken is not looked up.
+    /// The tasks that would be inserted: children of a split, follow-ups of a success; of a split into many chunks, the first
+    /// 1,000 and those of the last write. Whether their unique keys are taken is not looked up.
     pub would_enqueue: Vec<NewTask>,
+    /// How many children the attempt would insert in all.
+    pub children: u32,
 }
 
 impl DryRun {
@@ -70,10 +72,19 @@ impl Worker {
         let Ok(Some(Settled { task, edit, .. })) = AssertUnwindSafe(handled).catch_unwind().await else {
             return Err(unfit().into());
         };
-        let checkpoints = lease.take_checkpoints();
+        let Written {
+            checkpoints,
+            mut children,
+            count,
+        } = lease.take_written();
+        let last = edit.insert.iter().filter(|new| new.parent.is_some()).count();
+        let count = count.saturating_add(u32::try_from(last).unwrap_or(u32::MAX));
         copy.task = Task::clone(&task);
         copy.checkpoint = checkpoints.last().cloned().or(copy.checkpoint);
-        settle(&memory, copy, edit, checkpoints, part.clock.now()).await
+        let mut told = settle(&memory, copy, edit, checkpoints, part.clock.now()).await?;
+        children.append(&mut told.would_enqueue);
+        (told.would_enqueue, told.children) = (children, count);
+        Ok(told)
     }
 }
 
@@ -137,6 +148,7 @@ async fn settle(
         kept,
         checkpoints,
         would_enqueue,
+        children: 0,
     })
 }
 

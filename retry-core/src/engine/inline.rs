@@ -18,12 +18,15 @@ use super::runnable::Runnable;
 use super::runner::{self, Ran};
 use super::settle;
 use super::teller::{Recorded, Teller};
-use crate::executor::{Attempt, LeaseLost, Outcome};
+use crate::clock::Clock as _;
+use crate::draft::{Draft, InvalidTask};
+use crate::executor::{Attempt, LeaseLost, NotInserted, Outcome, Stored};
 use crate::headers::Headers;
 use crate::id::TaskId;
 use crate::limits::{MAX_BATCH, MAX_CALL_BYTES};
 use crate::payload::Payload;
-use crate::task::{ClaimedTask, ErrorText, NewTask};
+use crate::store::{self, Listed, Page, TaskFilter};
+use crate::task::{ClaimedTask, ErrorText, NewTask, Task};
 use crate::time::Timestamp;
 
 /// Runs a born task here and waits until its outcome is recorded. None: it is not known to be recorded by this worker,
@@ -78,6 +81,8 @@ impl Tried {
                 via_fallback: false,
                 judge: Judge::Rules,
                 follow_ups: Vec::new(),
+                stored: Stored::default(),
+                last_chunk: None,
                 started_at,
             },
             checkpoint: None,
@@ -94,10 +99,9 @@ pub(crate) async fn try_run(reservation: &mut Reservation, unborn: ClaimedTask) 
     let part = reservation.part();
     let runnable = Runnable::new(unborn, &part.engine.setup);
     let task = Arc::clone(&runnable.task);
-    let version = task.version;
     let in_memory = Arc::new(InMemory {
-        version,
-        dry_run: part.engine.setup.dry_run,
+        part: Arc::clone(part),
+        task: Arc::clone(&task),
         checkpoint: Mutex::default(),
     });
     // Dropped early it is stored by the caller: there is nothing to hand back.
@@ -162,8 +166,8 @@ pub(crate) async fn settle_tried(
 /// The lease of a task that is not stored: its progress is kept here.
 #[derive(Debug)]
 struct InMemory {
-    version: u64,
-    dry_run: bool,
+    part: Arc<Part>,
+    task: Arc<Task>,
     checkpoint: Mutex<Option<Payload>>,
 }
 
@@ -179,11 +183,27 @@ impl InMemory {
 #[async_trait]
 impl Attempt for InMemory {
     fn version(&self) -> u64 {
-        self.version
+        self.task.version
     }
 
     fn is_dry_run(&self) -> bool {
-        self.dry_run
+        self.part.engine.setup.dry_run
+    }
+
+    fn now(&self) -> Timestamp {
+        self.part.clock.now()
+    }
+
+    fn child(&self, id: TaskId, draft: Draft, headers: &Headers) -> Result<NewTask, InvalidTask> {
+        settle::child(&self.part, &self.task, headers, id, draft)
+    }
+
+    async fn insert_children(self: Arc<Self>, _: Payload, _: Vec<NewTask>) -> Result<(), NotInserted> {
+        Err(NotInserted::NotStored)
+    }
+
+    async fn list(&self, filter: &TaskFilter, page: &Page) -> store::Result<Listed> {
+        self.part.call(self.part.store.list(filter, page)).await
     }
 
     async fn checkpoint(self: Arc<Self>, checkpoint: Payload) -> Result<(), LeaseLost> {

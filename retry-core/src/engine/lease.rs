@@ -1,6 +1,7 @@
-//! The lease on one running task: its record as this attempt knows it, and its checkpoints.
+//! The lease on one running task: its record as this attempt knows it, its checkpoints, and the children it inserts before
+//! it ends.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use async_trait::async_trait;
@@ -9,11 +10,18 @@ use tokio::sync::oneshot;
 use super::held::{Cancel, CancelReason};
 use super::outbox::Role;
 use super::part::{Part, lock};
-use crate::executor::{Attempt, LeaseLost};
+use super::settle;
+use crate::clock::Clock as _;
+use crate::draft::{Draft, InvalidTask};
+use crate::executor::{Attempt, LeaseLost, NotInserted};
+use crate::headers::Headers;
+use crate::id::TaskId;
+use crate::limits::MAX_BATCH;
 use crate::machine::Event;
 use crate::payload::Payload;
-use crate::store::Applied;
-use crate::task::Task;
+use crate::store::{self, Applied, Inserted, Listed, Page, TaskFilter};
+use crate::task::{Children, NewTask, Task};
+use crate::time::Timestamp;
 
 #[derive(Debug)]
 pub(super) struct Lease {
@@ -22,12 +30,24 @@ pub(super) struct Lease {
     claimed: Arc<Task>,
     /// Raised by each checkpoint.
     version: AtomicU64,
+    /// Children inserted by this attempt. Some may have ended since, but an end decided on the record must count with them:
+    /// only a parent that may have open children gets the alarm by which they are cancelled.
+    children: AtomicU32,
     cancel: Cancel,
     /// Held from a checkpoint's sending to its answer, so that the settle is decided on the version after it. There is
     /// none before the first checkpoint.
     writing: OnceLock<Arc<tokio::sync::Mutex<()>>>,
-    /// A run on a copy: its checkpoints are kept here and sent nowhere.
-    copy: Option<Mutex<Vec<Payload>>>,
+    /// A run on a copy: what it writes is kept here and sent nowhere.
+    copy: Option<Mutex<Written>>,
+}
+
+/// What a run on a copy would have written before its end.
+#[derive(Debug, Default)]
+pub(super) struct Written {
+    pub(super) checkpoints: Vec<Payload>,
+    /// The first of them; the others are only counted.
+    pub(super) children: Vec<NewTask>,
+    pub(super) count: u32,
 }
 
 impl Lease {
@@ -35,6 +55,7 @@ impl Lease {
         Arc::new(Self {
             part,
             version: AtomicU64::new(claimed.version),
+            children: AtomicU32::new(0),
             claimed,
             cancel,
             writing: OnceLock::new(),
@@ -47,6 +68,7 @@ impl Lease {
         Arc::new(Self {
             part,
             version: AtomicU64::new(copy.version),
+            children: AtomicU32::new(0),
             claimed: copy,
             cancel: Cancel::default(),
             writing: OnceLock::new(),
@@ -58,8 +80,8 @@ impl Lease {
         &self.cancel
     }
 
-    /// The checkpoints of a run on a copy.
-    pub(super) fn take_checkpoints(&self) -> Vec<Payload> {
+    /// What a run on a copy would have written before its end.
+    pub(super) fn take_written(&self) -> Written {
         self.copy
             .as_ref()
             .map(|kept| std::mem::take(&mut *lock(kept)))
@@ -82,16 +104,29 @@ impl Lease {
         if version == self.claimed.version {
             return Arc::clone(&self.claimed);
         }
+        let (claimed, new) = (&self.claimed, self.children.load(Ordering::Acquire));
         Arc::new(Task {
             version,
-            ..Task::clone(&self.claimed)
+            children: Children {
+                total: claimed.children.total.saturating_add(new),
+                open: claimed.children.open.saturating_add(new),
+                failed: claimed.children.failed,
+            },
+            ..Task::clone(claimed)
         })
     }
 
-    fn written(&self, applied: &Applied) -> Result<(), LeaseLost> {
+    /// `sent`: the children that went with it.
+    fn written(&self, applied: &Applied, sent: usize) -> Result<(), LeaseLost> {
+        let children = match applied {
+            Applied::Done { inserted, .. } => inserted.iter().filter(|inserted| is_new(inserted)).count(),
+            _ => sent,
+        };
         match applied {
             Applied::Done { .. } | Applied::Repeated => {
                 self.version.fetch_add(1, Ordering::AcqRel);
+                self.children
+                    .fetch_add(u32::try_from(children).unwrap_or(u32::MAX), Ordering::AcqRel);
                 Ok(())
             }
             _ => {
@@ -112,26 +147,78 @@ impl Attempt for Lease {
         self.copy.is_some() || self.part.engine.setup.dry_run
     }
 
+    fn now(&self) -> Timestamp {
+        self.part.clock.now()
+    }
+
     async fn checkpoint(self: Arc<Self>, checkpoint: Payload) -> Result<(), LeaseLost> {
+        self.progress(checkpoint, Vec::new()).await
+    }
+
+    fn child(&self, id: TaskId, draft: Draft, headers: &Headers) -> Result<NewTask, InvalidTask> {
+        settle::child(&self.part, &self.claimed, headers, id, draft)
+    }
+
+    async fn insert_children(
+        self: Arc<Self>,
+        checkpoint: Payload,
+        children: Vec<NewTask>,
+    ) -> Result<(), NotInserted> {
+        let written = self.progress(checkpoint, children).await;
+        written.map_err(|LeaseLost| NotInserted::LeaseLost)
+    }
+
+    async fn list(&self, filter: &TaskFilter, page: &Page) -> store::Result<Listed> {
+        // A copy runs beside a store of its own, which is empty.
+        let store = match &self.copy {
+            Some(_) => &self.part.engine.setup.store,
+            None => &self.part.store,
+        };
+        self.part.call(store.list(filter, page)).await
+    }
+}
+
+const fn is_new(inserted: &Inserted) -> bool {
+    matches!(inserted, Inserted::New { .. } | Inserted::Repeated)
+}
+
+impl Lease {
+    /// Writes progress, and with it children, under the lease.
+    async fn progress(self: Arc<Self>, checkpoint: Payload, children: Vec<NewTask>) -> Result<(), LeaseLost> {
+        let sent = children.len();
         if let Some(kept) = &self.copy {
-            lock(kept).push(checkpoint);
-            self.version.fetch_add(1, Ordering::AcqRel);
-            return Ok(());
+            lock(kept).keep(checkpoint, children);
+            return self.written(&Applied::Repeated, sent);
         }
         let writing = Arc::clone(self.writing.get_or_init(Arc::default));
         let writing = writing.lock_owned().await;
-        let edit = self
+        let mut edit = self
             .part
             .edit(&self.task(), Event::Checkpoint { checkpoint })
             .map_err(|_| LeaseLost)?;
+        edit.insert = children;
         let (reply, answer) = oneshot::channel();
         let part = Arc::clone(&self.part);
         let on_applied = move |applied: &Applied| {
             // A caller that went away needs no answer; the version is noted all the same.
-            let _ = reply.send(self.written(applied));
+            let _ = reply.send(self.written(applied, sent));
             drop(writing);
         };
         part.send(edit, Role::Progress(Box::new(on_applied)));
         answer.await.unwrap_or(Err(LeaseLost))
+    }
+}
+
+impl Written {
+    fn keep(&mut self, checkpoint: Payload, children: Vec<NewTask>) {
+        // Of a split into many chunks the last one tells where it stands.
+        if !children.is_empty() {
+            self.checkpoints.clear();
+        }
+        self.checkpoints.push(checkpoint);
+        let more = u32::try_from(children.len()).unwrap_or(u32::MAX);
+        self.count = self.count.saturating_add(more);
+        let room = MAX_BATCH.saturating_sub(self.children.len());
+        self.children.extend(children.into_iter().take(room));
     }
 }

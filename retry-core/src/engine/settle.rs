@@ -6,7 +6,7 @@ use super::kind::KindEntry;
 use super::part::Part;
 use crate::clock::Clock as _;
 use crate::draft::{Draft, InvalidTask};
-use crate::executor::Outcome;
+use crate::executor::{LastChunk, Outcome, Stored};
 use crate::headers::Headers;
 use crate::id::TaskId;
 use crate::limits::{MAX_BATCH, MAX_CALL_BYTES, MAX_SPLIT_CHILDREN};
@@ -23,6 +23,9 @@ pub(super) struct Report<'a> {
     pub(super) started_at: Timestamp,
     pub(super) via_fallback: bool,
     pub(super) follow_ups: Vec<Draft>,
+    /// What the handler's checkpoint holds beside its own progress, and the last children of a split that ends here.
+    pub(super) stored: Stored,
+    pub(super) last_chunk: Option<LastChunk>,
     pub(super) ended: Ended,
 }
 
@@ -71,6 +74,9 @@ impl Report<'_> {
             }
             Outcome::Continue(checkpoint, after) => {
                 let at = later(after);
+                let own = Some(checkpoint);
+                let split = self.stored.split;
+                let checkpoint = Stored { split, own }.write()?;
                 alone(Event::Continue { at, checkpoint })
             }
             Outcome::Stop(reason) => alone(Event::Fail {
@@ -79,7 +85,7 @@ impl Report<'_> {
             Outcome::Wait(limit) => alone(Event::Wait {
                 deadline: later(limit),
             }),
-            Outcome::Split(children) => Ok((Event::Split, self.children(part, children)?)),
+            Outcome::Split(children) => self.split(part, children),
         }
     }
 
@@ -99,22 +105,25 @@ impl Report<'_> {
         ))
     }
 
-    fn children(&self, part: &Part, children: Vec<Draft>) -> Result<Vec<NewTask>, InvalidTask> {
+    fn split(&mut self, part: &Part, children: Vec<Draft>) -> Result<(Event, Vec<NewTask>), InvalidTask> {
+        if let Some(LastChunk { stored, children }) = self.last_chunk.take() {
+            let checkpoint = Some(stored.write()?);
+            return Ok((Event::Split { checkpoint }, children));
+        }
         if children.len() > MAX_SPLIT_CHILDREN {
             return Err(InvalidTask::TooManyChildren {
                 given: children.len(),
                 limit: MAX_SPLIT_CHILDREN,
             });
         }
-        let (now, parent) = (part.clock.now(), self.task);
-        (0..)
-            .zip(children)
-            .map(|(index, draft)| {
-                let id = TaskId::child(parent.id, parent.reruns, parent.step, index);
-                let draft = handed_down(part, &self.headers, draft);
-                draft.build(id, now, part.engine.random(), Some(parent.id))
-            })
-            .collect()
+        let parent = self.task;
+        let child = |(index, draft)| {
+            let id = TaskId::child(parent.id, parent.reruns, parent.step, index);
+            child(part, parent, &self.headers, id, draft)
+        };
+        let children = (0..).zip(children).map(child).collect::<Result<_, _>>()?;
+        let checkpoint = None;
+        Ok((Event::Split { checkpoint }, children))
     }
 
     fn cancelled(&self, reason: CancelReason) -> Event {
@@ -149,6 +158,19 @@ impl Report<'_> {
     fn attempt(&self, part: &Part, error: ErrorText) -> FailedAttempt {
         failed_attempt(part, self.task, self.started_at, error)
     }
+}
+
+/// A child of `parent`, in its queue unless told otherwise, with what is handed down to it. To be called in the attempt's
+/// span.
+pub(super) fn child(
+    part: &Part,
+    parent: &Task,
+    headers: &Headers,
+    id: TaskId,
+    draft: Draft,
+) -> Result<NewTask, InvalidTask> {
+    let draft = handed_down(part, headers, draft).queue_unless_named(&parent.queue);
+    draft.build(id, part.clock.now(), part.engine.random(), Some(parent.id))
 }
 
 /// The tasks that follow a success of `task`, with what is handed down to them. To be called in the attempt's span.

@@ -10,12 +10,14 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 
+use super::stored::Stored;
 use crate::draft::{Draft, InvalidTask};
 use crate::headers::Headers;
 use crate::id::TaskId;
 use crate::name::{Kind, Queue};
-use crate::payload::Payload;
-use crate::task::{Children, Completion, CompletionOutcome, Task, WaitToken};
+use crate::payload::{InvalidPayload, Payload};
+use crate::store::{self, Listed, Page, TaskFilter};
+use crate::task::{Children, Completion, CompletionOutcome, NewTask, Task, WaitToken};
 use crate::time::Timestamp;
 
 /// The values that handlers share, by type.
@@ -67,6 +69,39 @@ pub(crate) trait Attempt: fmt::Debug + Send + Sync {
 
     /// Stores progress; raises the version.
     async fn checkpoint(self: Arc<Self>, checkpoint: Payload) -> Result<(), LeaseLost>;
+
+    /// The store's time.
+    fn now(&self) -> Timestamp;
+
+    /// A child of the task, with what is handed down to it.
+    fn child(&self, id: TaskId, draft: Draft, headers: &Headers) -> Result<NewTask, InvalidTask>;
+
+    /// Stores progress together with children, in one write; raises the version.
+    async fn insert_children(
+        self: Arc<Self>,
+        checkpoint: Payload,
+        children: Vec<NewTask>,
+    ) -> Result<(), NotInserted>;
+
+    /// Lists tasks of the store.
+    async fn list(&self, filter: &TaskFilter, page: &Page) -> store::Result<Listed>;
+}
+
+/// Why children were not inserted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NotInserted {
+    /// The lease is gone.
+    LeaseLost,
+    /// The task itself is not stored yet.
+    NotStored,
+}
+
+/// A split's last children, which its outcome inserts.
+#[derive(Debug)]
+pub(crate) struct LastChunk {
+    /// The checkpoint behind them.
+    pub(crate) stored: Stored,
+    pub(crate) children: Vec<NewTask>,
 }
 
 /// The context of one attempt. Cloning is cheap; clones share it.
@@ -77,7 +112,8 @@ pub struct Ctx(Arc<Inner>);
 struct Inner {
     task: Arc<Task>,
     headers: Headers,
-    checkpoint: Mutex<Option<Payload>>,
+    checkpoint: Mutex<Stored>,
+    last_chunk: Mutex<Option<LastChunk>>,
     completion: Option<CompletionOutcome>,
     cancellation: CancellationToken,
     states: States,
@@ -106,7 +142,8 @@ impl Ctx {
         Self(Arc::new(Inner {
             task,
             headers: carried.headers,
-            checkpoint: Mutex::new(carried.checkpoint),
+            checkpoint: Mutex::new(Stored::read(carried.checkpoint)),
+            last_chunk: Mutex::default(),
             completion: completion.map(|completion| completion.outcome),
             cancellation,
             states,
@@ -187,13 +224,7 @@ impl Ctx {
     /// # Errors
     /// It does not describe a `T`.
     pub fn checkpoint<T: DeserializeOwned>(&self) -> Result<Option<T>, serde_json::Error> {
-        let stored = self
-            .0
-            .checkpoint
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
-        stored.map(|payload| payload.decode()).transpose()
+        self.stored().own.map(|payload| payload.decode()).transpose()
     }
 
     /// Stores progress under the lease. The fencing version is one higher afterwards.
@@ -207,12 +238,16 @@ impl Ctx {
         &self,
         progress: &T,
     ) -> Result<(), CheckpointError> {
-        let payload = Payload::encode(progress).map_err(|error| CheckpointError::Invalid(error.into()))?;
+        let invalid = |error: InvalidPayload| CheckpointError::Invalid(error.into());
+        let stored = Stored {
+            own: Some(Payload::encode(progress).map_err(invalid)?),
+            ..self.stored()
+        };
         Arc::clone(&self.0.attempt)
-            .checkpoint(payload.clone())
+            .checkpoint(stored.write().map_err(invalid)?)
             .await
             .map_err(CheckpointError::LeaseLost)?;
-        *self.0.checkpoint.lock().unwrap_or_else(PoisonError::into_inner) = Some(payload);
+        self.set_stored(stored);
         Ok(())
     }
 
@@ -277,15 +312,11 @@ impl Ctx {
     /// enqueue on success is void.
     pub(crate) fn anew(&self, cancellation: CancellationToken) -> Self {
         let inner = &self.0;
-        let checkpoint = inner
-            .checkpoint
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
         Self(Arc::new(Inner {
             task: Arc::clone(&inner.task),
             headers: inner.headers.clone(),
-            checkpoint: Mutex::new(checkpoint),
+            checkpoint: Mutex::new(self.stored()),
+            last_chunk: Mutex::default(),
             completion: inner.completion.clone(),
             cancellation,
             states: inner.states.clone(),
@@ -296,6 +327,40 @@ impl Ctx {
 
     pub(crate) fn states(&self) -> &States {
         &self.0.states
+    }
+
+    pub(crate) fn task(&self) -> &Task {
+        &self.0.task
+    }
+
+    pub(crate) fn attempt_handle(&self) -> &Arc<dyn Attempt> {
+        &self.0.attempt
+    }
+
+    /// The checkpoint, taken apart.
+    pub(crate) fn stored(&self) -> Stored {
+        self.0
+            .checkpoint
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    pub(crate) fn set_stored(&self, stored: Stored) {
+        *self.0.checkpoint.lock().unwrap_or_else(PoisonError::into_inner) = stored;
+    }
+
+    /// The split is complete with these children, which its outcome inserts.
+    pub(crate) fn set_last_chunk(&self, chunk: LastChunk) {
+        *self.0.last_chunk.lock().unwrap_or_else(PoisonError::into_inner) = Some(chunk);
+    }
+
+    pub(crate) fn take_last_chunk(&self) -> Option<LastChunk> {
+        self.0
+            .last_chunk
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
     }
 }
 

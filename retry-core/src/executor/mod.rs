@@ -5,15 +5,17 @@ mod error;
 mod extract;
 mod handler;
 mod outcome;
+mod stored;
 
 use futures_util::future::BoxFuture;
 
-pub(crate) use ctx::{Attempt, Carried};
+pub(crate) use ctx::{Attempt, Carried, LastChunk, NotInserted};
 pub use ctx::{CheckpointError, Ctx, LeaseLost, States};
 pub use error::{Final, HandlerError};
 pub use extract::{FromCtx, Requirement, State};
 pub use handler::{Handler, typed};
 pub use outcome::Outcome;
+pub(crate) use stored::{SplitState, Stored};
 
 use crate::payload::Payload;
 

@@ -23,7 +23,8 @@ pub enum Outcome {
     Stop(String),
     /// Wait for a completion by token, this long at most.
     Wait(Duration),
-    /// Insert these children and run the next step when all have ended. At most 1,000.
+    /// Insert these children and run the next step when all have ended. At most 1,000; more are for
+    /// [`Ctx::split`](crate::executor::Ctx::split).
     Split(Vec<Draft>),
 }
 

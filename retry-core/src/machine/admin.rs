@@ -91,6 +91,35 @@ pub(super) fn rerun(
     Ok(set(task, to))
 }
 
+/// An ended parent waits for its children again. None is open yet: the operator reruns those that failed, or releases it.
+pub(super) fn reopen(task: &Task, now: Timestamp) -> Result<Action, Rejected> {
+    if !task.state.is_final() {
+        return Err(Rejected::State(task.state));
+    }
+    if task.step == 0 || task.children.total == 0 {
+        return Err(Rejected::NoChildren);
+    }
+    if task.children.open > 0 {
+        return Err(Rejected::ChildrenOpen);
+    }
+    let give_up_at = task.settings.give_up_after.map(|span| now.saturating_add(span));
+    let cold = cold(|cold| {
+        cold.reruns = Some(task.reruns.saturating_add(1));
+        cold.output = Field::Clear;
+        cold.via_fallback = Some(false);
+        cold.give_up_at = give_up_at.map_or(Field::Clear, Field::Set);
+    });
+    let to = Target {
+        state: State::Joining,
+        attempt: 0,
+        cancel_requested: Some(false),
+        alarm_at: None,
+        cold,
+        ..pending(task, now)
+    };
+    Ok(set(task, to))
+}
+
 pub(super) fn reschedule(task: &Task, at: Timestamp, now: Timestamp) -> Result<Action, Rejected> {
     expect(task, State::Pending)?;
     Ok(set(

@@ -62,7 +62,10 @@ pub enum Event {
         deadline: Timestamp,
     },
     /// The attempt ended by waiting for its children, inserted by the same edit or earlier ones.
-    Split,
+    Split {
+        /// What is to be remembered of the split; none leaves the checkpoint as it is.
+        checkpoint: Option<Payload>,
+    },
     /// A completion with the right token.
     Complete {
         /// What it does.
@@ -94,6 +97,8 @@ pub enum Event {
         /// From its first step instead of the step it ended in.
         from_start: bool,
     },
+    /// An operator lets an ended parent wait for its children again, so that those that failed can be rerun.
+    Reopen,
     /// An operator moves its time.
     Reschedule {
         /// When; the past means now.
@@ -124,8 +129,10 @@ pub enum Rejected {
     TooEarly,
     /// The task already waits with this flag set.
     AlreadyRequested,
-    /// A parent with open children is neither released, rerun nor deleted.
+    /// A parent with open children is neither released, rerun, reopened nor deleted.
     ChildrenOpen,
+    /// It never waited for children.
+    NoChildren,
 }
 
 impl fmt::Display for Rejected {
@@ -135,6 +142,7 @@ impl fmt::Display for Rejected {
             Self::TooEarly => f.write_str("its time has not come"),
             Self::AlreadyRequested => f.write_str("it was requested already"),
             Self::ChildrenOpen => f.write_str("children are still open"),
+            Self::NoChildren => f.write_str("it never waited for children"),
         }
     }
 }

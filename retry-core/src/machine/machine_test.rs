@@ -73,7 +73,14 @@ fn events() -> Vec<(&'static str, Event)> {
         ),
         ("fail", Event::Fail { failure: failure() }),
         ("checkpoint", Event::Checkpoint { checkpoint: data() }),
-        ("split", Event::Split),
+        ("split", Event::Split { checkpoint: None }),
+        (
+            "split",
+            Event::Split {
+                checkpoint: Some(data()),
+            },
+        ),
+        ("reopen", Event::Reopen),
         (
             "complete",
             Event::Complete {
@@ -565,7 +572,7 @@ fn a_requested_cancel_ends_every_settle_but_a_final_one() {
             checkpoint: Payload::null(),
         },
         Event::Wait { deadline: LATER },
-        Event::Split,
+        Event::Split { checkpoint: None },
         Event::LeaseLost { process_dead: false },
     ] {
         assert_eq!(

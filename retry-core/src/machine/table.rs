@@ -194,6 +194,13 @@ pub const TABLE: &[Rule] = &[
         "=0",
         "no child open; same step, or the first; retakes its unique key or answers `KeyTaken`; a child only while its parent is Joining",
     ),
+    rule(
+        "reopen",
+        &[Succeeded, Failed, Cancelled],
+        &[Joining],
+        "=0",
+        "a parent that waited for children, none of which is open: it waits until an operator reruns some or releases it; retakes its unique key or answers `KeyTaken`; a child only while its parent is Joining",
+    ),
     rule("reschedule", &[Pending], &[Pending], "", "the past means now"),
     rule("edit", &[Pending], &[Pending], "", "payload, headers"),
     rule(

@@ -3,6 +3,7 @@
 use super::Rejected;
 use super::attempt::exhausted;
 use super::target::{cancelled, cold, end, expect, next_step, pending, recorded, set};
+use crate::payload::Payload;
 use crate::task::{
     Action, Change, Cold, Completion, CompletionChange, CompletionOutcome, ErrorText, Field, OnWaitDeadline,
     State, Target, Task,
@@ -34,12 +35,15 @@ pub(super) fn wait(task: &Task, deadline: Timestamp, now: Timestamp) -> Result<A
 }
 
 /// The parent waits in its next step; with no child open (none given, or all there before) that step is due at once.
-pub(super) fn split(task: &Task, now: Timestamp) -> Result<Action, Rejected> {
+pub(super) fn split(task: &Task, checkpoint: Option<Payload>, now: Timestamp) -> Result<Action, Rejected> {
     expect(task, State::Running)?;
     if task.cancel_requested {
         return Ok(set(task, cancelled(task, now)));
     }
-    let cold = cold(|cold| cold.completion = CompletionChange::Clear);
+    let cold = cold(|cold| {
+        cold.completion = CompletionChange::Clear;
+        cold.checkpoint = checkpoint.map_or(Field::Keep, Field::Set);
+    });
     let due = Target {
         cold,
         ..next_step(task, now)

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Because, Ended, Holder, Joining, Lease, Reason, Running, Serves};
 use crate::store::{Lane, QueueInfo, Session};
-use crate::task::{FailedChildren, State, Task, TaskDetail};
+use crate::task::{State, Task, TaskDetail};
 use crate::time::Timestamp;
 
 /// A retry is written this soon after the attempt's recorded end; a later write of the task was another one.
@@ -75,12 +75,14 @@ fn running(task: &Task, sessions: &[Session], rescuers: usize, now: Timestamp) -
         }),
         lease,
         cancel_requested: task.cancel_requested,
+        children: task.children,
         rescuers,
     }
 }
 
 fn joining(task: &Task) -> Joining {
-    let held = task.children.failed > 0 && task.settings.on_failed_children == FailedChildren::Hold;
+    // A rescuer is called by the alarm.
+    let held = task.alarm_at.is_none();
     match (task.children.open, task.cancel_requested) {
         (1.., true) => Joining::Cancel,
         (1.., false) => Joining::Children,

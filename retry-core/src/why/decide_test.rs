@@ -281,6 +281,8 @@ fn a_parent_waits_for_children_an_operator_or_a_rescuer() {
         (2, 1, false, Hold, Joining::Children),
         (2, 0, true, Hold, Joining::Cancel),
         (0, 1, false, Hold, Joining::Operator),
+        // Reopened, and none rerun.
+        (0, 1, false, Reduce, Joining::Operator),
         (0, 1, true, Hold, Joining::Rescuer),
         (0, 1, false, Fail, Joining::Rescuer),
         (0, 0, true, Reduce, Joining::Rescuer),
@@ -289,6 +291,8 @@ fn a_parent_waits_for_children_an_operator_or_a_rescuer() {
             (task.state, task.cancel_requested) = (State::Joining, cancel);
             (task.children.total, task.children.open, task.children.failed) = (3, open, failed);
             task.settings.on_failed_children = policy;
+            // The store rings for a rescuer.
+            task.alarm_at = (next == Joining::Rescuer).then(|| ago(1));
         });
         let (reason, text) = told(&task, &[], None);
         assert!(

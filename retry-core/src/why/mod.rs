@@ -153,6 +153,8 @@ pub struct Running {
     pub lease: Lease,
     /// An operator wants it cancelled.
     pub cancel_requested: bool,
+    /// Its children: of one that is splitting, those that are stored so far.
+    pub children: Children,
     /// Live workers, any of which rescues it.
     pub rescuers: usize,
 }

@@ -102,6 +102,13 @@ impl Why {
             Lease::Lost | Lease::Unknown => write!(f, "; the lease is lost: {rescue}")?,
             Lease::Overran(at) => write!(f, "; its deadline was {}: {rescue}", self.when(at))?,
         }
+        if running.children.open > 0 {
+            let Children { total, open, .. } = running.children;
+            write!(
+                f,
+                "; it is splitting: {total} children so far, {open} of them open"
+            )?;
+        }
         if running.cancel_requested {
             f.write_str("; its cancel was requested")?;
         }

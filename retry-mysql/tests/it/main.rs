@@ -10,6 +10,7 @@ mod in_tx;
 mod large;
 mod leased;
 mod locks;
+mod parents;
 mod plans;
 mod refusals;
 mod rights;
@@ -116,6 +117,7 @@ fn main() -> ExitCode {
             locks::a_call_locks_the_rows_it_names,
             locks::an_edit_that_ends_stale_locks_no_holder,
             locks::a_claim_leaves_the_neighbours_of_its_lane_alone,
+            parents::a_parent_is_written_once_for_all_ends_of_a_call,
             rights::the_documented_rights_are_enough,
             rights::migrations_need_more,
             refusals::wrong_options_are_refused_before_connecting,

@@ -85,7 +85,7 @@ async fn exchange(store: &MySqlStore, first: u64, holder: SessionId) -> TaskId {
         parent: Some(parent),
         ..task(first + 2_000 + n)
     };
-    let mut split = decided(&many[0], Event::Split, 2);
+    let mut split = decided(&many[0], Event::Split { checkpoint: None }, 2);
     split.insert = (0..9).map(child).collect();
     let settles = many[1..30]
         .iter()

@@ -9,6 +9,7 @@ mod hints;
 mod in_tx;
 mod leased;
 mod locks;
+mod parents;
 mod plans;
 mod rights;
 mod shape;
@@ -35,7 +36,7 @@ fn main() -> ExitCode {
     let server =
         (!missing && !arguments.list && !alone).then(|| start(Kind::Postgres).expect("a server starts"));
     let env = server.as_ref().map(|server| Arc::new(Env::new(server.url())));
-    let groups: [&[(&str, Test)]; 11] = [
+    let groups: [&[(&str, Test)]; 12] = [
         config::TESTS,
         dropped::TESTS,
         faults::TESTS,
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
         in_tx::TESTS,
         leased::TESTS,
         locks::TESTS,
+        parents::TESTS,
         plans::TESTS,
         rights::TESTS,
         shape::TESTS,

@@ -94,7 +94,9 @@ async fn tasks(
     let mut ids = TaskIds::new();
     let of = queue.partition_count();
     // An id that the whole store finds where the part has it.
-    let there = (0..SLOTS).map(Shard::new).find(|slot| whole.part_of(*slot) == Some(index));
+    let there = (0..SLOTS)
+        .map(Shard::new)
+        .find(|slot| whole.part_of(*slot) == Some(index));
     let slot = there.unwrap_or_default();
     let mut tasks = Vec::new();
     for partition in 0..of {

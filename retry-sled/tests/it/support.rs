@@ -130,7 +130,7 @@ pub(crate) async fn parent_with_child(store: &SledStore) -> (TaskId, TaskId) {
     let info = session(1_000);
     store.open_session(&info, FAR, NOW).await.unwrap();
     let claimed = store.claim(request(&info, 1), NOW).await.unwrap().tasks;
-    let action = transition(&claimed[0].task, Event::Split, NOW, 0).unwrap();
+    let action = transition(&claimed[0].task, Event::Split { checkpoint: None }, NOW, 0).unwrap();
     let split = Edit {
         id: parent,
         version: claimed[0].task.version,

@@ -395,7 +395,7 @@ async fn a_parent_counts_a_removed_child_as_failed() {
             parent: Some(parent),
             ..task(0)
         }],
-        ..crate::support::decided(&claimed[0].task, Event::Split, 1)
+        ..crate::support::decided(&claimed[0].task, Event::Split { checkpoint: None }, 1)
     };
     store.apply(split, NOW).await.unwrap();
     let damage =

@@ -130,7 +130,7 @@ async fn the_end_of_the_last_child_wakes_the_queue_of_its_parent() {
     };
     let split = Edit {
         insert: vec![child(0), child(1)],
-        ..decided(parent, Event::Split, 1)
+        ..decided(parent, Event::Split { checkpoint: None }, 1)
     };
     store.apply(split, NOW).await.unwrap();
     let wakeups = store.watch(&[other_queue()]);

@@ -1,6 +1,7 @@
 //! PostgreSQL: a database that every process reaches by URL, with rows of the enqueuers' own in it.
 
 use std::process::Command;
+use std::sync::Arc;
 
 use anyhow::Result;
 use async_trait::async_trait;
@@ -12,7 +13,7 @@ use test_servers::Kind;
 
 use super::served::{self, Served};
 use crate::kinds::Order;
-use crate::place::{Orders, Server, Subject, patiently};
+use crate::place::{Ledger, Orders, Server, Subject, Sum, patiently};
 
 /// What must be 0: rows of the store's tables without the rows they belong to.
 const NONE: [&str; 4] = [
@@ -66,6 +67,13 @@ impl Subject for Postgres {
         sqlx::query("CREATE TABLE IF NOT EXISTS torture_order (n bigint NOT NULL PRIMARY KEY)")
             .execute(&pool)
             .await?;
+        sqlx::query(
+            "CREATE TABLE IF NOT EXISTS torture_sum (
+                 batch text NOT NULL PRIMARY KEY, version bigint NOT NULL, sum bigint NOT NULL, times bigint NOT NULL
+             )",
+        )
+        .execute(&pool)
+        .await?;
         Ok(())
     }
 
@@ -82,6 +90,11 @@ impl Subject for Postgres {
             .fetch_all(&pool)
             .await?;
         Ok(rows.into_iter().map(i64::cast_unsigned).collect())
+    }
+
+    async fn ledger(&self) -> Result<Option<Arc<dyn Ledger>>> {
+        let pool = PgPool::connect_lazy(&self.url)?;
+        Ok(Some(Arc::new(Sums(pool))))
     }
 
     async fn left(&self) -> Result<Vec<String>> {
@@ -117,6 +130,37 @@ impl Subject for Postgres {
 
     fn server(&self) -> Option<&dyn Server> {
         self.served.as_ref().map(|served| served as _)
+    }
+}
+
+/// The user's own rows in the store's database.
+struct Sums(PgPool);
+
+#[async_trait]
+impl Ledger for Sums {
+    async fn write(&self, sum: &Sum) -> Result<()> {
+        let write = "INSERT INTO torture_sum VALUES ($1, $2, $3, 1) ON CONFLICT (batch) DO UPDATE \
+                     SET version = excluded.version, sum = excluded.sum, times = torture_sum.times + 1 \
+                     WHERE torture_sum.version < excluded.version";
+        sqlx::query(write)
+            .bind(&sum.batch)
+            .bind(sum.version.cast_signed())
+            .bind(sum.sum.cast_signed())
+            .execute(&self.0)
+            .await?;
+        Ok(())
+    }
+
+    async fn sums(&self) -> Result<Vec<Sum>> {
+        let read = "SELECT batch, version, sum, times FROM torture_sum";
+        let rows: Vec<(String, i64, i64, i64)> = sqlx::query_as(read).fetch_all(&self.0).await?;
+        let sum = |(batch, version, sum, times): (String, i64, i64, i64)| Sum {
+            batch,
+            version: version.cast_unsigned(),
+            sum: sum.cast_unsigned(),
+            times: times.cast_unsigned(),
+        };
+        Ok(rows.into_iter().map(sum).collect())
     }
 }
 

@@ -1,6 +1,7 @@
 //! SQLite: one file, opened by every process.
 
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Result;
 use async_trait::async_trait;
@@ -10,7 +11,7 @@ use retry_sqlite::SqliteStore;
 use rusqlite::{Connection, TransactionBehavior};
 
 use crate::kinds::Order;
-use crate::place::{Orders, Subject};
+use crate::place::{Ledger, Orders, Subject, Sum};
 
 /// What must be 0: rows of the store's tables without the rows they belong to.
 const NONE: [&str; 4] = [
@@ -49,7 +50,10 @@ impl Subject for Sqlite {
     async fn prepare(&self) -> Result<()> {
         let conn = SqliteStore::open(&self.file)?.connection()?;
         conn.execute_batch(
-            "CREATE TABLE IF NOT EXISTS torture_order (n INTEGER NOT NULL PRIMARY KEY) STRICT",
+            "CREATE TABLE IF NOT EXISTS torture_order (n INTEGER NOT NULL PRIMARY KEY) STRICT;
+             CREATE TABLE IF NOT EXISTS torture_sum (
+                 batch TEXT NOT NULL PRIMARY KEY, version INTEGER NOT NULL, sum INTEGER NOT NULL, times INTEGER NOT NULL
+             ) STRICT",
         )?;
         Ok(())
     }
@@ -68,6 +72,11 @@ impl Subject for Sqlite {
         Ok(numbers
             .map(|n| n.map(i64::cast_unsigned))
             .collect::<Result<_, _>>()?)
+    }
+
+    async fn ledger(&self) -> Result<Option<Arc<dyn Ledger>>> {
+        let conn = SqliteStore::open(&self.file)?.connection()?;
+        Ok(Some(Arc::new(Sums(Mutex::new(conn)))))
     }
 
     async fn left(&self) -> Result<Vec<String>> {
@@ -120,6 +129,40 @@ impl Orders for Book {
             tx.commit()?;
             Ok(enqueued)
         })
+    }
+}
+
+/// The user's own rows in the store's file.
+struct Sums(Mutex<Connection>);
+
+#[async_trait]
+impl Ledger for Sums {
+    async fn write(&self, sum: &Sum) -> Result<()> {
+        let write = "INSERT INTO torture_sum VALUES (?1, ?2, ?3, 1) ON CONFLICT (batch) DO UPDATE \
+                     SET version = excluded.version, sum = excluded.sum, times = times + 1 \
+                     WHERE torture_sum.version < excluded.version";
+        tokio::task::block_in_place(|| {
+            let conn = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            conn.execute(
+                write,
+                (&sum.batch, sum.version.cast_signed(), sum.sum.cast_signed()),
+            )?;
+            Ok(())
+        })
+    }
+
+    async fn sums(&self) -> Result<Vec<Sum>> {
+        let conn = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut read = conn.prepare("SELECT batch, version, sum, times FROM torture_sum")?;
+        let sums = read.query_map([], |row| {
+            Ok(Sum {
+                batch: row.get(0)?,
+                version: row.get::<_, i64>(1)?.cast_unsigned(),
+                sum: row.get::<_, i64>(2)?.cast_unsigned(),
+                times: row.get::<_, i64>(3)?.cast_unsigned(),
+            })
+        })?;
+        Ok(sums.collect::<Result<_, _>>()?)
     }
 }
 

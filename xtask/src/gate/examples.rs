@@ -38,6 +38,8 @@ pub(crate) const EXAMPLES: &[Example] = &[
     Example::new("orders", &["--store"], Some(Kind::MySql)),
     Example::new("orders", &["--store"], Some(Kind::Redis)),
     Example::new("quickstart", &[], None),
+    Example::new("reports", &[], None),
+    Example::new("reports", &["--store"], Some(Kind::Postgres)),
     Example::new("testing_your_handlers", &[], None),
 ];
 

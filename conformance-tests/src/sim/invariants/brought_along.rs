@@ -33,7 +33,10 @@ pub(super) fn check(fact: &Fact<'_>, facts: &Facts) -> Result<(), String> {
     };
     let due = match (&step.end, run.ended) {
         (End::FollowUp(_), Some(How::Succeeded)) => 1,
-        (End::Split(children), Some(How::Splits)) => children.len(),
+        (End::Split { children, chunk }, Some(How::Splits)) => match (children.len(), *chunk) {
+            (all @ 1.., Some(chunk)) => (all - 1) % chunk + 1,
+            (all, _) => all,
+        },
         _ => return Ok(()),
     };
     // A try of which the worker does not learn that it was stored is given back.

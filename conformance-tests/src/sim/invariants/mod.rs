@@ -29,6 +29,7 @@ mod no_start_when_stopping;
 mod nothing_lost;
 mod one_run_at_a_time;
 mod one_run_per_version;
+mod orphans_called;
 mod outcome_kept;
 mod quick_in_turn;
 mod refused_is_absent;
@@ -38,6 +39,7 @@ mod rescue_grace;
 mod sessions_in_turn;
 mod settle_after_end;
 mod single_execution;
+mod split_complete;
 mod started_in_time;
 mod stored_once;
 mod time_limits;
@@ -94,6 +96,16 @@ const TABLE: &[(&str, &str, Check)] = &[
         "children_exact",
         "a parent's counters are those of its children",
         children_exact::check,
+    ),
+    (
+        "split_complete",
+        "a parent waits for each of its shards, and for each once",
+        split_complete::check,
+    ),
+    (
+        "orphans_called",
+        "a parent that ends while children are open calls a rescuer for them",
+        orphans_called::check,
     ),
     (
         "limits_hold",

@@ -7,6 +7,7 @@ mod listener;
 mod abnormal;
 mod alerts;
 mod attached;
+mod batches;
 mod born;
 mod build;
 mod cancels;

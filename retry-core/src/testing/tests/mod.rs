@@ -1,5 +1,6 @@
 //! The kit, tested with handlers that are right and wrong in known ways.
 
+mod batches;
 mod drains;
 mod faults;
 mod idempotence;

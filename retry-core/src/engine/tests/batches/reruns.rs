@@ -1,0 +1,150 @@
+//! Another try: of failed shards, of a whole batch, of one whose split was cut short.
+
+use super::super::harness::{SECOND, World, quiet};
+use super::{Plan, answer, batch, counts, ended, shards, sum};
+use crate::batch::Batch;
+use crate::client::{BatchStage, Error, RerunChildren};
+use crate::id::{Shard, TaskIds};
+use crate::machine::Rejected;
+use crate::task::{FailedChildren, State as TaskState};
+
+fn rerun(done: &RerunChildren) -> (u64, u64) {
+    (done.rerun, done.refused)
+}
+
+#[tokio::test]
+async fn failed_shards_are_rerun_whatever_their_batch_became() {
+    for (policy, reduces) in [
+        (FailedChildren::Hold, 1),
+        (FailedChildren::Fail, 1),
+        (FailedChildren::Reduce, 2),
+    ] {
+        let (world, plan) = (World::new(), Plan::default());
+        *plan.0.bad.lock().unwrap() = vec![0, 2, 3];
+        let id = world.enqueue(sum(5, 2).on_failed_children(policy)).await;
+        let handle = batch(world.worker(), &plan).build().unwrap().start();
+        world
+            .until("it has come as far as it can", async || {
+                let stage = world.client.batch(id).await.unwrap().unwrap().stage;
+                matches!(stage, BatchStage::Held | BatchStage::Ended)
+            })
+            .await;
+        let done = world.client.rerun_failed_children(id).await.unwrap();
+        assert_eq!(rerun(&done), (3, 0), "{policy:?}");
+        assert_eq!(ended(&world, id).await, answer(5, &[]), "{policy:?}");
+        assert_eq!(plan.reduces(), reduces, "{policy:?}");
+        assert_eq!(plan.executed(), [0, 1, 2, 3, 4]);
+        let none = world.client.rerun_failed_children(id).await.unwrap();
+        assert_eq!(rerun(&none), (0, 0));
+        assert_eq!(world.state(id).await, TaskState::Succeeded, "nothing changed");
+        world.shut_down(handle).await;
+    }
+}
+
+#[tokio::test]
+async fn more_than_a_page_is_rerun_and_reduced_once() {
+    let (world, plan) = (World::new(), Plan::default());
+    let below = 2_345;
+    *plan.0.bad.lock().unwrap() = (0..below).filter(|n| n % 2 == 0).collect();
+    let draft = sum(below, 0).on_failed_children(FailedChildren::Fail);
+    let id = world.enqueue(draft).await;
+    let worker = batch(world.worker(), &plan).concurrency(500);
+    let handle = worker.build().unwrap().start();
+    world.until_final(id).await;
+    let client = world.client.clone();
+    let call = tokio::spawn(async move { client.rerun_failed_children(id).await });
+    let done = world.finish("the rerun", call).await.unwrap().unwrap();
+    assert_eq!(rerun(&done), (1_173, 0));
+    assert_eq!(ended(&world, id).await, answer(below, &[]));
+    assert_eq!(plan.reduces(), 1);
+    world.shut_down(handle).await;
+}
+
+#[tokio::test]
+async fn what_cannot_be_rerun_is_refused_and_stays() {
+    let (world, plan) = (World::new(), Plan::default());
+    let unknown = TaskIds::new().next(world.now(), Shard::default(), 1);
+    assert!(matches!(
+        world.client.rerun_failed_children(unknown).await,
+        Err(Error::NotFound(_))
+    ));
+    let id = world.enqueue(sum(2, 1)).await;
+    let refused = |error| matches!(error, Err(Error::Rejected(Rejected::State(TaskState::Pending))));
+    assert!(refused(world.client.rerun_failed_children(id).await));
+    world.client.cancel(id).await.unwrap();
+    let never_split = world.client.rerun_failed_children(id).await;
+    assert!(matches!(never_split, Err(Error::Rejected(Rejected::NoChildren))));
+    let worker = world.worker().state(plan.clone());
+    let others = Batch::of_others(super::split, super::reduce);
+    let id = world.enqueue(sum(2, 1)).await;
+    let handle = worker.batch(others).build().unwrap().start();
+    world.until_state(id, TaskState::Joining).await;
+    assert_eq!(
+        rerun(&world.client.rerun_failed_children(id).await.unwrap()),
+        (0, 0)
+    );
+    world.client.cancel(id).await.unwrap();
+    let flagged = world.client.rerun_failed_children(id).await;
+    assert!(matches!(
+        flagged,
+        Err(Error::Rejected(Rejected::AlreadyRequested))
+    ));
+    assert_eq!(world.until_final(id).await.task.state, TaskState::Cancelled);
+    let done = world.client.rerun_failed_children(id).await.unwrap();
+    assert_eq!(rerun(&done), (2, 0), "a cancel is undone");
+    assert_eq!(world.detail(id).await.task.children, counts(2, 2, 0));
+    assert!(!world.detail(id).await.task.cancel_requested);
+    world.shut_down(handle).await;
+}
+
+#[tokio::test]
+async fn a_batch_rerun_from_its_start_reduces_its_own_shards() {
+    let (world, plan) = (World::new(), Plan::default());
+    *plan.0.bad.lock().unwrap() = vec![1];
+    let id = world.enqueue(sum(5, 2)).await;
+    let handle = batch(world.worker(), &plan).build().unwrap().start();
+    assert_eq!(ended(&world, id).await, answer(5, &[1]));
+    plan.0.bad.lock().unwrap().clear();
+    world.client.rerun_from_start(id).await.unwrap();
+    assert_eq!(ended(&world, id).await, answer(5, &[]));
+    assert_eq!(world.detail(id).await.task.children, counts(10, 0, 1));
+    let progress = world.client.batch(id).await.unwrap().unwrap();
+    assert_eq!(progress.shards, counts(5, 0, 0));
+    let done = world.client.rerun_failed_children(id).await.unwrap();
+    assert_eq!(rerun(&done), (0, 0), "the failed one is of an earlier life");
+    world.shut_down(handle).await;
+}
+
+#[tokio::test]
+async fn a_batch_that_failed_in_its_split_goes_on_behind_it() {
+    let (world, plan) = (World::new(), Plan::default());
+    *plan.0.fails_at.lock().unwrap() = Some((3, 3));
+    let draft = sum(6, 2).on_failed_children(FailedChildren::Hold);
+    let id = world.enqueue(draft).await;
+    let worker = world.worker().state(plan.clone());
+    let others = Batch::of_others(super::split, super::reduce);
+    let splitter = worker.batch(others).build().unwrap().start();
+    assert_eq!(world.until_final(id).await.task.state, TaskState::Failed);
+    world
+        .until("what it stored is cancelled", async || {
+            world.detail(id).await.task.children == counts(2, 0, 2)
+        })
+        .await;
+    world.client.rerun(id).await.unwrap();
+    world.until_state(id, TaskState::Joining).await;
+    world.shut_down(splitter).await;
+    let all = shards(&world, id).await;
+    assert_eq!(all.len(), 6);
+    let handle = batch(world.worker(), &plan).build().unwrap().start();
+    world
+        .until("the others have ended", async || {
+            world.detail(id).await.task.children == counts(6, 0, 2)
+        })
+        .await;
+    quiet().await;
+    let done = world.client.rerun_failed_children(id).await.unwrap();
+    assert_eq!(rerun(&done), (2, 0));
+    assert_eq!(ended(&world, id).await, answer(6, &[]));
+    assert!(world.elapsed() < SECOND * 30, "{:?}", world.elapsed());
+    world.shut_down(handle).await;
+}
