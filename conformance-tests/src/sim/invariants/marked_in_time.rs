@@ -17,8 +17,9 @@ pub(super) fn check(fact: &Fact<'_>, facts: &Facts) -> Result<(), String> {
         .cut_at
         .is_some_and(|cut| known.lease_end <= cut + facts.lease());
     // A step of the store's clock suspends the rescue, and whoever sees it renews by the new time. Several small ones in a
-    // row are seen by each in its turn, and one between a rescuer's reading and its mark is seen by the other alone.
-    let renewed_since = |saw| known.lease_end >= saw + facts.lease();
+    // row are seen by each in its turn, and one between a rescuer's reading and its mark is seen by the other alone. A renewal
+    // of the moment in which the step was seen may have been sent just before.
+    let renewed_since = |saw| known.lease_end > saw + facts.lease();
     let read = facts.hosts[by.host].parts[marked.part].clock_read;
     let seen = known.saw_step.is_some_and(renewed_since) && read.is_some_and(|read| read >= facts.stepped_at);
     let stepped = facts.steps > 1 || facts.steps == 1 && !seen;
