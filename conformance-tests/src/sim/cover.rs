@@ -90,7 +90,6 @@ sometimes! {
     KeptByPause "a claim met a paused queue with due tasks",
     Purged "an ended task was purged",
     SameClaim "a version was given again after lost writes",
-    NotTried "a part of the store did nothing of a call that others did",
     PartLeftAlone "a part that did not answer was not called any more",
     Told "a failed attempt was told",
     ToldDead "a dead letter was told",

@@ -8,9 +8,8 @@ use retry_core::id::{SessionId, Shard, TaskId};
 use retry_core::name::Queue;
 use retry_core::sharded::{PartState, ShardedStore};
 use retry_core::store::{
-    Applied, ClaimRequest, CountScope, Counts, Durability, Exchanged, Expired, ExpiredRequest, Inserted,
-    Listed, Page, QueueInfo, QueueSetting, Renewed, Result, Session, SessionInfo, TaskFilter, TaskStore,
-    Wakeups,
+    ClaimRequest, CountScope, Counts, Durability, Exchanged, Expired, ExpiredRequest, Inserted, Listed, Page,
+    QueueInfo, QueueSetting, Renewed, Result, Session, SessionInfo, TaskFilter, TaskStore, Wakeups,
 };
 use retry_core::task::{Edit, NewTask, TaskDetail};
 use retry_core::time::Timestamp;
@@ -51,10 +50,8 @@ impl Whole {
             .map_or(0, |_| self.store.part_of(shard).unwrap_or(0))
     }
 
-    fn untried(&self, any: bool) {
-        if any {
-            self.shared.hit(Sometimes::NotTried);
-        }
+    /// Clients give each part its own calls, so none is answered by some parts alone; but a part may be left alone.
+    fn look(&self) {
         let alone = |state| !matches!(state, PartState::Closed);
         if self
             .parts
@@ -74,17 +71,13 @@ impl Whole {
 impl TaskStore for Whole {
     async fn insert(&self, tasks: &[NewTask], now: Timestamp) -> Result<Vec<Inserted>> {
         let answer = self.store.insert(tasks, now).await;
-        self.untried(answer.as_ref().is_ok_and(|all| all.contains(&Inserted::NotTried)));
+        self.look();
         answer
     }
 
     async fn exchange(&self, edits: &[Edit], claims: &[ClaimRequest], now: Timestamp) -> Result<Exchanged> {
         let answer = self.store.exchange(edits, claims, now).await;
-        self.untried(
-            answer
-                .as_ref()
-                .is_ok_and(|all| all.applied.contains(&Applied::NotTried)),
-        );
+        self.look();
         answer
     }
 
