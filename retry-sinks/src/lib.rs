@@ -6,6 +6,8 @@ mod queue;
 pub mod relay;
 mod sink;
 
+#[cfg(feature = "rabbitmq")]
+mod confirms;
 #[cfg(feature = "http")]
 mod http;
 #[cfg(feature = "kafka")]
@@ -23,6 +25,8 @@ mod redis_streams;
     feature = "redis-streams"
 ))]
 mod shared;
+#[cfg(any(feature = "http", feature = "rabbitmq"))]
+mod within;
 
 #[cfg(feature = "http")]
 pub use http::{HttpSink, HttpSinkBuilder};

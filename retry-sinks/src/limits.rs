@@ -26,3 +26,7 @@ pub const MAX_WAVE_BYTES: usize = 4 * 1024 * 1024;
 
 /// The longest a call of a sink may be allowed to take; a shutdown waits for it.
 pub const MAX_PUBLISH_TIMEOUT: Duration = Duration::from_mins(5);
+
+/// How long a sink waits for the broker's word on one message unless told otherwise: well within what a relay gives a call,
+/// so that a message that hangs costs the others of its call nothing.
+pub const MESSAGE_TIMEOUT: Duration = Duration::from_secs(10);

@@ -1,17 +1,23 @@
 //! Messages published to RabbitMQ with publisher confirms.
 
 use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
-use futures_util::future::join_all;
+use futures_util::future::try_join_all;
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::uri::AMQPUri;
-use lapin::{BasicProperties, Channel, Confirmation, Connection, ConnectionProperties};
+use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
+use retry_core::clock::{Clock, Monotonic, SystemClock};
 
+use crate::confirms::{answers, complete, gather};
+use crate::limits::MESSAGE_TIMEOUT;
 use crate::message::Outgoing;
 use crate::shared::Slot;
 use crate::sink::{Answer, MessageSink};
+use crate::within::by;
 
 /// Bytes of a routing key or a header's name at most: AMQP's short strings.
 const SHORT: usize = 255;
@@ -27,11 +33,23 @@ const HEARTBEAT: u16 = 10;
 /// of their disks.
 ///
 /// Routing is mandatory: a message that no queue takes is not acknowledged, and tried again until one does. RabbitMQ drops no
-/// repetition: receivers know one by its `message_id`.
+/// repetition: receivers know one by its `message_id`. A message whose confirm does not come in time is tried again; the
+/// others of its call are settled.
+///
+/// Each call has a channel of its own, of which a connection may have 2,047 unless the server says otherwise: a relay has one
+/// call for each of its partitions and each message without key.
 pub struct RabbitSink {
     uri: AMQPUri,
     exchange: ShortString,
-    connection: Slot<(std::sync::Arc<Connection>, Channel)>,
+    limit: Duration,
+    clock: Arc<dyn Clock>,
+    connection: Slot<Arc<Link>>,
+}
+
+/// A connection, and its channels that no call uses: none of them owes a confirm or a returned message.
+struct Link {
+    connection: Connection,
+    idle: Mutex<Vec<Channel>>,
 }
 
 /// Options of a [`RabbitSink`].
@@ -40,6 +58,8 @@ pub struct RabbitSink {
 pub struct RabbitSinkBuilder {
     url: String,
     exchange: String,
+    limit: Duration,
+    clock: Arc<dyn Clock>,
 }
 
 /// Why a sink cannot be made; the URL, which may hold a password, is not shown.
@@ -93,6 +113,20 @@ impl RabbitSinkBuilder {
         self
     }
 
+    /// How long connecting, and then the confirm of a message, may take;
+    /// [`MESSAGE_TIMEOUT`](crate::limits::MESSAGE_TIMEOUT) unless told otherwise. Twice this should be less than the relay's
+    /// [limit](crate::RelayBuilder::publish_timeout) of a call.
+    pub const fn confirm_timeout(mut self, limit: Duration) -> Self {
+        self.limit = limit;
+        self
+    }
+
+    /// The clock that the limit goes by.
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
     /// The sink; it connects when there is something to send.
     ///
     /// # Errors
@@ -106,6 +140,8 @@ impl RabbitSinkBuilder {
         Ok(RabbitSink {
             uri,
             exchange: short(&self.exchange).ok_or(InvalidRabbit::Exchange)?,
+            limit: self.limit,
+            clock: self.clock,
             connection: Slot::default(),
         })
     }
@@ -121,69 +157,129 @@ impl RabbitSink {
         RabbitSinkBuilder {
             url: url.into(),
             exchange: String::new(),
+            limit: MESSAGE_TIMEOUT,
+            clock: Arc::new(SystemClock::new()),
         }
     }
 
-    async fn connect(&self) -> lapin::Result<(std::sync::Arc<Connection>, Channel)> {
+    async fn connect(&self) -> Result<Arc<Link>, String> {
         let options = ConnectionProperties::default().with_connection_name("task-retry".into());
-        let connection = Connection::connect_uri(self.uri.clone(), options).await?;
-        let channel = connection.create_channel().await?;
-        channel.confirm_select(ConfirmSelectOptions::default()).await?;
-        Ok((std::sync::Arc::new(connection), channel))
+        let connecting = Connection::connect_uri(self.uri.clone(), options);
+        let connected = by(self.clock.as_ref(), self.deadline(), connecting).await;
+        let connected = connected.ok_or("the broker did not answer in time")?;
+        Ok(Arc::new(Link {
+            connection: connected.map_err(|error| error.to_string())?,
+            idle: Mutex::default(),
+        }))
     }
 
-    async fn one(&self, channel: &Channel, message: &Outgoing) -> Answer {
-        let Some(key) = short(&message.topic) else {
-            return Answer::refused("the topic is too long for a routing key");
-        };
+    fn deadline(&self) -> Monotonic {
+        self.clock.monotonic() + self.limit
+    }
+
+    /// The message as the protocol has it, or why it has no such form.
+    fn form(message: &Outgoing) -> Result<(ShortString, BasicProperties), Answer> {
+        let key = short(&message.topic)
+            .ok_or_else(|| Answer::refused("the topic is too long for a routing key"))?;
         let mut headers = FieldTable::default();
         for (name, value) in message.wire_headers() {
-            let Some(name) = short(name) else {
-                return Answer::refused("the name of a header is too long");
-            };
+            let name = short(name).ok_or_else(|| Answer::refused("the name of a header is too long"))?;
             headers.insert(name, AMQPValue::LongString(value.into()));
         }
         let properties = BasicProperties::default()
             .with_delivery_mode(PERSISTENT)
             .with_message_id(message.id.to_string().as_str().into())
             .with_headers(headers);
+        Ok((key, properties))
+    }
+
+    /// Publishes on a channel of its own and waits for the confirms; whether the connection is worth keeping.
+    async fn wave(&self, link: &Link, wave: &[Formed<'_>]) -> (Vec<Answer>, bool) {
+        let deadline = self.deadline();
         let options = BasicPublishOptions {
             mandatory: true,
             ..BasicPublishOptions::default()
         };
-        let sent = channel
-            .basic_publish(self.exchange.clone(), key, options, &message.body, properties)
-            .await;
-        let confirmed = match sent {
-            Ok(confirm) => confirm.await,
-            Err(error) => Err(error),
+        let written = async {
+            let channel = link.channel().await?;
+            let published = wave.iter().map(|(message, key, properties)| {
+                let (exchange, key) = (self.exchange.clone(), key.clone());
+                channel.basic_publish(exchange, key, options, &message.body, properties.clone())
+            });
+            let confirms = try_join_all(published).await?;
+            lapin::Result::Ok((channel, confirms))
         };
-        match confirmed {
-            Ok(Confirmation::Ack(None)) => Answer::Acked,
-            Ok(Confirmation::Ack(Some(back)) | Confirmation::Nack(Some(back))) => {
-                let (code, text) = (back.reply_code, back.reply_text.as_str());
-                Answer::retry(format!("the broker returned it: {code} {text}"))
-            }
-            Ok(Confirmation::Nack(None)) => Answer::retry("the broker did not take it"),
-            Ok(Confirmation::NotRequested) => Answer::retry("the broker does not confirm"),
-            Err(error) => Answer::retry(error),
+        let (channel, confirms) = match by(self.clock.as_ref(), deadline, written).await {
+            Some(Ok(written)) => written,
+            // What is known of some of them could be about others: nothing is believed.
+            Some(Err(error)) => return (vec![Answer::retry(error); wave.len()], true),
+            None => return (vec![Answer::retry("the broker takes nothing"); wave.len()], false),
+        };
+        let mut words: Vec<_> = wave.iter().map(|_| None).collect();
+        // What has come by then counts.
+        let _ = by(self.clock.as_ref(), deadline, gather(confirms, &mut words)).await;
+        if complete(&words) {
+            link.give_back(channel);
         }
+        let alive = words.iter().any(Option::is_some);
+        let ids: Vec<String> = wave.iter().map(|(message, ..)| message.id.to_string()).collect();
+        (answers(&ids, words), alive)
+    }
+}
+
+/// A message with its routing key and its properties.
+type Formed<'a> = (&'a Outgoing, ShortString, BasicProperties);
+
+impl Link {
+    /// A channel that no other call uses: what confirms carry belongs to the channel, not to the message.
+    async fn channel(&self) -> lapin::Result<Channel> {
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        if let Some(channel) = idle.filter(|channel| channel.status().connected()) {
+            return Ok(channel);
+        }
+        let channel = self.connection.create_channel().await?;
+        channel.confirm_select(ConfirmSelectOptions::default()).await?;
+        Ok(channel)
+    }
+
+    fn give_back(&self, channel: Channel) {
+        self.idle
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(channel);
     }
 }
 
 #[async_trait]
 impl MessageSink for RabbitSink {
     async fn publish(&self, messages: &[Outgoing]) -> Vec<Answer> {
-        let borrowed = match self.connection.get(self.connect()).await {
-            Ok(borrowed) => borrowed,
-            Err(error) => return vec![Answer::retry(error); messages.len()],
+        let mut wave: Vec<Formed<'_>> = Vec::new();
+        let mut refused = Vec::new();
+        for message in messages {
+            match Self::form(message) {
+                Ok((key, properties)) => {
+                    wave.push((message, key, properties));
+                    refused.push(None);
+                }
+                Err(answer) => refused.push(Some(answer)),
+            }
+        }
+        let answers = if wave.is_empty() {
+            Vec::new()
+        } else {
+            match self.connection.get(self.connect()).await {
+                Ok(borrowed) => {
+                    let (answers, alive) = self.wave(&borrowed.connection, &wave).await;
+                    let connected = borrowed.connection.connection.status().connected();
+                    borrowed.end(alive && connected);
+                    answers
+                }
+                Err(error) => vec![Answer::retry(error); wave.len()],
+            }
         };
-        let (connection, channel) = &borrowed.connection;
-        let answers = join_all(messages.iter().map(|message| self.one(channel, message))).await;
-        // An error of the protocol closes the channel for all.
-        let good = connection.status().connected() && channel.status().connected();
-        borrowed.end(good);
-        answers
+        let mut answers = answers.into_iter();
+        let answer = |refused: Option<Answer>| refused.or_else(|| answers.next());
+        refused.into_iter().filter_map(answer).collect()
     }
 }
 

@@ -1,12 +1,15 @@
 //! RabbitMQ.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use lapin::options::{BasicGetOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{Channel, Connection, ConnectionProperties};
 use libtest_mimic::Trial;
-use retry_sinks::{RabbitSink, TASK_ID_HEADER};
+use retry_core::client::Client;
+use retry_core::store::MemoryStore;
+use retry_sinks::{Message, RabbitSink, Relay, SinkQueue, TASK_ID_HEADER};
 use test_servers::{Kind, start};
 
 use crate::stream::{Received, Stream, blocking, judge, with_kills};
@@ -16,6 +19,11 @@ pub(crate) fn trials() -> Vec<Trial> {
     vec![
         with(Kind::RabbitMq, "killed_in_the_middle", killed),
         with(Kind::RabbitMq, "an_unroutable_message_waits_for_its_queue", later),
+        with(
+            Kind::RabbitMq,
+            "what_is_returned_is_told_from_what_is_taken",
+            mixed,
+        ),
     ]
 }
 
@@ -27,23 +35,23 @@ async fn channel(url: &str) -> (Connection, Channel) {
     (connection, channel)
 }
 
-async fn declare(url: &str) {
+async fn declare(url: &str, queue: &str, durable: bool) {
     let (_connection, channel) = channel(url).await;
     let options = QueueDeclareOptions {
-        durable: true,
+        durable,
         ..QueueDeclareOptions::default()
     };
     channel
-        .queue_declare("orders".into(), options, FieldTable::default())
+        .queue_declare(queue.into(), options, FieldTable::default())
         .await
         .unwrap();
 }
 
-async fn read(url: &str) -> Vec<Received> {
+async fn read(url: &str, queue: &str) -> Vec<Received> {
     let (_connection, channel) = channel(url).await;
     let mut received = Vec::new();
     let options = BasicGetOptions { no_ack: true };
-    while let Some(message) = channel.basic_get("orders".into(), options).await.unwrap() {
+    while let Some(message) = channel.basic_get(queue.into(), options).await.unwrap() {
         let delivery = message.delivery;
         let headers = delivery.properties.headers().clone().unwrap();
         let header = |name: &str| match headers.inner().get(name) {
@@ -67,11 +75,11 @@ async fn read(url: &str) -> Vec<Received> {
 
 async fn killed() {
     let server = Arc::new(blocking(|| start(Kind::RabbitMq).unwrap()).await);
-    declare(&server.url()).await;
+    declare(&server.url(), "orders", true).await;
     let sink = RabbitSink::builder(server.url()).build().unwrap();
     let stream = Stream::to(sink, "orders").await;
     let enqueued = with_kills(stream, &server).await;
-    judge(&read(&server.url()).await, enqueued);
+    judge(&read(&server.url(), "orders").await, enqueued);
 }
 
 async fn later() {
@@ -80,7 +88,53 @@ async fn later() {
     let mut stream = Stream::to(sink, "orders").await;
     stream.enqueue(30).await;
     stream.fails().await;
-    declare(&server.url()).await;
+    declare(&server.url(), "orders", true).await;
     stream.finish().await;
-    judge(&read(&server.url()).await, 30);
+    judge(&read(&server.url(), "orders").await, 30);
+}
+
+/// Every second message has no queue, those with a key in one call, those without in calls at the same time.
+async fn mixed() {
+    const EACH: u64 = 400;
+    let server = Arc::new(blocking(|| start(Kind::RabbitMq).unwrap()).await);
+    // It confirms at once, so that confirms of both sorts go out together.
+    declare(&server.url(), "orders", false).await;
+    let client = Client::new(MemoryStore::new());
+    let events = SinkQueue::new("events").unwrap().partitions(2).unwrap();
+    let mut drafts = Vec::new();
+    for n in 0..EACH {
+        for topic in ["orders", "nowhere"] {
+            let mut message = Message::text(format!("{topic} {n}")).topic(topic);
+            if n % 4 != 0 {
+                message = message.key(format!("{topic} {n}"));
+            }
+            drafts.push(events.draft(message).unwrap());
+        }
+    }
+    client.enqueue_many(drafts).await.unwrap();
+    let sink = RabbitSink::builder(server.url()).build().unwrap();
+    let relay = Relay::builder(&client, events, sink);
+    let relay = relay.build().unwrap().start().await.unwrap();
+    while relay.counts().acked < EACH || relay.counts().retried < EACH {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(
+        relay.counts().acked,
+        EACH,
+        "what no queue takes is not acknowledged"
+    );
+    declare(&server.url(), "nowhere", true).await;
+    while relay.counts().acked < 2 * EACH {
+        tokio::task::yield_now().await;
+    }
+    relay.shutdown().await;
+    for queue in ["orders", "nowhere"] {
+        let received = read(&server.url(), queue).await;
+        let bodies: BTreeSet<String> = received
+            .iter()
+            .map(|message| String::from_utf8(message.body.clone()).unwrap())
+            .collect();
+        let wanted: BTreeSet<String> = (0..EACH).map(|n| format!("{queue} {n}")).collect();
+        assert_eq!(bodies, wanted);
+    }
 }
