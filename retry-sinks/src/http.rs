@@ -1,13 +1,18 @@
 //! A request for each message.
 
 use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::future::join_all;
 use retry_core::alert::{InvalidWebhook, Webhook};
+use retry_core::clock::{Clock, SystemClock};
 
+use crate::limits::MESSAGE_TIMEOUT;
 use crate::message::Outgoing;
 use crate::sink::{Answer, MessageSink};
+use crate::within::by;
 
 /// The header with the message's topic.
 const TOPIC_HEADER: &str = "retry-topic";
@@ -22,11 +27,13 @@ const AT_ONCE: usize = 16;
 /// `idempotency-key`. Acknowledged means a status of 2xx.
 ///
 /// The statuses 400, 410, 413, 415, 422 and 501 say that this message will never be taken. Any other, a redirect too, is tried
-/// again: it speaks of the server, of the credentials or of the address.
+/// again: it speaks of the server, of the credentials or of the address. So is one that is not answered in time.
 #[derive(Clone)]
 pub struct HttpSink {
     webhook: Webhook,
     in_path: bool,
+    limit: Duration,
+    clock: Arc<dyn Clock>,
 }
 
 impl fmt::Debug for HttpSink {
@@ -41,6 +48,8 @@ impl fmt::Debug for HttpSink {
 pub struct HttpSinkBuilder {
     webhook: Result<Webhook, InvalidWebhook>,
     in_path: bool,
+    limit: Duration,
+    clock: Arc<dyn Clock>,
 }
 
 impl HttpSinkBuilder {
@@ -56,6 +65,20 @@ impl HttpSinkBuilder {
         self
     }
 
+    /// How long the request of a message may take, its connection included;
+    /// [`MESSAGE_TIMEOUT`](crate::limits::MESSAGE_TIMEOUT) unless told otherwise. It should be less than the relay's
+    /// [limit](crate::RelayBuilder::publish_timeout) of a call.
+    pub const fn response_timeout(mut self, limit: Duration) -> Self {
+        self.limit = limit;
+        self
+    }
+
+    /// The clock that the limit goes by.
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
     /// The sink; it connects when there is something to send.
     ///
     /// # Errors
@@ -64,6 +87,8 @@ impl HttpSinkBuilder {
         Ok(HttpSink {
             webhook: self.webhook?,
             in_path: self.in_path,
+            limit: self.limit,
+            clock: self.clock,
         })
     }
 }
@@ -74,6 +99,8 @@ impl HttpSink {
         HttpSinkBuilder {
             webhook: Webhook::new(url),
             in_path: false,
+            limit: MESSAGE_TIMEOUT,
+            clock: Arc::new(SystemClock::new()),
         }
     }
 
@@ -89,7 +116,12 @@ impl HttpSink {
             Ok(request) => request,
             Err(why) => return Answer::refused(why),
         };
-        match self.webhook.send(request).await {
+        let deadline = self.clock.monotonic() + self.limit;
+        let sending = self.webhook.send(request);
+        let Some(answer) = by(self.clock.as_ref(), deadline, sending).await else {
+            return Answer::retry("the server did not answer in time");
+        };
+        match answer {
             Ok(200..=299) => Answer::Acked,
             Ok(status @ (400 | 410 | 413 | 415 | 422 | 501)) => {
                 Answer::refused(format!("the server answered {status}"))

@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use libtest_mimic::Trial;
+use retry_core::clock::ManualClock;
+use retry_sinks::limits::MESSAGE_TIMEOUT;
 use retry_sinks::{HttpSink, Message, Relay, SinkQueue, TASK_ID_HEADER};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
@@ -17,6 +19,7 @@ pub(crate) fn trials() -> Vec<Trial> {
     vec![
         plain("http::killed_in_the_middle", killed),
         plain("http::a_refusal_is_final", refused),
+        plain("http::what_hangs_holds_up_no_other_message", hangs),
     ]
 }
 
@@ -49,6 +52,9 @@ async fn serve(stream: TcpStream, log: Arc<Log>) -> std::io::Result<()> {
     stream.read_exact(&mut body).await?;
     assert_eq!(headers.get("idempotency-key"), headers.get(TASK_ID_HEADER));
     let n = log.requests.fetch_add(1, Ordering::Relaxed);
+    if path.contains("/hang") {
+        return std::future::pending().await;
+    }
     let status = match () {
         () if path.contains("/refuse") => "422 Unprocessable Entity",
         () if n % 5 == 4 => "503 Service Unavailable",
@@ -136,4 +142,40 @@ async fn refused() {
         "{paths:?}"
     );
     assert!(paths.contains(&"/in/yes?a=b".to_owned()));
+}
+
+/// The endpoint of one topic never answers.
+async fn hangs() {
+    let log = Arc::new(Log::default());
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = listen(listener, Arc::clone(&log));
+    let client = retry_core::client::Client::new(retry_core::store::MemoryStore::new());
+    let queue = SinkQueue::new("events").unwrap().partitions(1).unwrap();
+    let clock = ManualClock::new();
+    let sink = HttpSink::builder(format!("http://{address}/in"))
+        .topic_in_path()
+        .clock(Arc::new(clock.clone()))
+        .build()
+        .unwrap();
+    let drafts =
+        ["hang", "yes"].map(|topic| queue.draft(Message::text("x").topic(topic).key(topic)).unwrap());
+    client.enqueue_many(drafts).await.unwrap();
+    let relay = Relay::builder(&client, queue, sink)
+        .build()
+        .unwrap()
+        .start()
+        .await
+        .unwrap();
+    while log.requests.load(Ordering::Relaxed) < 2 || log.received.lock().unwrap().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    // The relay's own limit is far away: its clock is another one.
+    while relay.counts().retried == 0 {
+        clock.advance(MESSAGE_TIMEOUT);
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(relay.counts().acked, 1, "the other one of its call is settled");
+    drop(relay);
+    server.abort();
 }
