@@ -1,6 +1,6 @@
 //! Messages produced to Kafka.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,20 +15,24 @@ use rskafka::client::{Client, ClientBuilder};
 use rskafka::record::Record;
 use tokio::sync::Mutex;
 
+use crate::batches::{Piece, Trouble, resolve, send};
+use crate::limits::MAX_KAFKA_BATCH_BYTES;
 use crate::message::Outgoing;
 use crate::shared::Slot;
-use crate::sink::{Answer, MessageSink};
+use crate::sink::{Answer, MessageSink, Reason};
 
 /// Produces messages to Kafka with `acks=all`: the key picks the partition as Kafka's own Java client does (murmur2), one without
 /// key by its id. Acknowledged means that all in-sync replicas have it; how many those are at least is the topic's
 /// `min.insync.replicas`.
 ///
-/// All messages of a call for one partition are one record batch, so several of one key travel together. There is no idempotent
-/// producer: an acknowledgement that is lost leaves a repetition, which receivers know by the header `retry-task-id`.
+/// The messages of a call for one partition are one record batch, so several of one key travel together; more bytes than a batch
+/// may have are several batches, one after the other. Of a batch that the broker finds too large each message goes alone, and
+/// what is too large alone is refused. There is no idempotent producer: an acknowledgement that is lost leaves a repetition, which receivers know by the header `retry-task-id`.
 /// Without TLS and authentication. A topic has to be there: one without is tried again until it is.
 pub struct KafkaSink {
     brokers: Vec<String>,
     deadline: Duration,
+    most: usize,
     client: Slot<Arc<Known>>,
 }
 
@@ -44,6 +48,7 @@ struct Known {
 pub struct KafkaSinkBuilder {
     brokers: Vec<String>,
     deadline: Duration,
+    most: usize,
 }
 
 /// No broker was named.
@@ -73,6 +78,14 @@ impl KafkaSinkBuilder {
         self
     }
 
+    /// Bytes of a record batch, beyond which the next message begins another one;
+    /// [`MAX_KAFKA_BATCH_BYTES`](crate::limits::MAX_KAFKA_BATCH_BYTES) unless told otherwise. Of use where a topic's
+    /// `max.message.bytes` is not Kafka's own.
+    pub const fn max_batch_bytes(mut self, bytes: usize) -> Self {
+        self.most = bytes;
+        self
+    }
+
     /// The sink; it connects when there is something to send.
     ///
     /// # Errors
@@ -84,6 +97,7 @@ impl KafkaSinkBuilder {
         Ok(KafkaSink {
             brokers: self.brokers,
             deadline: self.deadline,
+            most: self.most,
             client: Slot::default(),
         })
     }
@@ -95,6 +109,7 @@ impl KafkaSink {
         KafkaSinkBuilder {
             brokers: brokers.into_iter().map(Into::into).collect(),
             deadline: Duration::from_secs(10),
+            most: MAX_KAFKA_BATCH_BYTES,
         }
     }
 
@@ -139,28 +154,38 @@ impl Known {
         topics.insert(topic.to_owned(), clients.clone());
         Ok(clients)
     }
+}
 
-    async fn partition(&self, message: &Outgoing) -> Result<Arc<PartitionClient>, String> {
-        let partitions = self.partitions(&message.topic).await?;
-        let id = message.id.to_bytes();
-        let key = message.key.as_ref().map_or(&id[..], |key| key.as_bytes());
-        let at = usize::try_from(positive(murmur2(key)))
-            .unwrap_or(0)
-            .checked_rem(partitions.len());
-        at.map(|at| Arc::clone(&partitions[at]))
-            .ok_or_else(|| "the topic has no partitions".to_owned())
+/// The partition of a message.
+fn pick<'a>(partitions: &'a [Arc<PartitionClient>], message: &Outgoing) -> Option<&'a Arc<PartitionClient>> {
+    let id = message.id.to_bytes();
+    let key = message.key.as_ref().map_or(&id[..], |key| key.as_bytes());
+    let at = usize::try_from(positive(murmur2(key))).unwrap_or(0);
+    partitions.get(at.checked_rem(partitions.len())?)
+}
+
+/// Sends one record batch: the messages by their place in the call.
+async fn produce(
+    partition: &PartitionClient,
+    messages: &[Outgoing],
+    batch: Vec<usize>,
+) -> Result<(), Trouble> {
+    let records = batch.iter().map(|at| record(&messages[*at])).collect();
+    match partition.produce(records, Compression::NoCompression).await {
+        Ok(_) => Ok(()),
+        Err(error) => Err(trouble(&error)),
     }
 }
 
-/// A batch for one partition: the messages by their place in the call.
-type Batch = (Arc<PartitionClient>, Vec<usize>);
-
-async fn produce(partition: &PartitionClient, messages: &[Outgoing], batch: &[usize]) -> Result<(), Error> {
-    let records = batch.iter().map(|at| record(&messages[*at])).collect();
-    partition
-        .produce(records, Compression::NoCompression)
-        .await
-        .map(drop)
+/// What a message is in a batch, its length fields and those of its headers included.
+fn bytes(message: &Outgoing) -> usize {
+    const RECORD: usize = 32;
+    const HEADER: usize = 10;
+    let headers = message.wire_headers();
+    let headers: usize = headers
+        .map(|(name, value)| name.len() + value.len() + HEADER)
+        .sum();
+    RECORD + message.key.as_ref().map_or(0, String::len) + message.body.len() + headers
 }
 
 fn record(message: &Outgoing) -> Record {
@@ -174,7 +199,7 @@ fn record(message: &Outgoing) -> Record {
     Record {
         key: message.key.as_ref().map(|key| key.clone().into_bytes()),
         value: Some(message.body.to_vec()),
-        headers: headers.collect::<BTreeMap<_, _>>(),
+        headers: headers.collect(),
         timestamp: DateTime::from_timestamp_millis(created).unwrap_or_default(),
     }
 }
@@ -205,16 +230,16 @@ fn murmur2(data: &[u8]) -> u32 {
     hash ^ (hash >> 15)
 }
 
-fn answer(error: &Error) -> Answer {
+fn trouble(error: &Error) -> Trouble {
     let large = [ProtocolError::MessageTooLarge, ProtocolError::RecordListTooLarge];
     match error {
         Error::ServerError { protocol_error, .. } if large.contains(protocol_error) => {
-            Answer::refused(format!("the broker refuses it: {protocol_error:?}"))
+            Trouble::TooLarge(Reason::new(format!("the broker refuses it: {protocol_error:?}")))
         }
         Error::ServerError { protocol_error, .. } => {
-            Answer::retry(format!("the broker answered {protocol_error:?}"))
+            Trouble::NotTaken(Reason::new(format!("the broker answered {protocol_error:?}")))
         }
-        error => Answer::retry(error),
+        error => Trouble::Unreachable(Reason::new(error)),
     }
 }
 
@@ -223,34 +248,37 @@ impl MessageSink for KafkaSink {
     async fn publish(&self, messages: &[Outgoing]) -> Vec<Answer> {
         let borrowed = match self.client.get(self.connect()).await {
             Ok(borrowed) => borrowed,
-            Err(error) => return vec![answer(&error); messages.len()],
+            Err(error) => return vec![Answer::retry(error); messages.len()],
         };
         let known = &borrowed.connection;
-        let mut answers = vec![Answer::Acked; messages.len()];
-        let mut batches: Vec<Batch> = Vec::new();
+        let mut answers = vec![Answer::retry("it was not sent"); messages.len()];
+        let topics = messages.iter().map(|message| message.topic.as_str());
+        let topics = resolve(topics, |topic| known.partitions(topic)).await;
+        let mut parts: Vec<(&Arc<PartitionClient>, Vec<Piece<'_>>)> = Vec::new();
         for (at, message) in messages.iter().enumerate() {
-            match known.partition(message).await {
-                Ok(partition) => match batches
-                    .iter_mut()
-                    .find(|(other, _)| Arc::ptr_eq(other, &partition))
-                {
-                    Some((_, batch)) => batch.push(at),
-                    None => batches.push((partition, vec![at])),
-                },
-                Err(why) => answers[at] = Answer::retry(why),
+            let found = match &topics[message.topic.as_str()] {
+                Ok(partitions) => pick(partitions, message).ok_or("the topic has no partitions"),
+                Err(why) => Err(why.as_str()),
+            };
+            let partition = match found {
+                Ok(partition) => partition,
+                Err(why) => {
+                    answers[at] = Answer::retry(why);
+                    continue;
+                }
+            };
+            let (key, bytes) = (message.key.as_deref(), bytes(message));
+            let piece = Piece { at, key, bytes };
+            match parts.iter_mut().find(|(other, _)| Arc::ptr_eq(other, partition)) {
+                Some((_, pieces)) => pieces.push(piece),
+                None => parts.push((partition, vec![piece])),
             }
         }
-        let calls = batches
+        let calls = parts
             .iter()
-            .map(|(partition, batch)| produce(partition, messages, batch));
-        for ((_, batch), result) in batches.iter().zip(join_all(calls).await) {
-            let Err(error) = result else { continue };
-            // A batch that is too large may hold one that is not: then each goes alone.
-            let given = match (answer(&error), batch.len()) {
-                (Answer::Refused(reason), 2..) => Answer::Retry(reason),
-                (given, _) => given,
-            };
-            batch.iter().for_each(|at| answers[*at] = given.clone());
+            .map(|(partition, pieces)| send(pieces, self.most, |batch| produce(partition, messages, batch)));
+        for (at, answer) in join_all(calls).await.into_iter().flatten() {
+            answers[at] = answer;
         }
         // After a failure topics and leaders may have changed: the next call learns them anew.
         let good = !answers.iter().any(|answer| matches!(answer, Answer::Retry(_)));

@@ -6,6 +6,8 @@ mod queue;
 pub mod relay;
 mod sink;
 
+#[cfg(feature = "kafka")]
+mod batches;
 #[cfg(feature = "rabbitmq")]
 mod confirms;
 #[cfg(feature = "http")]

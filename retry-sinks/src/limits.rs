@@ -30,3 +30,7 @@ pub const MAX_PUBLISH_TIMEOUT: Duration = Duration::from_mins(5);
 /// How long a sink waits for the broker's word on one message unless told otherwise: well within what a relay gives a call,
 /// so that a message that hangs costs the others of its call nothing.
 pub const MESSAGE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Bytes of a record batch for Kafka unless told otherwise: less than what a broker takes by its own defaults
+/// (`message.max.bytes`, 1 MiB and 12 bytes), the head of the batch included.
+pub const MAX_KAFKA_BATCH_BYTES: usize = 960 * 1024;
