@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::executors::{Owner, Unkeyed};
 use super::handle::RelayHandle;
-use super::owners::{StartError, ensure};
+use super::owners::{StartError, ensure, look};
 use super::part::Part;
 use super::{Options, Shared};
 use crate::limits::MAX_PUBLISH_TIMEOUT;
@@ -319,9 +319,12 @@ impl Relay {
     /// # Panics
     /// Outside a tokio runtime, unless another [`Spawn`] was given.
     pub async fn start(self) -> Result<RelayHandle, StartError> {
-        for (index, (part, _)) in self.parts.iter().enumerate() {
-            ensure(&self.store, index, part, &self.shared.queue).await?;
-        }
+        look(
+            self.parts.iter().map(|(part, _)| part.as_ref()),
+            &self.shared.queue,
+        )
+        .await?;
+        self.ensure().await?;
         let workers = self.parts.iter().map(|(_, worker)| worker.start()).collect();
         let shared = Arc::clone(&self.shared);
         let spawn = Arc::clone(&self.spawn);
@@ -329,7 +332,14 @@ impl Relay {
         Ok(RelayHandle { shared, workers })
     }
 
-    /// Makes owner tasks anew that somebody has ended.
+    async fn ensure(&self) -> Result<(), StartError> {
+        for (index, (part, _)) in self.parts.iter().enumerate() {
+            ensure(self.store.as_ref(), index, part, &self.shared.queue).await?;
+        }
+        Ok(())
+    }
+
+    /// Lets owner tasks go on that somebody has ended.
     async fn keep(self) {
         loop {
             let pause = self.clock.sleep_until(self.clock.monotonic() + KEEP);
@@ -338,10 +348,8 @@ impl Relay {
                 () = self.shared.stop.cancelled() => return,
                 () = pause => {}
             }
-            for (index, (part, _)) in self.parts.iter().enumerate() {
-                if let Err(error) = ensure(&self.store, index, part, &self.shared.queue).await {
-                    tracing::warn!(%error, "the owner tasks of a relay were not looked for");
-                }
+            if let Err(error) = self.ensure().await {
+                tracing::warn!(%error, "the owner tasks of a relay were not looked for");
             }
         }
     }

@@ -3,6 +3,7 @@
 
 mod broker;
 mod exec;
+mod owners;
 mod store;
 mod takeover;
 mod world;

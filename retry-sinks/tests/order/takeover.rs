@@ -37,23 +37,23 @@ impl MessageSink for Gated {
     }
 }
 
-struct Scene {
-    exec: Exec,
+pub(crate) struct Scene {
+    pub(crate) exec: Exec,
     clock: ManualClock,
-    memory: MemoryStore,
-    log: Arc<Mutex<Vec<String>>>,
-    brought: Arc<Mutex<Vec<String>>>,
+    pub(crate) memory: MemoryStore,
+    pub(crate) log: Arc<Mutex<Vec<String>>>,
+    pub(crate) brought: Arc<Mutex<Vec<String>>>,
     /// The gate of the successor's sink.
     takes: CancellationToken,
     handles: Vec<Arc<Mutex<Option<RelayHandle>>>>,
 }
 
-fn queue() -> SinkQueue {
+pub(crate) fn queue() -> SinkQueue {
     SinkQueue::new("events").unwrap().partitions(1).unwrap()
 }
 
 impl Scene {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let clock = ManualClock::new();
         Self {
             exec: Exec::new(7),
@@ -67,7 +67,7 @@ impl Scene {
     }
 
     /// Starts a relay. Sessions of its partition are opened when `opens` is cancelled, messages taken when `takes` is.
-    fn start(&mut self, host: Host, opens: &CancellationToken, takes: &CancellationToken) -> Link {
+    pub(crate) fn start(&mut self, host: Host, opens: &CancellationToken, takes: &CancellationToken) -> Link {
         let link =
             Link::new(self.memory.clone(), self.clock.clone(), self.exec.clone(), 1).gated(opens.clone());
         let sink = Gated {
@@ -92,7 +92,7 @@ impl Scene {
     }
 
     /// Lets this much time pass.
-    fn pass(&self, span: Duration) {
+    pub(crate) fn pass(&self, span: Duration) {
         let end = self.clock.monotonic() + span;
         loop {
             while self.exec.turn() {}
@@ -109,7 +109,7 @@ impl Scene {
         while self.exec.turn() {}
     }
 
-    fn enqueue(&self, text: &str) {
+    pub(crate) fn enqueue(&self, text: &str) {
         let client = retry_core::client::Client::builder(self.memory.clone())
             .clock(Arc::new(self.clock.clone()))
             .random(Arc::new(SeededRandom::new(
@@ -126,7 +126,7 @@ impl Scene {
     }
 
     /// The session of the only worker there is.
-    fn worker(&self) -> SessionId {
+    pub(crate) fn worker(&self) -> SessionId {
         let sessions = now(self.memory.sessions());
         let workers = sessions.iter().filter(|session| session.info.queues.len() > 1);
         let ids: Vec<_> = workers.map(|session| session.info.id).collect();
@@ -135,7 +135,7 @@ impl Scene {
     }
 }
 
-fn opened() -> CancellationToken {
+pub(crate) fn opened() -> CancellationToken {
     let gate = CancellationToken::new();
     gate.cancel();
     gate
