@@ -34,3 +34,7 @@ pub const MESSAGE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Bytes of a record batch for Kafka unless told otherwise: less than what a broker takes by its own defaults
 /// (`message.max.bytes`, 1 MiB and 12 bytes), the head of the batch included.
 pub const MAX_KAFKA_BATCH_BYTES: usize = 960 * 1024;
+
+/// Bytes of the bodies that a partition's owner holds, from which on it claims nothing more. One claim, of 8 MiB at most, may
+/// exceed it.
+pub const MAX_HELD_BYTES: usize = 16 * 1024 * 1024;

@@ -159,6 +159,14 @@ impl Turn {
         self.unsure || self.shared.stop.is_cancelled() || self.part.clock.monotonic() >= self.until
     }
 
+    /// How many more messages may be claimed.
+    fn room(&self) -> usize {
+        if self.window.is_full() {
+            return 0;
+        }
+        MAX_HELD.saturating_sub(self.window.len() + self.outcomes.len())
+    }
+
     /// Begins what can begin.
     fn begin(&mut self) {
         let now = self.part.clock.monotonic();
@@ -184,7 +192,7 @@ impl Turn {
             }
         }
         if self.exchange.is_none() && now >= self.exchange_at {
-            let room = MAX_HELD - (self.window.len() + self.outcomes.len()).min(MAX_HELD);
+            let room = self.room();
             let claiming = !over && room > 0 && now >= self.claim_at;
             if claiming || !self.outcomes.is_empty() {
                 let request = claiming
@@ -225,8 +233,7 @@ impl Turn {
             }
         }
         if self.exchange.is_none() {
-            let room = self.window.len() + self.outcomes.len() < MAX_HELD;
-            let claim = if room && !self.is_over() {
+            let claim = if self.room() > 0 && !self.is_over() {
                 self.claim_at
             } else {
                 Monotonic::NEVER

@@ -9,7 +9,7 @@ use retry_core::clock::Monotonic;
 use retry_core::id::TaskId;
 use retry_core::task::{ErrorText, Task};
 
-use crate::limits::MAX_WAVE_BYTES;
+use crate::limits::{MAX_HELD, MAX_HELD_BYTES, MAX_WAVE_BYTES};
 use crate::message::Outgoing;
 use crate::sink::Answer;
 
@@ -62,6 +62,8 @@ pub(super) struct Failure {
 pub(super) struct Window {
     lanes: BTreeMap<String, Lane>,
     held: usize,
+    /// Of the bodies of all that are held.
+    bytes: usize,
     turns: u64,
 }
 
@@ -71,6 +73,11 @@ impl Window {
         self.held
     }
 
+    /// Whether as much is held as may be, by number or by bytes.
+    pub(super) const fn is_full(&self) -> bool {
+        self.held >= MAX_HELD || self.bytes >= MAX_HELD_BYTES
+    }
+
     /// Adds a message behind all others of its key.
     pub(super) fn push(&mut self, held: Held) {
         let lane = self.lanes.entry(lane_of(&held.message)).or_default();
@@ -78,6 +85,7 @@ impl Window {
             self.turns += 1;
             lane.turn = self.turns;
         }
+        self.bytes += held.message.body.len();
         lane.waiting.push_back(held);
         self.held += 1;
     }
@@ -153,10 +161,12 @@ impl Window {
                 }
             }
         }
-        self.held -= ended
-            .iter()
-            .filter(|sent| !matches!(sent, Sent::Failed(..)))
-            .count();
+        for sent in &ended {
+            if let Sent::Acked(held) | Sent::Refused(held, _) = sent {
+                self.held -= 1;
+                self.bytes -= held.message.body.len();
+            }
+        }
         self.lanes.retain(|_, lane| !lane.waiting.is_empty());
         ended
     }
@@ -206,6 +216,7 @@ impl Window {
             (lane.failures, lane.recording, lane.not_before) = (0, false, Monotonic::default());
         }
         self.held -= 1;
+        self.bytes -= held.message.body.len();
         if lane.waiting.is_empty() {
             self.lanes.remove(key);
         }
@@ -214,7 +225,7 @@ impl Window {
 
     /// Lets go of everything.
     pub(super) fn take_all(&mut self) -> Vec<Held> {
-        self.held = 0;
+        (self.held, self.bytes) = (0, 0);
         std::mem::take(&mut self.lanes)
             .into_values()
             .flat_map(|lane| lane.waiting)

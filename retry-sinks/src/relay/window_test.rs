@@ -10,7 +10,7 @@ use retry_core::task::Task;
 use retry_core::time::Timestamp;
 
 use super::{Held, Sent, Window};
-use crate::limits::MAX_WAVE_BYTES;
+use crate::limits::{MAX_HELD, MAX_HELD_BYTES, MAX_WAVE_BYTES};
 use crate::message::{Message, Outgoing};
 use crate::queue::SinkQueue;
 use crate::sink::Answer;
@@ -136,4 +136,30 @@ fn what_is_at_the_sink_is_not_released() {
         "the next one does not wait for the other's time"
     );
     assert_eq!(window.take_all().len(), 1);
+}
+
+#[test]
+fn what_is_held_is_bounded_by_number_and_by_bytes() {
+    assert!(!window(&vec![("a", "t", 0); MAX_HELD - 1]).is_full());
+    assert!(window(&vec![("a", "t", 0); MAX_HELD]).is_full());
+    let half = MAX_HELD_BYTES / 2;
+    assert!(!window(&[("a", "t", half), ("b", "t", half - 1)]).is_full());
+    let full = || window(&[("a", "t", half), ("b", "t", half)]);
+    assert!(full().is_full());
+    // Each way out gives the bytes back.
+    let mut acked = full();
+    let wave = acked.wave(NOW, 1, false);
+    acked.answered(&wave, vec![Answer::retry("not yet")]);
+    assert!(acked.is_full(), "it stays held");
+    let mut acked = full();
+    let wave = acked.wave(NOW, 1, false);
+    acked.answered(&wave, vec![Answer::Acked]);
+    assert!(!acked.is_full());
+    let mut removed = full();
+    let id = removed.wave(NOW, 1, false)[0].id;
+    removed.remove(id);
+    assert!(!removed.is_full());
+    let mut emptied = full();
+    emptied.take_all();
+    assert!(!emptied.is_full());
 }
