@@ -146,8 +146,8 @@ impl RedisStreamsSink {
             self.append(&mut pipeline, message);
         }
         let answer = pipeline.query_async::<()>(&mut borrowed.connection).await;
-        let lost = |error: &RedisError| error.is_io_error() || error.is_unrecoverable_error();
-        borrowed.end(!answer.as_ref().is_err_and(lost));
+        // Whoever is refused may talk to the wrong server: to a former primary (READONLY) say, behind an address that moved.
+        borrowed.end(answer.is_ok());
         answer
     }
 }

@@ -13,6 +13,11 @@ pub(crate) fn trials() -> Vec<Trial> {
     vec![
         with(Kind::Redis, "killed_in_the_middle", killed),
         with(Kind::Redis, "max_len_cuts", cut),
+        with(
+            Kind::Redis,
+            "a_connection_to_a_former_primary_is_given_up",
+            demoted,
+        ),
     ]
 }
 
@@ -66,4 +71,45 @@ async fn cut() {
     let left = blocking(move || read(&server.url()).len()).await;
     // The server cuts whole nodes of a hundred.
     assert!(left < 250, "{left}");
+}
+
+/// Connections that the server has taken so far.
+fn connections(admin: &mut redis::Connection) -> u64 {
+    let info: String = redis::cmd("INFO").arg("stats").query(admin).unwrap();
+    let line = info
+        .lines()
+        .find_map(|line| line.strip_prefix("total_connections_received:"));
+    line.unwrap().trim().parse().unwrap()
+}
+
+fn replica_of(admin: &mut redis::Connection, host: &str, port: &str) {
+    redis::cmd("REPLICAOF").arg(host).arg(port).exec(admin).unwrap();
+}
+
+/// Behind an address that moves with the primary a connection to the former one would never succeed again.
+async fn demoted() {
+    let server = Arc::new(blocking(|| start(Kind::Redis).unwrap()).await);
+    let mut admin = redis::Client::open(server.url())
+        .unwrap()
+        .get_connection()
+        .unwrap();
+    let sink = RedisStreamsSink::builder(server.url()).build().unwrap();
+    let mut stream = Stream::to(sink, "orders").await;
+    stream.enqueue(20).await;
+    stream.acked(20).await;
+    // Of a primary that does not answer: it takes no writes.
+    replica_of(&mut admin, "127.0.0.1", "1");
+    stream.enqueue(20).await;
+    stream.fails().await;
+    let before = connections(&mut admin);
+    stream.fails().await;
+    stream.fails().await;
+    assert!(
+        connections(&mut admin) > before,
+        "it is tried on a new connection"
+    );
+    replica_of(&mut admin, "NO", "ONE");
+    stream.finish().await;
+    let received = blocking(move || read(&server.url())).await;
+    judge(&received, 40);
 }
