@@ -1,7 +1,9 @@
 //! RabbitMQ.
 
 use std::collections::BTreeSet;
+use std::process::Command;
 use std::sync::Arc;
+use std::time::Duration;
 
 use lapin::options::{BasicGetOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldTable};
@@ -10,7 +12,7 @@ use libtest_mimic::Trial;
 use retry_core::client::Client;
 use retry_core::store::MemoryStore;
 use retry_sinks::{Message, RabbitSink, Relay, SinkQueue, TASK_ID_HEADER};
-use test_servers::{Kind, start};
+use test_servers::{Kind, Server, start};
 
 use crate::stream::{Received, Stream, blocking, judge, with_kills};
 use crate::with;
@@ -23,6 +25,11 @@ pub(crate) fn trials() -> Vec<Trial> {
             Kind::RabbitMq,
             "what_is_returned_is_told_from_what_is_taken",
             mixed,
+        ),
+        with(
+            Kind::RabbitMq,
+            "a_queue_that_hangs_holds_up_its_own_messages_alone",
+            hangs,
         ),
     ]
 }
@@ -129,12 +136,79 @@ async fn mixed() {
     }
     relay.shutdown().await;
     for queue in ["orders", "nowhere"] {
-        let received = read(&server.url(), queue).await;
-        let bodies: BTreeSet<String> = received
-            .iter()
-            .map(|message| String::from_utf8(message.body.clone()).unwrap())
-            .collect();
-        let wanted: BTreeSet<String> = (0..EACH).map(|n| format!("{queue} {n}")).collect();
-        assert_eq!(bodies, wanted);
+        has_all(&server.url(), queue, EACH).await;
+    }
+}
+
+/// The queue has every message that was meant for it, and no other.
+async fn has_all(url: &str, queue: &str, messages: u64) {
+    let received = read(url, queue).await;
+    let bodies: BTreeSet<String> = received
+        .iter()
+        .map(|message| String::from_utf8(message.body.clone()).unwrap())
+        .collect();
+    let wanted: BTreeSet<String> = (0..messages).map(|n| format!("{queue} {n}")).collect();
+    assert_eq!(bodies, wanted);
+}
+
+/// Has the process of a queue stop its work, or go on.
+fn tell(server: &Server, queue: &str, what: &str) {
+    let cookie = std::fs::read_to_string(server.folder().join(".erlang.cookie")).unwrap();
+    let (mapper, port) = (server.ports()[0], server.ports()[1]);
+    let code = format!(
+        "{{ok, Q}} = rabbit_amqqueue:lookup(rabbit_misc:r(<<\"/\">>, queue, <<\"{queue}\">>)), \
+         sys:{what}(amqqueue:get_pid(Q))."
+    );
+    let told = Command::new("rabbitmqctl")
+        .env("ERL_EPMD_PORT", mapper.to_string())
+        .args(["--node", &format!("retry-{port}@localhost")])
+        .args(["--erlang-cookie", cookie.trim(), "eval", &code])
+        .output()
+        .unwrap();
+    assert!(told.status.success(), "{told:?}");
+}
+
+async fn hangs() {
+    const EACH: u64 = 20;
+    let server = Arc::new(blocking(|| start(Kind::RabbitMq).unwrap()).await);
+    for queue in ["orders", "stuck"] {
+        declare(&server.url(), queue, true).await;
+    }
+    let order = |what: &'static str| {
+        let server = Arc::clone(&server);
+        blocking(move || tell(&server, "stuck", what))
+    };
+    order("suspend").await;
+    let client = Client::new(MemoryStore::new());
+    let events = SinkQueue::new("events").unwrap().partitions(1).unwrap();
+    let mut drafts = Vec::new();
+    for n in 0..EACH {
+        for topic in ["orders", "stuck"] {
+            let text = format!("{topic} {n}");
+            drafts.push(
+                events
+                    .draft(Message::text(text.clone()).topic(topic).key(text))
+                    .unwrap(),
+            );
+        }
+    }
+    client.enqueue_many(drafts).await.unwrap();
+    let sink = RabbitSink::builder(server.url())
+        .confirm_timeout(Duration::from_millis(500))
+        .build()
+        .unwrap();
+    let relay = Relay::builder(&client, events, sink);
+    let relay = relay.build().unwrap().start().await.unwrap();
+    while relay.counts().acked < EACH || relay.counts().retried < EACH {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(relay.counts().acked, EACH, "those of the other queue");
+    order("resume").await;
+    while relay.counts().acked < 2 * EACH {
+        tokio::task::yield_now().await;
+    }
+    relay.shutdown().await;
+    for queue in ["orders", "stuck"] {
+        has_all(&server.url(), queue, EACH).await;
     }
 }
