@@ -97,7 +97,10 @@ impl Rescuer {
             (Cause::Alarm, State::Pending) => Event::Expire,
             (Cause::Alarm, State::Running) => Event::DeadlinePassed,
             (Cause::Alarm, State::Waiting) => Event::WaitDeadline,
-            (Cause::Alarm, State::Joining) if task.children.open == 0 => Event::ChildrenEnded,
+            // Also when a child was rerun before the parent was ended: its alarm is silenced then.
+            (Cause::Alarm, State::Joining) if task.children.open == 0 || !task.cancel_requested => {
+                Event::ChildrenEnded
+            }
             (Cause::Alarm, State::Succeeded | State::Failed | State::Cancelled)
                 if task.children.open == 0 =>
             {

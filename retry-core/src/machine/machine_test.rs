@@ -778,6 +778,34 @@ fn join_follows_the_policy_when_no_child_is_open() {
 }
 
 #[test]
+fn a_ringing_parent_with_a_rerun_child_waits_on() {
+    let parent = |policy, cancel_requested| {
+        let mut parent = Task {
+            cancel_requested,
+            alarm_at: Some(EARLIER),
+            ..task(State::Joining)
+        };
+        (parent.children.total, parent.children.open) = (3, 1);
+        parent.settings.on_failed_children = policy;
+        parent
+    };
+    for (policy, none_open) in [
+        (FailedChildren::Fail, Some((State::Joining, Some(NOW)))),
+        (FailedChildren::Hold, None),
+        (FailedChildren::Reduce, None),
+    ] {
+        let change = decide(&parent(policy, false), Event::ChildrenEnded);
+        assert_eq!((change.to.state, change.to.alarm_at), (State::Joining, None));
+        let ends = change.if_none_open.map(|target| (target.state, target.alarm_at));
+        assert_eq!(ends, none_open, "{policy:?}: a rescuer looks at the new counters");
+        assert_eq!(
+            transition(&parent(policy, true), Event::ChildrenEnded, NOW, 0),
+            Err(Rejected::ChildrenOpen)
+        );
+    }
+}
+
+#[test]
 fn an_early_completion_is_delivered_and_a_resume_needs_no_settle() {
     let change = decide(&task(State::Running), Event::Wait { deadline: LATER });
     let early = change.if_completed.unwrap();

@@ -136,7 +136,7 @@ pub const TABLE: &[Rule] = &[
         &[Joining],
         &[Failed, Cancelled, Joining],
         "",
-        "by a rescuer, when no child is open: Cancelled when flagged, Failed by the policy for failed children; Joining should a child be rerun meanwhile",
+        "by a rescuer, when no child is open: Cancelled when flagged, Failed by the policy for failed children; Joining, its alarm silent, should a child of one that is not flagged be rerun first",
     ),
     rule(
         "child final",

@@ -1,5 +1,6 @@
 //! Another try: of failed shards, of a whole batch, of one whose split was cut short.
 
+use super::super::faulty::{Fault, Op};
 use super::super::harness::{SECOND, World, quiet};
 use super::{Plan, answer, batch, counts, ended, shards, sum};
 use crate::batch::Batch;
@@ -146,5 +147,42 @@ async fn a_batch_that_failed_in_its_split_goes_on_behind_it() {
     assert_eq!(rerun(&done), (2, 0));
     assert_eq!(ended(&world, id).await, answer(6, &[]));
     assert!(world.elapsed() < SECOND * 30, "{:?}", world.elapsed());
+    world.shut_down(handle).await;
+}
+
+#[tokio::test]
+async fn a_shard_rerun_before_the_rescuer_comes_is_not_cancelled() {
+    let (world, plan) = (World::new(), Plan::default());
+    *plan.0.bad.lock().unwrap() = vec![0, 1];
+    let store = world.store();
+    // Nobody ends the parent whose alarm rings.
+    store.always(Op::Expired, Some(Fault::Lost));
+    let draft = sum(3, 0).on_failed_children(FailedChildren::Fail);
+    let id = world.enqueue(draft).await;
+    let worker = batch(world.worker_on(&store), &plan).build().unwrap().start();
+    world
+        .until("the alarm rings", async || {
+            let task = world.detail(id).await.task;
+            task.state == TaskState::Joining && task.alarm_at.is_some()
+        })
+        .await;
+    world.shut_down(worker).await;
+    let done = world.client.rerun_failed_children(id).await.unwrap();
+    assert_eq!(rerun(&done), (2, 0));
+    let others = Batch::of_others(super::split, super::reduce);
+    let rescuer = world.worker().state(plan.clone()).batch(others);
+    let rescuer = rescuer.build().unwrap().start();
+    world
+        .until("the alarm is silent", async || {
+            world.detail(id).await.task.alarm_at.is_none()
+        })
+        .await;
+    quiet().await;
+    assert_eq!(world.detail(id).await.task.children, counts(3, 2, 0));
+    let progress = world.client.batch(id).await.unwrap().unwrap();
+    assert_eq!(progress.stage, BatchStage::Executing);
+    world.shut_down(rescuer).await;
+    let handle = batch(world.worker(), &plan).build().unwrap().start();
+    assert_eq!(ended(&world, id).await, answer(3, &[]));
     world.shut_down(handle).await;
 }
