@@ -7,6 +7,7 @@ use crate::batch::Batch;
 use crate::client::{BatchStage, Error, RerunChildren};
 use crate::id::{Shard, TaskIds};
 use crate::machine::Rejected;
+use crate::store::Cause;
 use crate::task::{FailedChildren, State as TaskState};
 
 fn rerun(done: &RerunChildren) -> (u64, u64) {
@@ -185,4 +186,32 @@ async fn a_shard_rerun_before_the_rescuer_comes_is_not_cancelled() {
     let handle = batch(world.worker(), &plan).build().unwrap().start();
     assert_eq!(ended(&world, id).await, answer(3, &[]));
     world.shut_down(handle).await;
+}
+
+#[tokio::test]
+async fn a_rescuer_with_an_old_record_of_a_parent_leaves_its_rerun_shards_alone() {
+    let (world, plan) = (World::new(), Plan::default());
+    let store = world.store();
+    let id = world.enqueue(sum(3, 0)).await;
+    let others = || {
+        let worker = world.worker_on(&store).state(plan.clone());
+        worker.batch(Batch::of_others(super::split, super::reduce))
+    };
+    let splitter = others().build().unwrap().start();
+    world.until_state(id, TaskState::Joining).await;
+    world.shut_down(splitter).await;
+    world.client.cancel(id).await.unwrap();
+    let flagged = world.detail(id).await.task;
+    assert!(flagged.cancel_requested && flagged.children.open == 3);
+    let rescuer = others().build().unwrap().start();
+    assert_eq!(world.until_final(id).await.task.state, TaskState::Cancelled);
+    let done = world.client.rerun_failed_children(id).await.unwrap();
+    assert_eq!(rerun(&done), (3, 0));
+    store.give_outdated(flagged, Cause::Alarm);
+    let rounds = store.calls(Op::Expired);
+    world
+        .until("it has looked", async || store.calls(Op::Expired) > rounds + 2)
+        .await;
+    assert_eq!(world.detail(id).await.task.children, counts(3, 3, 0));
+    world.shut_down(rescuer).await;
 }
