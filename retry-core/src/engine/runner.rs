@@ -117,11 +117,9 @@ fn unrun(part: &Part, claimed: &Runnable) -> Option<Edit> {
         .filter(|completion| completion.step.checked_add(1) == Some(task.step));
     let event = match delivered.map(|completion| &completion.outcome) {
         _ if task.cancel_requested => Event::HandBack,
-        _ if task.step == 0
-            && task
-                .settings
-                .expires_at
-                .is_some_and(|expires| expires <= part.clock.now()) =>
+        _ if task
+            .start_deadline()
+            .is_some_and(|expires| expires <= part.clock.now()) =>
         {
             Event::Expire
         }

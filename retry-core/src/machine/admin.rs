@@ -65,6 +65,8 @@ pub(super) fn rerun(
         anew(task.settings.give_up_after),
         anew(task.settings.expires_after),
     );
+    // One with children has begun, also when it starts anew beside them.
+    let begins = (from_start || task.step == 0) && task.children.total == 0;
     let cold = cold(|cold| {
         cold.reruns = Some(task.reruns.saturating_add(1));
         cold.output = Field::Clear;
@@ -80,11 +82,7 @@ pub(super) fn rerun(
         step: if from_start { 0 } else { task.step },
         attempt: 0,
         cancel_requested: Some(false),
-        alarm_at: if from_start || task.step == 0 {
-            expires_at
-        } else {
-            None
-        },
+        alarm_at: expires_at.filter(|_| begins),
         cold,
         ..pending(task, at)
     };

@@ -204,14 +204,19 @@ fn tasks(state: State) -> Vec<Task> {
             }
         }
     }
-    let in_first_step: Vec<Task> = all
-        .iter()
-        .map(|task| Task {
-            step: 0,
-            ..task.clone()
-        })
-        .collect();
-    all.extend(in_first_step);
+    let in_first_step = |task: &Task| Task {
+        step: 0,
+        ..task.clone()
+    };
+    let childless = |task: &Task| Task {
+        children: Children::default(),
+        ..task.clone()
+    };
+    let split: Vec<Task> = all.iter().map(in_first_step).collect();
+    let none_open = split.iter().filter(|task| task.children.open == 0);
+    let begins: Vec<Task> = none_open.map(childless).collect();
+    all.extend(split);
+    all.extend(begins);
     all
 }
 
@@ -241,10 +246,10 @@ fn assert_sound(task: &Task, target: &Target) {
         if let Some(cold) = &target.cold {
             cold.expires_at.apply(&mut expires);
         }
-        let expected = expires.filter(|_| target.step == 0);
+        let expected = expires.filter(|_| target.step == 0 && task.children.total == 0);
         assert_eq!(
             target.alarm_at, expected,
-            "a pending task's alarm is its expiry, in the first step"
+            "a pending task's alarm is its expiry, in the first step and without children"
         );
     }
 }
@@ -318,7 +323,7 @@ fn variants(state: State) -> Vec<Task> {
     all.extend(tasks(state).into_iter().map(|mut task| {
         task.settings.on_wait_deadline = OnWaitDeadline::Fail;
         task.settings.on_failed_children = FailedChildren::Fail;
-        task.children.failed = 1;
+        task.children.failed = task.children.total.min(1);
         task.settings.give_up_at = None;
         task
     }));
@@ -379,6 +384,19 @@ fn retry_ends_at_the_last_attempt_and_at_the_give_up_time() {
         );
         assert_eq!(change.to.attempt, attempt);
         assert!(change.to.failure.is_some());
+    }
+}
+
+#[test]
+fn a_start_deadline_binds_until_the_first_step_has_children() {
+    for state in [State::Pending, State::Running] {
+        for (step, total, expires) in [(0, 0, true), (0, 1, false), (1, 0, false)] {
+            let mut task = Task { step, ..task(state) };
+            task.children.total = total;
+            task.settings.expires_at = Some(EARLIER);
+            let decided = transition(&task, Event::Expire, NOW, 0);
+            assert_eq!(decided.is_ok(), expires, "{state} in step {step}, {total} children");
+        }
     }
 }
 

@@ -164,7 +164,7 @@ pub const TABLE: &[Rule] = &[
         &[Pending, Running],
         &[Cancelled],
         "",
-        "past `expires_at`, in the first step; Running only when just claimed",
+        "past `expires_at`, in the first step and without children; Running only when just claimed",
     ),
     rule(
         "alarm done",

@@ -145,6 +145,29 @@ async fn a_long_split_gives_its_task_back_now_and_then() {
 }
 
 #[tokio::test]
+async fn a_start_deadline_does_not_end_a_split_that_has_begun() {
+    async fn given(below: Sum, State(plan): State<Plan>) -> Result<Shards<Number>, HandlerError> {
+        let shards = super::split(below, State(plan)).await?;
+        Ok(shards.chunks_per_attempt(1))
+    }
+    let (world, plan, gate) = (World::new(), Plan::default(), CancellationToken::new());
+    *plan.0.gate.lock().unwrap() = Some((4, gate.clone()));
+    let id = world.enqueue(sum(9, 2).expires_after(SECOND * 60)).await;
+    let worker = world.worker().state(plan.clone());
+    let worker = worker.batch(Batch::new(given, super::execute, super::reduce));
+    let handle = worker.build().unwrap().start();
+    world
+        .until("a chunk is stored", async || {
+            world.detail(id).await.task.children.total == 2
+        })
+        .await;
+    world.pass(SECOND * 120).await;
+    gate.cancel();
+    assert_eq!(ended(&world, id).await, answer(9, &[]));
+    world.shut_down(handle).await;
+}
+
+#[tokio::test]
 async fn a_split_with_a_place_of_its_own_is_not_begun_anew() {
     async fn given(sum: Sum, ctx: Ctx, State(plan): State<Plan>) -> Result<Shards<Number>, HandlerError> {
         use futures_util::StreamExt as _;
