@@ -7,8 +7,8 @@ use crate::id::{SessionId, Shard, TaskIds};
 use crate::name::{Kind, Queue, UniqueKey};
 use crate::payload::Payload;
 use crate::task::{
-    Change, Children, CompletionOutcome, ErrorText, FailedAttempt, FailedChildren, KeyScope, OnWaitDeadline,
-    Retention, Settings, State, Target,
+    Change, Children, CompletionChange, CompletionOutcome, ErrorText, FailedAttempt, FailedChildren, Field,
+    KeyScope, OnWaitDeadline, Retention, Settings, State, Target,
 };
 
 const NOW: Timestamp = Timestamp::from_millis(1_000_000);
@@ -80,7 +80,8 @@ fn events() -> Vec<(&'static str, Event)> {
                 checkpoint: Some(data()),
             },
         ),
-        ("reopen", Event::Reopen),
+        ("reopen", Event::Reopen { restart: None }),
+        ("reopen", restart(1)),
         (
             "complete",
             Event::Complete {
@@ -120,6 +121,12 @@ fn events() -> Vec<(&'static str, Event)> {
             .flat_map(timed_events),
     );
     events
+}
+
+fn restart(step: u32) -> Event {
+    let checkpoint = Some(Payload::encode("place").unwrap());
+    let restart = Some(Restart { step, checkpoint });
+    Event::Reopen { restart }
 }
 
 fn timed_events(at: Timestamp) -> [(&'static str, Event); 8] {
@@ -395,7 +402,11 @@ fn a_start_deadline_binds_until_the_first_step_has_children() {
             task.children.total = total;
             task.settings.expires_at = Some(EARLIER);
             let decided = transition(&task, Event::Expire, NOW, 0);
-            assert_eq!(decided.is_ok(), expires, "{state} in step {step}, {total} children");
+            assert_eq!(
+                decided.is_ok(),
+                expires,
+                "{state} in step {step}, {total} children"
+            );
         }
     }
 }
@@ -528,7 +539,7 @@ fn an_early_end_ends_in_the_step_that_waited() {
         let cold = early.cold.unwrap();
         assert_eq!(
             cold.completion,
-            crate::task::CompletionChange::Clear,
+            CompletionChange::Clear,
             "a rerun must not meet it again"
         );
         assert_eq!(decide(&task(State::Waiting), event()).to.step, 1);
@@ -711,7 +722,7 @@ fn a_rerun_counts_anew_and_moves_the_limits_on() {
     assert_eq!(cold.reruns, Some(1));
     assert_eq!(
         cold.give_up_at,
-        crate::task::Field::Set(LATER.saturating_add(Duration::from_millis(100_000)))
+        Field::Set(LATER.saturating_add(Duration::from_millis(100_000)))
     );
     assert_eq!(
         decide(
@@ -821,6 +832,28 @@ fn a_ringing_parent_with_a_rerun_child_waits_on() {
             Err(Rejected::ChildrenOpen)
         );
     }
+}
+
+#[test]
+fn a_reopened_parent_starts_anew_behind_its_split() {
+    let mut ended = Task {
+        step: 3,
+        ..task(State::Succeeded)
+    };
+    ended.children.total = 1;
+    for (asked, step) in [(0, 1), (1, 1), (2, 2), (3, 3), (4, 3), (u32::MAX, 3)] {
+        let to = decide(&ended, restart(asked)).to;
+        assert_eq!((to.state, to.step, to.attempt), (State::Joining, step, 0));
+        let cold = to.cold.unwrap();
+        assert!(matches!(cold.checkpoint, Field::Set(_)));
+        assert_eq!(cold.completion, CompletionChange::Clear);
+    }
+    let to = decide(&ended, Event::Reopen { restart: None }).to;
+    let cold = to.cold.unwrap();
+    assert_eq!(
+        (to.step, cold.checkpoint, cold.completion),
+        (3, Field::Keep, CompletionChange::Keep)
+    );
 }
 
 #[test]

@@ -199,7 +199,7 @@ pub const TABLE: &[Rule] = &[
         &[Succeeded, Failed, Cancelled],
         &[Joining],
         "=0",
-        "a parent that waited for children, none of which is open: it waits until an operator reruns some or releases it; retakes its unique key or answers `KeyTaken`; a child only while its parent is Joining",
+        "a parent that waited for children, none of which is open: it waits until an operator reruns some or releases it, in the same step or anew in the one behind the split; retakes its unique key or answers `KeyTaken`; a child only while its parent is Joining",
     ),
     rule("reschedule", &[Pending], &[Pending], "", "the past means now"),
     rule("edit", &[Pending], &[Pending], "", "payload, headers"),
