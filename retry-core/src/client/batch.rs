@@ -61,7 +61,10 @@ impl BatchProgress {
             State::Succeeded | State::Failed | State::Cancelled => BatchStage::Ended,
             State::Joining if held => BatchStage::Held,
             State::Joining => BatchStage::Executing,
-            _ if task.step == 0 => BatchStage::Splitting,
+            // A later step may split as well: once it has stored a chunk, it is seen.
+            _ if task.step == 0 || split.is_some_and(|split| split.step == task.step) => {
+                BatchStage::Splitting
+            }
             _ => BatchStage::Reducing,
         };
         Self {
