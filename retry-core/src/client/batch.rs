@@ -150,8 +150,11 @@ impl<S: TaskStore + ?Sized> Client<S> {
     /// split, without the progress it had stored.
     ///
     /// The parent does not go on before all of them are rerun, however fast they are: one is put off until the others are
-    /// written. A call that was cut short is made again; what it has rerun is not rerun twice. Without a child to rerun
-    /// nothing changes.
+    /// written, or for ten minutes if that takes longer. A call that was cut short is made again; what it has rerun is not rerun
+    /// twice. Without a child to rerun nothing changes.
+    ///
+    /// A child that has split itself is run again in the step in which it ended, over its own children as they are.
+    /// Rerun those by the child's own id.
     ///
     /// Where each of them is refused, an ended parent is left waiting for an operator, who releases or cancels it.
     ///
