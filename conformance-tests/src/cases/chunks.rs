@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use retry_core::machine::Event;
+use retry_core::machine::{Event, Restart};
+use retry_core::payload::Payload;
 use retry_core::store::{Applied, Inserted, Took};
 use retry_core::task::{Edit, FailedChildren, NewTask, Settings, State, Task};
 
@@ -185,6 +186,12 @@ pub async fn a_rerun_races_with_the_last_end(f: &mut Fixture) -> Verdict {
     Ok(())
 }
 
+/// A reopening into the step behind the split, with this checkpoint.
+fn anew(checkpoint: Option<Payload>) -> Event {
+    let restart = Some(Restart { step: 1, checkpoint });
+    Event::Reopen { restart }
+}
+
 /// L8: an ended parent that is reopened waits until its rerun children have ended, in the same step, with nothing left of
 /// its end; without a rerun it waits for an operator.
 pub async fn a_reopened_parent_waits_again(f: &mut Fixture) -> Verdict {
@@ -198,12 +205,14 @@ pub async fn a_reopened_parent_waits_again(f: &mut Fixture) -> Verdict {
     f.end(&children[1], true).await?;
     let session = f.open().await?;
     let reducing = f.claim_task(session, &new).await?;
+    let checkpoint = json("[\"place\", \"its own\"]");
+    let reducing = f.settled(&reducing, Event::Checkpoint { checkpoint }).await?;
     let event = Event::Succeed {
         output: Some(json("1")),
         via_fallback: true,
     };
     let ended = f.settled(&reducing, event).await?;
-    let reopened = f.settled(&ended, Event::Reopen).await?;
+    let reopened = f.settled(&ended, anew(Some(json("\"place\"")))).await?;
     equal(
         "L8",
         "the reopened parent",
@@ -220,8 +229,8 @@ pub async fn a_reopened_parent_waits_again(f: &mut Fixture) -> Verdict {
     equal(
         "L8",
         "what is left of its end",
-        (detail.output, detail.via_fallback),
-        (None, false),
+        (detail.output, detail.via_fallback, detail.checkpoint),
+        (None, false, Some(json("\"place\""))),
     )?;
     let what = "a reopened parent without a rerun";
     parent_is(f, &parent, State::Joining, counts(2, 0, 1), what).await?;
@@ -267,7 +276,7 @@ pub async fn a_reopened_child_is_open_again(f: &mut Fixture) -> Verdict {
     f.end(&grandchildren[0], false).await?;
     let failed = f.end(&children[0], false).await?;
     parent_is(f, &root, State::Joining, counts(1, 0, 1), "a root on hold").await?;
-    f.settled(&failed, Event::Reopen).await?;
+    f.settled(&failed, anew(None)).await?;
     let what = "the root of a reopened child";
     parent_is(f, &root, State::Joining, counts(1, 1, 0), what).await?;
     let reopened = f.task_now(failed.id).await?;
@@ -275,7 +284,7 @@ pub async fn a_reopened_child_is_open_again(f: &mut Fixture) -> Verdict {
     let ended = f.end(&children[0], true).await?;
     let what = "the root behind it";
     parent_is(f, &root, State::Pending, counts(1, 0, 0), what).await?;
-    let late = f.settle(&ended, Event::Reopen).await?;
+    let late = f.settle(&ended, Event::Reopen { restart: None }).await?;
     equal(
         "L8",
         "a reopening when the root does not wait",

@@ -125,13 +125,20 @@ pub async fn an_end_goes_one_level_up(f: &mut Fixture) -> Verdict {
     Ok(())
 }
 
-/// L8: when a child is rerun between the rescuer's look and its edit, the parent goes on waiting.
+/// L8: when a child is rerun before the rescuer's edit, decided before the rerun or behind it, the parent goes on waiting.
 pub async fn a_rerun_before_the_rescuer_wins(f: &mut Fixture) -> Verdict {
+    for look_first in [true, false] {
+        rerun_and_look(f, look_first).await?;
+    }
+    rings_on(f).await
+}
+
+async fn rerun_and_look(f: &mut Fixture, look_first: bool) -> Verdict {
     let new = policy(f, FailedChildren::Fail);
     let (parent, children) = f.joining(&new, 1).await?;
     let child = f.end(&children[0], false).await?;
     let ringing = rings(f, &parent, "a parent whose child failed").await?;
-    let fail = f.decide(&ringing, Event::ChildrenEnded);
+    let early = look_first.then(|| f.decide(&ringing, Event::ChildrenEnded));
     let at = f.now();
     f.settled(
         &child,
@@ -141,10 +148,17 @@ pub async fn a_rerun_before_the_rescuer_wins(f: &mut Fixture) -> Verdict {
         },
     )
     .await?;
+    let edit = match early {
+        Some(edit) => edit,
+        None => {
+            let ringing = f.task_now(parent.id).await?;
+            f.decide(&ringing, Event::ChildrenEnded)
+        }
+    };
     equal(
         "L8",
         "the rescuer's edit after the rerun",
-        f.apply(&fail).await?,
+        f.apply(&edit).await?,
         Applied::DONE,
     )?;
     let waiting = parent_is(
@@ -165,7 +179,34 @@ pub async fn a_rerun_before_the_rescuer_wins(f: &mut Fixture) -> Verdict {
         "the parent after the child's success",
     )
     .await?;
+    f.end(&new, true).await?;
     Ok(())
+}
+
+/// L8: a rescuer's edit that found a rerun child open, and comes when it has failed again, leaves the alarm ringing.
+async fn rings_on(f: &mut Fixture) -> Verdict {
+    let new = policy(f, FailedChildren::Fail);
+    let (parent, children) = f.joining(&new, 1).await?;
+    let child = f.end(&children[0], false).await?;
+    let at = f.now();
+    let rerun = Event::Rerun {
+        at,
+        from_start: false,
+    };
+    f.settled(&child, rerun).await?;
+    let waiting = f.task_now(parent.id).await?;
+    let late = f.decide(&waiting, Event::ChildrenEnded);
+    f.end(&children[0], false).await?;
+    let none_open = Applied::Done {
+        inserted: Vec::new(),
+        took: Took::NoneOpen,
+    };
+    let done = f.apply(&late).await?;
+    equal("L8", "the rescuer's edit after the second end", done, none_open)?;
+    let parent = f.task_now(parent.id).await?;
+    let ringing = rings(f, &parent, "a parent whose rerun child failed").await?;
+    let failed = f.settled(&ringing, Event::ChildrenEnded).await?;
+    equal("L8", "the parent by its policy", failed.state, State::Failed)
 }
 
 /// L8: a child is rerun only while its parent waits for its children; the counters follow.

@@ -30,10 +30,9 @@ pub(super) fn check(step: &Step<'_>, violations: &mut Violations) {
             "a live task holds its key",
         );
         if task.state == State::Pending {
-            let start_deadline = task.settings.expires_at.filter(|_| task.step == 0);
             expect(
-                task.alarm_at == start_deadline,
-                "a pending task's alarm is its start deadline, in its first step",
+                task.alarm_at == task.start_deadline(),
+                "a pending task's alarm is its start deadline, in its first step and without children",
             );
         }
     }

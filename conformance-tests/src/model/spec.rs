@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use retry_core::headers::Headers;
 use retry_core::id::TaskId;
-use retry_core::machine::{AdminEdit, Event, transition};
+use retry_core::machine::{AdminEdit, Event, Restart, transition};
 use retry_core::name::Queue;
 use retry_core::payload::Payload;
 use retry_core::priority::Priority;
@@ -311,7 +311,12 @@ fn action(task: &Task, happens: What, what: &EditSpec, now: Timestamp, random: u
             from_start: false,
         },
         What::RerunFromStart => Event::Rerun { at, from_start: true },
-        What::Reopen => Event::Reopen,
+        What::Reopen => Event::Reopen {
+            restart: what.at.is_multiple_of(2).then(|| Restart {
+                step: 1,
+                checkpoint: (!what.at.is_multiple_of(4)).then(|| text(what.at)),
+            }),
+        },
         What::Reschedule => Event::Reschedule { at },
         What::Edit => Event::Edit(AdminEdit {
             payload: Some(text(what.at)),

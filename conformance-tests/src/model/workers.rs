@@ -35,6 +35,7 @@ impl World {
             (Cause::Alarm, State::Pending) => on(Event::Expire),
             (Cause::Alarm, State::Running) => on(Event::DeadlinePassed),
             (Cause::Alarm, State::Waiting) => on(Event::WaitDeadline),
+            (Cause::Alarm, State::Joining) if !task.cancel_requested => on(Event::ChildrenEnded),
             (Cause::Alarm, _) if task.children.open > 0 => {
                 let children = self.model.tasks().filter(|child| child.parent == Some(task.id));
                 let open = children.filter(|child| !child.state.is_final());

@@ -19,7 +19,8 @@ use crate::task::{Children, State, TaskSummary};
 ///
 /// The streams read pages from the store, so that a million outputs take the memory of a thousand. Their order is that of the
 /// shards' ids: the same in each attempt, but not the order in which the split gave them. Let an output carry what sorts
-/// it.
+/// it. Of a task that was rerun from its start they hold the ids of all shards in memory, to tell them from the earlier
+/// ones.
 #[derive(Debug, Clone)]
 pub struct Reduced(Ctx);
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::shards::{Given, Shards};
 use crate::draft::{Draft, InvalidTask};
 use crate::executor::{
-    Ctx, Final, HandlerError, LastChunk, LeaseLost, NotInserted, Outcome, SplitState, Stored,
+    Ctx, Final, HandlerError, LastChunk, LeaseLost, NotWritten, Outcome, Progress, SplitState, Stored,
 };
 use crate::id::TaskId;
 use crate::limits::{MAX_CHUNK_BYTES, MAX_SHARDS};
@@ -95,7 +95,7 @@ impl Ctx {
     /// If the task ends before its split is complete (it fails for good, or is cancelled), the shards that are stored are
     /// cancelled. A task that was rerun half-way goes on behind them.
     ///
-    /// Cancel-safe: a dropped call has stored whole chunks only.
+    /// Cancel-safe: a dropped call has stored whole chunks only, and keeps their place.
     ///
     /// # Errors
     /// An error of the shards' own source; [`SplitError`], which is final; the lease is gone, or the attempt is to stop.
@@ -215,18 +215,15 @@ impl<'c, S> Split<'c, S> {
 
     /// Stores the chunk and its place; false: the task itself is not stored yet.
     async fn write(&mut self) -> Result<bool, HandlerError> {
-        let own = self.place.take().or_else(|| self.ctx.stored().own);
-        let stored = self.stored(own);
-        let (checkpoint, children) = (stored.write()?, std::mem::take(&mut self.chunk));
+        let progress = Progress::split(self.ctx.known(), self.state, self.place.take());
+        let children = std::mem::take(&mut self.chunk);
         self.bytes = 0;
         let attempt = self.ctx.attempt_handle();
-        match attempt.clone().insert_children(checkpoint, children).await {
-            Ok(()) => {
-                self.ctx.set_stored(stored);
-                Ok(true)
-            }
-            Err(NotInserted::NotStored) => Ok(false),
-            Err(NotInserted::LeaseLost) => Err(LeaseLost.into()),
+        match attempt.clone().insert_children(progress, children).await {
+            Ok(()) => Ok(true),
+            Err(NotWritten::NotStored) => Ok(false),
+            Err(NotWritten::LeaseLost) => Err(LeaseLost.into()),
+            Err(NotWritten::Invalid(error)) => Err(error.into()),
         }
     }
 }

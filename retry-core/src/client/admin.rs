@@ -218,6 +218,15 @@ impl<S: TaskStore + ?Sized> Client<S> {
     }
 
     pub(super) async fn decide(&self, id: TaskId, event: impl Fn() -> Event) -> Result<TaskDetail> {
+        self.decide_on(id, |_| event()).await
+    }
+
+    /// As [`decide`](Self::decide), of an event that depends on the record.
+    pub(super) async fn decide_on(
+        &self,
+        id: TaskId,
+        event: impl Fn(&TaskDetail) -> Event,
+    ) -> Result<TaskDetail> {
         Arc::clone(&self.shared).decide(id, event).await
     }
 }
@@ -225,12 +234,16 @@ impl<S: TaskStore + ?Sized> Client<S> {
 impl Shared {
     /// Decides an event on the current record and writes it; a task that changes meanwhile is decided anew. Answers
     /// the record after the edit.
-    pub(super) async fn decide(&self, id: TaskId, event: impl Fn() -> Event) -> Result<TaskDetail> {
+    pub(super) async fn decide(
+        &self,
+        id: TaskId,
+        event: impl Fn(&TaskDetail) -> Event,
+    ) -> Result<TaskDetail> {
         let now = self.now(id.shard()).await?;
         let mut last = None;
         for _ in 0..TRIES {
             let detail = self.store.get(id).await?.ok_or(Error::NotFound(id))?;
-            let action = transition(&detail.task, event(), now, self.random.next_u64())?;
+            let action = transition(&detail.task, event(&detail), now, self.random.next_u64())?;
             let deletes = matches!(action, Action::Delete { .. });
             let decided_on = (detail.task.version, detail.task.state);
             let (applied, sent) = self.write(&detail, &action).await?;

@@ -7,7 +7,7 @@ use super::{Client, Error, Result, resend};
 use crate::executor::Stored;
 use crate::id::{Nonce, TaskId};
 use crate::limits::MAX_PAGE;
-use crate::machine::{Event, Rejected, transition};
+use crate::machine::{Event, Rejected, Restart, transition};
 use crate::store::{Applied, Page, TaskFilter, TaskStore};
 use crate::task::{Children, Edit, State, Task, TaskDetail};
 use crate::time::Timestamp;
@@ -61,7 +61,10 @@ impl BatchProgress {
             State::Succeeded | State::Failed | State::Cancelled => BatchStage::Ended,
             State::Joining if held => BatchStage::Held,
             State::Joining => BatchStage::Executing,
-            _ if task.step == 0 => BatchStage::Splitting,
+            // A later step may split as well: once it has stored a chunk, it is seen.
+            _ if task.step == 0 || split.is_some_and(|split| split.step == task.step) => {
+                BatchStage::Splitting
+            }
             _ => BatchStage::Reducing,
         };
         Self {
@@ -143,11 +146,15 @@ impl<S: TaskStore + ?Sized> Client<S> {
     }
 
     /// Runs all children of a task again that failed or were cancelled, in calls of up to 1,000. An ended parent waits for its
-    /// children again, and its next step, the reduce of a batch, runs once more when they have ended.
+    /// children again, and its next step, the reduce of a batch, runs once more when they have ended: from the step behind its
+    /// split, without the progress it had stored.
     ///
     /// The parent does not go on before all of them are rerun, however fast they are: one is put off until the others are
-    /// written. A call that was cut short is made again; what it has rerun is not rerun twice. Without a child to rerun
-    /// nothing changes.
+    /// written, or for ten minutes if that takes longer. A call that was cut short is made again; what it has rerun is not rerun
+    /// twice. Without a child to rerun nothing changes.
+    ///
+    /// A child that has split itself is run again in the step in which it ended, over its own children as they are.
+    /// Rerun those by the child's own id.
     ///
     /// Where each of them is refused, an ended parent is left waiting for an operator, who releases or cancels it.
     ///
@@ -167,7 +174,7 @@ impl<S: TaskStore + ?Sized> Client<S> {
             let mut children = children.as_slice();
             while let (None, [first, others @ ..]) = (keystone, children) {
                 if std::mem::take(&mut reopen) {
-                    self.decide(id, || Event::Reopen).await?;
+                    self.decide_on(id, reopening).await?;
                 }
                 let at = self.shared.now(id.shard()).await?.saturating_add(HOLD);
                 match self.rerun_at(first.id, at).await? {
@@ -237,6 +244,21 @@ impl<S: TaskStore + ?Sized> Client<S> {
             rerun,
             refused: children.len() as u64 - rerun,
         })
+    }
+}
+
+/// The steps behind the split begin anew: what they stored is of children that are rerun. A parent that ended in mid-split
+/// goes on there, and needs the place it keeps.
+fn reopening(parent: &TaskDetail) -> Event {
+    let stored = Stored::read(parent.checkpoint.clone());
+    let split = stored.split;
+    let is_in_split = split.is_some_and(|split| split.step >= parent.task.step);
+    let restart = || Restart {
+        step: split.map_or(parent.task.step, |split| split.step.saturating_add(1)),
+        checkpoint: split.and_then(|_| Stored { own: None, ..stored }.write().ok()),
+    };
+    Event::Reopen {
+        restart: (!is_in_split).then(restart),
     }
 }
 

@@ -141,11 +141,13 @@ macro_rules! option_setters {
 
         /// No attempt of its first step begins later than this after it is enqueued, a retry neither: the task is
         /// cancelled with the reason.
+        /// One that has children, in mid-split, has begun for good.
         pub fn expires_after(self, after: std::time::Duration) -> Self {
             self.map_options(|options| options.set_expires_after(after))
         }
 
         /// No attempt of its first step begins after this time, a retry neither: the task is cancelled with the reason.
+        /// One that has children, in mid-split, has begun for good.
         pub fn expires_at(self, at: crate::time::Timestamp) -> Self {
             self.map_options(|options| options.set_expires_at(at))
         }

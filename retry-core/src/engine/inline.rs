@@ -20,7 +20,7 @@ use super::settle;
 use super::teller::{Recorded, Teller};
 use crate::clock::Clock as _;
 use crate::draft::{Draft, InvalidTask};
-use crate::executor::{Attempt, LeaseLost, NotInserted, Outcome, Stored};
+use crate::executor::{Attempt, Known, NotWritten, Outcome, Progress};
 use crate::headers::Headers;
 use crate::id::TaskId;
 use crate::limits::{MAX_BATCH, MAX_CALL_BYTES};
@@ -81,7 +81,7 @@ impl Tried {
                 via_fallback: false,
                 judge: Judge::Rules,
                 follow_ups: Vec::new(),
-                stored: Stored::default(),
+                known: Known::default(),
                 last_chunk: None,
                 started_at,
             },
@@ -147,7 +147,8 @@ pub(crate) async fn settle_tried(
     let lease = Lease::new(Arc::clone(&part), runnable.task, Cancel::default());
     if let Some(checkpoint) = tried.checkpoint {
         // Without the lease the outcome is refused as well.
-        let _ = Arc::clone(&lease).checkpoint(checkpoint).await;
+        let progress = Progress::own(Known::default(), checkpoint);
+        let _ = Arc::clone(&lease).checkpoint(progress).await;
     }
     let task = lease.settled_task().await;
     let judge = tried.ran.judge;
@@ -198,17 +199,19 @@ impl Attempt for InMemory {
         settle::child(&self.part, &self.task, headers, id, draft)
     }
 
-    async fn insert_children(self: Arc<Self>, _: Payload, _: Vec<NewTask>) -> Result<(), NotInserted> {
-        Err(NotInserted::NotStored)
+    async fn insert_children(self: Arc<Self>, _: Progress, _: Vec<NewTask>) -> Result<(), NotWritten> {
+        Err(NotWritten::NotStored)
     }
 
     async fn list(&self, filter: &TaskFilter, page: &Page) -> store::Result<Listed> {
         self.part.call(self.part.store.list(filter, page)).await
     }
 
-    async fn checkpoint(self: Arc<Self>, checkpoint: Payload) -> Result<(), LeaseLost> {
+    async fn checkpoint(self: Arc<Self>, progress: Progress) -> Result<(), NotWritten> {
         let mut kept = self.checkpoint.lock().unwrap_or_else(PoisonError::into_inner);
-        *kept = Some(checkpoint);
+        let stored = progress.stored();
+        *kept = Some(stored.write()?);
+        progress.written(stored);
         Ok(())
     }
 }

@@ -13,7 +13,7 @@ use super::part::{Part, lock};
 use super::settle;
 use crate::clock::Clock as _;
 use crate::draft::{Draft, InvalidTask};
-use crate::executor::{Attempt, LeaseLost, NotInserted};
+use crate::executor::{Attempt, LeaseLost, NotWritten, Progress};
 use crate::headers::Headers;
 use crate::id::TaskId;
 use crate::limits::MAX_BATCH;
@@ -151,8 +151,8 @@ impl Attempt for Lease {
         self.part.clock.now()
     }
 
-    async fn checkpoint(self: Arc<Self>, checkpoint: Payload) -> Result<(), LeaseLost> {
-        self.progress(checkpoint, Vec::new()).await
+    async fn checkpoint(self: Arc<Self>, progress: Progress) -> Result<(), NotWritten> {
+        self.progress(progress, Vec::new()).await
     }
 
     fn child(&self, id: TaskId, draft: Draft, headers: &Headers) -> Result<NewTask, InvalidTask> {
@@ -161,11 +161,10 @@ impl Attempt for Lease {
 
     async fn insert_children(
         self: Arc<Self>,
-        checkpoint: Payload,
+        progress: Progress,
         children: Vec<NewTask>,
-    ) -> Result<(), NotInserted> {
-        let written = self.progress(checkpoint, children).await;
-        written.map_err(|LeaseLost| NotInserted::LeaseLost)
+    ) -> Result<(), NotWritten> {
+        self.progress(progress, children).await
     }
 
     async fn list(&self, filter: &TaskFilter, page: &Page) -> store::Result<Listed> {
@@ -184,14 +183,18 @@ const fn is_new(inserted: &Inserted) -> bool {
 
 impl Lease {
     /// Writes progress, and with it children, under the lease.
-    async fn progress(self: Arc<Self>, checkpoint: Payload, children: Vec<NewTask>) -> Result<(), LeaseLost> {
+    async fn progress(self: Arc<Self>, progress: Progress, children: Vec<NewTask>) -> Result<(), NotWritten> {
         let sent = children.len();
         if let Some(kept) = &self.copy {
-            lock(kept).keep(checkpoint, children);
-            return self.written(&Applied::Repeated, sent);
+            let stored = progress.stored();
+            lock(kept).keep(stored.write()?, children);
+            progress.written(stored);
+            return Ok(self.written(&Applied::Repeated, sent)?);
         }
         let writing = Arc::clone(self.writing.get_or_init(Arc::default));
         let writing = writing.lock_owned().await;
+        let stored = progress.stored();
+        let checkpoint = stored.write()?;
         let mut edit = self
             .part
             .edit(&self.task(), Event::Checkpoint { checkpoint })
@@ -200,12 +203,16 @@ impl Lease {
         let (reply, answer) = oneshot::channel();
         let part = Arc::clone(&self.part);
         let on_applied = move |applied: &Applied| {
-            // A caller that went away needs no answer; the version is noted all the same.
-            let _ = reply.send(self.written(applied, sent));
+            let written = self.written(applied, sent);
+            if written.is_ok() {
+                progress.written(stored);
+            }
+            // A caller that went away needs no answer; the version and the progress are noted all the same.
+            let _ = reply.send(written);
             drop(writing);
         };
         part.send(edit, Role::Progress(Box::new(on_applied)));
-        answer.await.unwrap_or(Err(LeaseLost))
+        Ok(answer.await.unwrap_or(Err(LeaseLost))?)
     }
 }
 

@@ -97,7 +97,10 @@ impl Rescuer {
             (Cause::Alarm, State::Pending) => Event::Expire,
             (Cause::Alarm, State::Running) => Event::DeadlinePassed,
             (Cause::Alarm, State::Waiting) => Event::WaitDeadline,
-            (Cause::Alarm, State::Joining) if task.children.open == 0 => Event::ChildrenEnded,
+            // Also when a child was rerun before the parent was ended: its alarm is silenced then.
+            (Cause::Alarm, State::Joining) if task.children.open == 0 || !task.cancel_requested => {
+                Event::ChildrenEnded
+            }
             (Cause::Alarm, State::Succeeded | State::Failed | State::Cancelled)
                 if task.children.open == 0 =>
             {
@@ -154,12 +157,22 @@ impl Rescuer {
                 .filter(|child| !child.task.cancel_requested)
                 .filter_map(|child| self.edit(&child.task, Event::Cancel))
                 .collect();
+            if !edits.is_empty() && !self.is_unchanged(parent).await? {
+                return Ok(());
+            }
             self.write(&edits).await?;
             match listed.next {
                 Some(next) if edits.is_empty() => page.after = Some(next),
                 _ => return Ok(()),
             }
         }
+    }
+
+    /// Whether a parent is as it was reported: one that was reopened since wants its children. Asked behind the listing, so
+    /// that a child which was rerun later is at another version than the listed one.
+    async fn is_unchanged(&self, parent: &Task) -> Result<bool> {
+        let now = self.part.call(self.part.store.get(parent.id)).await?;
+        Ok(now.is_some_and(|now| now.task.version == parent.version))
     }
 
     /// Writes a page of edits; when the store refuses it for good, one by one, so that no task stops the others.

@@ -20,7 +20,7 @@ use super::settle::Report;
 use super::teller::Teller;
 use crate::clock::{Clock as _, Monotonic};
 use crate::draft::Draft;
-use crate::executor::{Attempt, Ctx, Executor, LastChunk, Outcome, Stored};
+use crate::executor::{Attempt, Ctx, Executor, Known, LastChunk, Outcome};
 use crate::headers::Headers;
 use crate::machine::Event;
 use crate::payload::Payload;
@@ -117,11 +117,9 @@ fn unrun(part: &Part, claimed: &Runnable) -> Option<Edit> {
         .filter(|completion| completion.step.checked_add(1) == Some(task.step));
     let event = match delivered.map(|completion| &completion.outcome) {
         _ if task.cancel_requested => Event::HandBack,
-        _ if task.step == 0
-            && task
-                .settings
-                .expires_at
-                .is_some_and(|expires| expires <= part.clock.now()) =>
+        _ if task
+            .start_deadline()
+            .is_some_and(|expires| expires <= part.clock.now()) =>
         {
             Event::Expire
         }
@@ -176,7 +174,8 @@ pub(super) struct Ran {
     /// How its failure is judged for alerts.
     pub(super) judge: Judge,
     pub(super) follow_ups: Vec<Draft>,
-    pub(super) stored: Stored,
+    /// Read when no write is under way any more.
+    pub(super) known: Known,
     /// Of a split that its outcome completes.
     pub(super) last_chunk: Option<LastChunk>,
     pub(super) started_at: Timestamp,
@@ -192,7 +191,7 @@ impl Ran {
             started_at: self.started_at,
             via_fallback: self.via_fallback,
             follow_ups: self.follow_ups,
-            stored: self.stored,
+            stored: self.known.get(),
             last_chunk: self.last_chunk,
             ended: self.ended,
         }
@@ -273,7 +272,7 @@ pub(super) async fn run_attempt(
         via_fallback,
         judge,
         follow_ups,
-        stored: ctx.stored(),
+        known: ctx.known(),
         last_chunk: ctx.take_last_chunk(),
         started_at,
     }

@@ -10,6 +10,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 
+use super::progress::{Known, NotWritten, Progress};
 use super::stored::Stored;
 use crate::draft::{Draft, InvalidTask};
 use crate::headers::Headers;
@@ -68,7 +69,7 @@ pub(crate) trait Attempt: fmt::Debug + Send + Sync {
     fn is_dry_run(&self) -> bool;
 
     /// Stores progress; raises the version.
-    async fn checkpoint(self: Arc<Self>, checkpoint: Payload) -> Result<(), LeaseLost>;
+    async fn checkpoint(self: Arc<Self>, progress: Progress) -> Result<(), NotWritten>;
 
     /// The store's time.
     fn now(&self) -> Timestamp;
@@ -79,21 +80,12 @@ pub(crate) trait Attempt: fmt::Debug + Send + Sync {
     /// Stores progress together with children, in one write; raises the version.
     async fn insert_children(
         self: Arc<Self>,
-        checkpoint: Payload,
+        progress: Progress,
         children: Vec<NewTask>,
-    ) -> Result<(), NotInserted>;
+    ) -> Result<(), NotWritten>;
 
     /// Lists tasks of the store.
     async fn list(&self, filter: &TaskFilter, page: &Page) -> store::Result<Listed>;
-}
-
-/// Why children were not inserted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum NotInserted {
-    /// The lease is gone.
-    LeaseLost,
-    /// The task itself is not stored yet.
-    NotStored,
 }
 
 /// A split's last children, which its outcome inserts.
@@ -112,7 +104,7 @@ pub struct Ctx(Arc<Inner>);
 struct Inner {
     task: Arc<Task>,
     headers: Headers,
-    checkpoint: Mutex<Stored>,
+    known: Known,
     last_chunk: Mutex<Option<LastChunk>>,
     completion: Option<CompletionOutcome>,
     cancellation: CancellationToken,
@@ -142,7 +134,7 @@ impl Ctx {
         Self(Arc::new(Inner {
             task,
             headers: carried.headers,
-            checkpoint: Mutex::new(Stored::read(carried.checkpoint)),
+            known: Known::new(Stored::read(carried.checkpoint)),
             last_chunk: Mutex::default(),
             completion: completion.map(|completion| completion.outcome),
             cancellation,
@@ -239,16 +231,13 @@ impl Ctx {
         progress: &T,
     ) -> Result<(), CheckpointError> {
         let invalid = |error: InvalidPayload| CheckpointError::Invalid(error.into());
-        let stored = Stored {
-            own: Some(Payload::encode(progress).map_err(invalid)?),
-            ..self.stored()
-        };
-        Arc::clone(&self.0.attempt)
-            .checkpoint(stored.write().map_err(invalid)?)
-            .await
-            .map_err(CheckpointError::LeaseLost)?;
-        self.set_stored(stored);
-        Ok(())
+        let own = Payload::encode(progress).map_err(invalid)?;
+        let progress = Progress::own(self.known(), own);
+        let written = Arc::clone(&self.0.attempt).checkpoint(progress).await;
+        written.map_err(|error| match error {
+            NotWritten::Invalid(error) => invalid(error),
+            NotWritten::LeaseLost | NotWritten::NotStored => CheckpointError::LeaseLost(LeaseLost),
+        })
     }
 
     /// What completed the wait of the step before; none when it reached its deadline or there was no wait.
@@ -315,7 +304,7 @@ impl Ctx {
         Self(Arc::new(Inner {
             task: Arc::clone(&inner.task),
             headers: inner.headers.clone(),
-            checkpoint: Mutex::new(self.stored()),
+            known: inner.known.clone(),
             last_chunk: Mutex::default(),
             completion: inner.completion.clone(),
             cancellation,
@@ -339,15 +328,11 @@ impl Ctx {
 
     /// The checkpoint, taken apart.
     pub(crate) fn stored(&self) -> Stored {
-        self.0
-            .checkpoint
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        self.0.known.get()
     }
 
-    pub(crate) fn set_stored(&self, stored: Stored) {
-        *self.0.checkpoint.lock().unwrap_or_else(PoisonError::into_inner) = stored;
+    pub(crate) fn known(&self) -> Known {
+        self.0.known.clone()
     }
 
     /// The split is complete with these children, which its outcome inserts.

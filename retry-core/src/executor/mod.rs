@@ -5,16 +5,18 @@ mod error;
 mod extract;
 mod handler;
 mod outcome;
+mod progress;
 mod stored;
 
 use futures_util::future::BoxFuture;
 
-pub(crate) use ctx::{Attempt, Carried, LastChunk, NotInserted};
+pub(crate) use ctx::{Attempt, Carried, LastChunk};
 pub use ctx::{CheckpointError, Ctx, LeaseLost, States};
 pub use error::{Final, HandlerError};
 pub use extract::{FromCtx, Requirement, State};
 pub use handler::{Handler, typed};
 pub use outcome::Outcome;
+pub(crate) use progress::{Known, NotWritten, Progress};
 pub(crate) use stored::{SplitState, Stored};
 
 use crate::payload::Payload;

@@ -1,7 +1,7 @@
 //! What an operator does.
 
 use super::target::{cancelled, cold, expect, pending, set};
-use super::{AdminEdit, Rejected};
+use super::{AdminEdit, Rejected, Restart};
 use crate::task::{Action, Change, CompletionChange, Field, State, Target, Task};
 use crate::time::Timestamp;
 use std::time::Duration;
@@ -65,6 +65,8 @@ pub(super) fn rerun(
         anew(task.settings.give_up_after),
         anew(task.settings.expires_after),
     );
+    // One with children has begun, also when it starts anew beside them.
+    let begins = (from_start || task.step == 0) && task.children.total == 0;
     let cold = cold(|cold| {
         cold.reruns = Some(task.reruns.saturating_add(1));
         cold.output = Field::Clear;
@@ -80,11 +82,7 @@ pub(super) fn rerun(
         step: if from_start { 0 } else { task.step },
         attempt: 0,
         cancel_requested: Some(false),
-        alarm_at: if from_start || task.step == 0 {
-            expires_at
-        } else {
-            None
-        },
+        alarm_at: expires_at.filter(|_| begins),
         cold,
         ..pending(task, at)
     };
@@ -92,7 +90,7 @@ pub(super) fn rerun(
 }
 
 /// An ended parent waits for its children again. None is open yet: the operator reruns those that failed, or releases it.
-pub(super) fn reopen(task: &Task, now: Timestamp) -> Result<Action, Rejected> {
+pub(super) fn reopen(task: &Task, restart: Option<Restart>, now: Timestamp) -> Result<Action, Rejected> {
     if !task.state.is_final() {
         return Err(Rejected::State(task.state));
     }
@@ -103,14 +101,20 @@ pub(super) fn reopen(task: &Task, now: Timestamp) -> Result<Action, Rejected> {
         return Err(Rejected::ChildrenOpen);
     }
     let give_up_at = task.settings.give_up_after.map(|span| now.saturating_add(span));
+    let step = restart.as_ref().map_or(task.step, |restart| restart.step);
     let cold = cold(|cold| {
         cold.reruns = Some(task.reruns.saturating_add(1));
         cold.output = Field::Clear;
         cold.via_fallback = Some(false);
         cold.give_up_at = give_up_at.map_or(Field::Clear, Field::Set);
+        if let Some(restart) = restart {
+            cold.checkpoint = restart.checkpoint.map_or(Field::Clear, Field::Set);
+            cold.completion = CompletionChange::Clear;
+        }
     });
     let to = Target {
         state: State::Joining,
+        step: step.clamp(1, task.step),
         attempt: 0,
         cancel_requested: Some(false),
         alarm_at: None,

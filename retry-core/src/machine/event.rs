@@ -82,7 +82,8 @@ pub enum Event {
     DeadlinePassed,
     /// The start deadline passed.
     Expire,
-    /// A parent's children have all ended, and its cancel was requested or its policy makes it fail.
+    /// The alarm of a waiting parent rang: its children have all ended, and its cancel was requested or its policy makes it
+    /// fail; or one of them was rerun since.
     ChildrenEnded,
     /// The alarm of an ended parent rang and no child is open any more.
     AlarmDone,
@@ -98,7 +99,10 @@ pub enum Event {
         from_start: bool,
     },
     /// An operator lets an ended parent wait for its children again, so that those that failed can be rerun.
-    Reopen,
+    Reopen {
+        /// How the steps behind the split begin anew; none goes on in the step that ended, as it was.
+        restart: Option<Restart>,
+    },
     /// An operator moves its time.
     Reschedule {
         /// When; the past means now.
@@ -108,6 +112,15 @@ pub enum Event {
     Edit(AdminEdit),
     /// An operator forgets an ended task.
     Delete,
+}
+
+/// Where a reopened parent goes on when its children have ended, with nothing left of what its later steps did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Restart {
+    /// The step behind the split. Never one that the task has not reached, nor its first.
+    pub step: u32,
+    /// In place of the stored progress; none clears it.
+    pub checkpoint: Option<Payload>,
 }
 
 /// What an operator changes in a pending task.

@@ -52,11 +52,11 @@ fn ends(parent: &Task) -> Option<State> {
 }
 
 /// Ends a parent whose children have all ended, because its cancel was requested or its policy says so. Should a child
-/// be rerun meanwhile, the parent goes on waiting.
+/// be rerun before or meanwhile, the parent goes on waiting, without its alarm.
 pub(super) fn end_joined(task: &Task, now: Timestamp) -> Result<Action, Rejected> {
     expect(task, State::Joining)?;
     if task.children.open > 0 {
-        return Err(Rejected::ChildrenOpen);
+        return waits_again(task, now);
     }
     let ended = match ends(task) {
         Some(State::Failed) => {
@@ -74,16 +74,34 @@ pub(super) fn end_joined(task: &Task, now: Timestamp) -> Result<Action, Rejected
         Some(_) => cancelled(task, now),
         None => return Err(Rejected::State(task.state)),
     };
-    let waits = Target {
+    Ok(joining(waits(task, None), Some(ended)))
+}
+
+/// Silences the alarm of a parent of which a child was rerun before a rescuer came to end it.
+fn waits_again(task: &Task, now: Timestamp) -> Result<Action, Rejected> {
+    if task.cancel_requested {
+        return Err(Rejected::ChildrenOpen);
+    }
+    // When the last child ends meanwhile and the parent still waits, some have failed, how many this record does not tell:
+    // the alarm rings on.
+    let fails = task.settings.on_failed_children == FailedChildren::Fail;
+    Ok(joining(waits(task, None), fails.then(|| waits(task, Some(now)))))
+}
+
+fn waits(task: &Task, alarm_at: Option<Timestamp>) -> Target {
+    Target {
         state: State::Joining,
-        alarm_at: None,
+        alarm_at,
         ..pending(task, task.run_at)
-    };
-    Ok(Action::Set(Change {
+    }
+}
+
+fn joining(to: Target, if_none_open: Option<Target>) -> Action {
+    Action::Set(Change {
         from: State::Joining,
-        to: waits,
+        to,
         if_cancelled: None,
         if_completed: None,
-        if_none_open: Some(Box::new(ended)),
-    }))
+        if_none_open: if_none_open.map(Box::new),
+    })
 }

@@ -7,8 +7,8 @@ use crate::id::{SessionId, Shard, TaskIds};
 use crate::name::{Kind, Queue, UniqueKey};
 use crate::payload::Payload;
 use crate::task::{
-    Change, Children, CompletionOutcome, ErrorText, FailedAttempt, FailedChildren, KeyScope, OnWaitDeadline,
-    Retention, Settings, State, Target,
+    Change, Children, CompletionChange, CompletionOutcome, ErrorText, FailedAttempt, FailedChildren, Field,
+    KeyScope, OnWaitDeadline, Retention, Settings, State, Target,
 };
 
 const NOW: Timestamp = Timestamp::from_millis(1_000_000);
@@ -80,7 +80,8 @@ fn events() -> Vec<(&'static str, Event)> {
                 checkpoint: Some(data()),
             },
         ),
-        ("reopen", Event::Reopen),
+        ("reopen", Event::Reopen { restart: None }),
+        ("reopen", restart(1)),
         (
             "complete",
             Event::Complete {
@@ -120,6 +121,12 @@ fn events() -> Vec<(&'static str, Event)> {
             .flat_map(timed_events),
     );
     events
+}
+
+fn restart(step: u32) -> Event {
+    let checkpoint = Some(Payload::encode("place").unwrap());
+    let restart = Some(Restart { step, checkpoint });
+    Event::Reopen { restart }
 }
 
 fn timed_events(at: Timestamp) -> [(&'static str, Event); 8] {
@@ -204,14 +211,19 @@ fn tasks(state: State) -> Vec<Task> {
             }
         }
     }
-    let in_first_step: Vec<Task> = all
-        .iter()
-        .map(|task| Task {
-            step: 0,
-            ..task.clone()
-        })
-        .collect();
-    all.extend(in_first_step);
+    let in_first_step = |task: &Task| Task {
+        step: 0,
+        ..task.clone()
+    };
+    let childless = |task: &Task| Task {
+        children: Children::default(),
+        ..task.clone()
+    };
+    let split: Vec<Task> = all.iter().map(in_first_step).collect();
+    let none_open = split.iter().filter(|task| task.children.open == 0);
+    let begins: Vec<Task> = none_open.map(childless).collect();
+    all.extend(split);
+    all.extend(begins);
     all
 }
 
@@ -241,10 +253,10 @@ fn assert_sound(task: &Task, target: &Target) {
         if let Some(cold) = &target.cold {
             cold.expires_at.apply(&mut expires);
         }
-        let expected = expires.filter(|_| target.step == 0);
+        let expected = expires.filter(|_| target.step == 0 && task.children.total == 0);
         assert_eq!(
             target.alarm_at, expected,
-            "a pending task's alarm is its expiry, in the first step"
+            "a pending task's alarm is its expiry, in the first step and without children"
         );
     }
 }
@@ -318,7 +330,7 @@ fn variants(state: State) -> Vec<Task> {
     all.extend(tasks(state).into_iter().map(|mut task| {
         task.settings.on_wait_deadline = OnWaitDeadline::Fail;
         task.settings.on_failed_children = FailedChildren::Fail;
-        task.children.failed = 1;
+        task.children.failed = task.children.total.min(1);
         task.settings.give_up_at = None;
         task
     }));
@@ -379,6 +391,23 @@ fn retry_ends_at_the_last_attempt_and_at_the_give_up_time() {
         );
         assert_eq!(change.to.attempt, attempt);
         assert!(change.to.failure.is_some());
+    }
+}
+
+#[test]
+fn a_start_deadline_binds_until_the_first_step_has_children() {
+    for state in [State::Pending, State::Running] {
+        for (step, total, expires) in [(0, 0, true), (0, 1, false), (1, 0, false)] {
+            let mut task = Task { step, ..task(state) };
+            task.children.total = total;
+            task.settings.expires_at = Some(EARLIER);
+            let decided = transition(&task, Event::Expire, NOW, 0);
+            assert_eq!(
+                decided.is_ok(),
+                expires,
+                "{state} in step {step}, {total} children"
+            );
+        }
     }
 }
 
@@ -510,7 +539,7 @@ fn an_early_end_ends_in_the_step_that_waited() {
         let cold = early.cold.unwrap();
         assert_eq!(
             cold.completion,
-            crate::task::CompletionChange::Clear,
+            CompletionChange::Clear,
             "a rerun must not meet it again"
         );
         assert_eq!(decide(&task(State::Waiting), event()).to.step, 1);
@@ -693,7 +722,7 @@ fn a_rerun_counts_anew_and_moves_the_limits_on() {
     assert_eq!(cold.reruns, Some(1));
     assert_eq!(
         cold.give_up_at,
-        crate::task::Field::Set(LATER.saturating_add(Duration::from_millis(100_000)))
+        Field::Set(LATER.saturating_add(Duration::from_millis(100_000)))
     );
     assert_eq!(
         decide(
@@ -775,6 +804,56 @@ fn join_follows_the_policy_when_no_child_is_open() {
     for state in State::ALL.into_iter().filter(|state| *state != State::Joining) {
         assert_eq!(join(&task(state), NOW), None, "{state}");
     }
+}
+
+#[test]
+fn a_ringing_parent_with_a_rerun_child_waits_on() {
+    let parent = |policy, cancel_requested| {
+        let mut parent = Task {
+            cancel_requested,
+            alarm_at: Some(EARLIER),
+            ..task(State::Joining)
+        };
+        (parent.children.total, parent.children.open) = (3, 1);
+        parent.settings.on_failed_children = policy;
+        parent
+    };
+    for (policy, none_open) in [
+        (FailedChildren::Fail, Some((State::Joining, Some(NOW)))),
+        (FailedChildren::Hold, None),
+        (FailedChildren::Reduce, None),
+    ] {
+        let change = decide(&parent(policy, false), Event::ChildrenEnded);
+        assert_eq!((change.to.state, change.to.alarm_at), (State::Joining, None));
+        let ends = change.if_none_open.map(|target| (target.state, target.alarm_at));
+        assert_eq!(ends, none_open, "{policy:?}: a rescuer looks at the new counters");
+        assert_eq!(
+            transition(&parent(policy, true), Event::ChildrenEnded, NOW, 0),
+            Err(Rejected::ChildrenOpen)
+        );
+    }
+}
+
+#[test]
+fn a_reopened_parent_starts_anew_behind_its_split() {
+    let mut ended = Task {
+        step: 3,
+        ..task(State::Succeeded)
+    };
+    ended.children.total = 1;
+    for (asked, step) in [(0, 1), (1, 1), (2, 2), (3, 3), (4, 3), (u32::MAX, 3)] {
+        let to = decide(&ended, restart(asked)).to;
+        assert_eq!((to.state, to.step, to.attempt), (State::Joining, step, 0));
+        let cold = to.cold.unwrap();
+        assert!(matches!(cold.checkpoint, Field::Set(_)));
+        assert_eq!(cold.completion, CompletionChange::Clear);
+    }
+    let to = decide(&ended, Event::Reopen { restart: None }).to;
+    let cold = to.cold.unwrap();
+    assert_eq!(
+        (to.step, cold.checkpoint, cold.completion),
+        (3, Field::Keep, CompletionChange::Keep)
+    );
 }
 
 #[test]

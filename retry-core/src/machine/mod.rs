@@ -20,7 +20,7 @@ mod wait;
 #[cfg(test)]
 mod machine_test;
 
-pub use event::{AdminEdit, Event, Rejected};
+pub use event::{AdminEdit, Event, Rejected, Restart};
 pub use join::{Joined, join};
 pub use table::{Rule, TABLE, render_table};
 pub use target::claim;
@@ -55,7 +55,7 @@ pub fn transition(task: &Task, event: Event, now: Timestamp, random: u64) -> Res
         Event::Cancel => admin::cancel(task, now),
         Event::Release => admin::release(task, now),
         Event::Rerun { at, from_start } => admin::rerun(task, at, from_start, now),
-        Event::Reopen => admin::reopen(task, now),
+        Event::Reopen { restart } => admin::reopen(task, restart, now),
         Event::Reschedule { at } => admin::reschedule(task, at, now),
         Event::Edit(edit) => admin::edit(task, edit),
         Event::Delete => admin::delete(task),

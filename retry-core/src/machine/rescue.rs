@@ -96,12 +96,13 @@ fn spread(delay: Duration, random: u64) -> Duration {
     half.saturating_add(Duration::from_millis(u64::try_from(part).unwrap_or(u64::MAX)))
 }
 
-/// Cancels a task whose start deadline passed, pending or just claimed. A task beyond its first step has begun for good.
+/// Cancels a task whose start deadline passed, pending or just claimed. One behind its first step, or that has children
+/// since it is in mid-split, has begun for good.
 pub(super) fn expire(task: &Task, now: Timestamp) -> Result<Action, Rejected> {
-    if !matches!(task.state, State::Pending | State::Running) || task.step > 0 {
+    if !matches!(task.state, State::Pending | State::Running) || task.step > 0 || task.children.total > 0 {
         return Err(Rejected::State(task.state));
     }
-    if task.settings.expires_at.is_none_or(|expires| now < expires) {
+    if task.start_deadline().is_none_or(|expires| now < expires) {
         return Err(Rejected::TooEarly);
     }
     let error = ErrorText::new("it expired: no attempt begins after its start deadline");

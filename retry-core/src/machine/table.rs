@@ -136,7 +136,7 @@ pub const TABLE: &[Rule] = &[
         &[Joining],
         &[Failed, Cancelled, Joining],
         "",
-        "by a rescuer, when no child is open: Cancelled when flagged, Failed by the policy for failed children; Joining should a child be rerun meanwhile",
+        "by a rescuer, when no child is open: Cancelled when flagged, Failed by the policy for failed children; Joining, its alarm silent, should a child of one that is not flagged be rerun first",
     ),
     rule(
         "child final",
@@ -164,7 +164,7 @@ pub const TABLE: &[Rule] = &[
         &[Pending, Running],
         &[Cancelled],
         "",
-        "past `expires_at`, in the first step; Running only when just claimed",
+        "past `expires_at`, in the first step and without children; Running only when just claimed",
     ),
     rule(
         "alarm done",
@@ -199,7 +199,7 @@ pub const TABLE: &[Rule] = &[
         &[Succeeded, Failed, Cancelled],
         &[Joining],
         "=0",
-        "a parent that waited for children, none of which is open: it waits until an operator reruns some or releases it; retakes its unique key or answers `KeyTaken`; a child only while its parent is Joining",
+        "a parent that waited for children, none of which is open: it waits until an operator reruns some or releases it, in the same step or anew in the one behind the split; retakes its unique key or answers `KeyTaken`; a child only while its parent is Joining",
     ),
     rule("reschedule", &[Pending], &[Pending], "", "the past means now"),
     rule("edit", &[Pending], &[Pending], "", "payload, headers"),

@@ -51,11 +51,7 @@ pub(super) fn pending(task: &Task, at: Timestamp) -> Target {
         step: task.step,
         session: None,
         cancel_requested: None,
-        alarm_at: if task.step == 0 {
-            task.settings.expires_at
-        } else {
-            None
-        },
+        alarm_at: task.start_deadline(),
         purge_at: None,
         holds_key: task.unique.is_some(),
         failure: None,

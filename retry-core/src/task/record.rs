@@ -104,6 +104,15 @@ impl Task {
         }
     }
 
+    /// The start deadline, while it binds: a task behind its first step, or with children, has begun for good.
+    #[must_use]
+    pub const fn start_deadline(&self) -> Option<Timestamp> {
+        match (self.step, self.children.total) {
+            (0, 0) => self.settings.expires_at,
+            _ => None,
+        }
+    }
+
     /// Whether the last holder of its lease was lost: such tasks have lanes of their own, of which a worker claims no more
     /// than it can start at once, and one.
     #[must_use]

@@ -21,7 +21,8 @@ pub struct Settings {
     pub rescue_delay: Duration,
     /// Consecutive lost leases after which the task fails; none = unlimited.
     pub crash_budget: Option<u32>,
-    /// The start deadline: in the first step no attempt begins after it, a retry neither; the task is cancelled.
+    /// The start deadline: in the first step no attempt begins after it, a retry neither; the task is cancelled. With
+    /// children it has begun for good.
     pub expires_at: Option<Timestamp>,
     /// The span from which `expires_at` was counted: a rerun counts it anew.
     pub expires_after: Option<Duration>,

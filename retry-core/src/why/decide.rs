@@ -99,9 +99,7 @@ fn pending(
     now: Timestamp,
 ) -> Reason {
     let task = &detail.task;
-    if let Some(at) = task.settings.expires_at.filter(|at| *at <= now)
-        && task.step == 0
-    {
+    if let Some(at) = task.start_deadline().filter(|at| *at <= now) {
         return Reason::Expired { at, workers: live };
     }
     if task.cancel_requested {

@@ -15,12 +15,7 @@ pub(super) fn check(fact: &Fact<'_>, facts: &Facts) -> Result<(), String> {
     let now = facts.store_now[row.part];
     let behind = facts.ahead_ms + i64::try_from(facts.lease().as_millis() / 6).unwrap_or(0);
     let over = |at: retry_core::time::Timestamp| at.as_millis() + behind < now;
-    if claimed
-        && !run.fallback
-        && run.again == 0
-        && row.task.step == 0
-        && row.task.settings.expires_at.is_some_and(over)
-    {
+    if claimed && !run.fallback && run.again == 0 && row.task.start_deadline().is_some_and(over) {
         return Err(format!("{} starts after its start deadline", name(run.id)));
     }
     Ok(())

@@ -10,9 +10,9 @@ use tokio_util::sync::CancellationToken;
 use crate::id::{SessionId, TaskId};
 use crate::name::Queue;
 use crate::store::{
-    BadRecord, ClaimRequest, CountScope, Counts, Durability, Exchanged, Expired, ExpiredRequest, Inserted,
-    Listed, MemoryStore, Page, QueueInfo, QueueSetting, Renewed, Result, Session, SessionInfo, StoreError,
-    StoreErrorKind, TaskFilter, TaskStore, Wakeups,
+    BadRecord, Cause, ClaimRequest, CountScope, Counts, Durability, Exchanged, Expired, ExpiredRequest,
+    Inserted, Listed, MemoryStore, Page, QueueInfo, QueueSetting, Renewed, Result, Session, SessionInfo,
+    StoreError, StoreErrorKind, TaskFilter, TaskStore, Wakeups,
 };
 use crate::task::{Edit, NewTask, Task, TaskDetail};
 use crate::time::Timestamp;
@@ -68,6 +68,7 @@ struct Faults {
     durability: Option<Durability>,
     untried: usize,
     unreadable: Vec<TaskId>,
+    outdated: Option<(Task, Cause)>,
 }
 
 /// One worker's way to the shared store. It counts calls and keeps what was claimed and inserted.
@@ -155,6 +156,11 @@ impl FaultyStore {
     /// The row cannot be read any more: listings and rounds of expired tasks report it as such.
     pub(crate) fn spoil(&self, id: TaskId) {
         self.faults().unreadable.push(id);
+    }
+
+    /// The next round of expired tasks gives this record as well, however it is by then.
+    pub(crate) fn give_outdated(&self, task: Task, cause: Cause) {
+        self.faults().outdated = Some((task, cause));
     }
 
     /// Takes the spoiled rows out of an answer.
@@ -283,6 +289,7 @@ impl TaskStore for FaultyStore {
         let mut expired = self.call(Op::Expired, self.inner.expired(request, now)).await?;
         let bad = self.take_spoiled(&mut expired.items, |(task, _)| task);
         expired.bad.extend(bad);
+        expired.items.extend(self.faults().outdated.take());
         Ok(expired)
     }
 

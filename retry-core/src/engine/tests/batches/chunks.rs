@@ -1,5 +1,6 @@
 //! Splits in chunks: each in one write with its place, none lost, none twice.
 
+use futures_util::FutureExt as _;
 use tokio_util::sync::CancellationToken;
 
 use super::super::faulty::{Fault, Op};
@@ -145,6 +146,70 @@ async fn a_long_split_gives_its_task_back_now_and_then() {
 }
 
 #[tokio::test]
+async fn a_start_deadline_does_not_end_a_split_that_has_begun() {
+    async fn given(below: Sum, State(plan): State<Plan>) -> Result<Shards<Number>, HandlerError> {
+        let shards = super::split(below, State(plan)).await?;
+        Ok(shards.chunks_per_attempt(1))
+    }
+    let (world, plan, gate) = (World::new(), Plan::default(), CancellationToken::new());
+    *plan.0.gate.lock().unwrap() = Some((4, gate.clone()));
+    let id = world.enqueue(sum(9, 2).expires_after(SECOND * 60)).await;
+    let worker = world.worker().state(plan.clone());
+    let worker = worker.batch(Batch::new(given, super::execute, super::reduce));
+    let handle = worker.build().unwrap().start();
+    world
+        .until("a chunk is stored", async || {
+            world.detail(id).await.task.children.total == 2
+        })
+        .await;
+    world.pass(SECOND * 120).await;
+    gate.cancel();
+    assert_eq!(ended(&world, id).await, answer(9, &[]));
+    world.shut_down(handle).await;
+}
+
+#[tokio::test]
+async fn a_dropped_split_keeps_its_place() {
+    for saves in [true, false] {
+        let (world, gate) = (World::new(), CancellationToken::new());
+        let store = world.store();
+        let id = world.enqueue(job("parent")).await;
+        let (faults, held) = (store.clone(), gate.clone());
+        let parent = script(move |ctx: Ctx| {
+            let (faults, held) = (faults.clone(), held.clone());
+            async move {
+                let shards = || Shards::new((0..5).map(Number)).chunk(2);
+                match (ctx.step(), ctx.stored().split) {
+                    (0, None) => {
+                        faults.plan(Op::Exchange, &Fault::HoldAnswer(held), 1);
+                        assert!(ctx.split(shards()).now_or_never().is_none());
+                        if saves {
+                            ctx.save_checkpoint("own").await?;
+                            return Err("once".into());
+                        }
+                        Ok(Outcome::Continue(Payload::encode("own")?, SECOND))
+                    }
+                    (0, Some(split)) => {
+                        let own = ctx.checkpoint::<String>()?;
+                        assert_eq!((split.next, own.as_deref()), (2, Some("own")));
+                        ctx.split(shards()).await
+                    }
+                    _ => Ok(Outcome::Done),
+                }
+            }
+        });
+        let worker = world.worker_on(&store).kind("parent", parent);
+        let handle = worker.kind("number", done()).build().unwrap().start();
+        quiet().await;
+        gate.cancel();
+        let ended = world.until_final(id).await;
+        assert_eq!(ended.task.state, TaskState::Succeeded, "{:?}", ended.last_error);
+        assert_eq!(ended.task.children, counts(5, 0, 0));
+        world.shut_down(handle).await;
+    }
+}
+
+#[tokio::test]
 async fn a_split_with_a_place_of_its_own_is_not_begun_anew() {
     async fn given(sum: Sum, ctx: Ctx, State(plan): State<Plan>) -> Result<Shards<Number>, HandlerError> {
         use futures_util::StreamExt as _;
@@ -235,7 +300,7 @@ async fn there_is_a_largest_split() {
                 ..SplitState::begun(0, 0, ctx.created_at(), ctx.children())
             };
             let (split, own) = (Some(split), None);
-            ctx.set_stored(Stored { split, own });
+            ctx.known().set(Stored { split, own });
             let one = futures_util::stream::iter([Ok::<_, HandlerError>((1, Number(1)))]);
             ctx.split(Shards::with_cursor(one)).await
         });

@@ -2,13 +2,14 @@
 
 use std::sync::atomic::Ordering;
 
+use futures_util::StreamExt as _;
 use tokio_util::sync::CancellationToken;
 
-use super::super::harness::{SECOND, World, quiet};
+use super::super::harness::{SECOND, WithKind as _, World, done, job, quiet, script};
 use super::{Number, Plan, Sum, answer, batch, counts, ended, never, shards, sum};
 use crate::batch::{Batch, ReduceError, Reduced, Shards};
 use crate::client::BatchStage;
-use crate::executor::{HandlerError, Outcome, State};
+use crate::executor::{Ctx, HandlerError, Outcome, State};
 use crate::task::{FailedChildren, State as TaskState};
 
 #[tokio::test]
@@ -26,7 +27,6 @@ async fn a_reduce_is_retried_like_any_step() {
 #[tokio::test]
 async fn a_split_that_fails_for_good_cancels_what_it_stored() {
     async fn failing(sum: Sum, State(plan): State<Plan>) -> Result<Shards<Number>, HandlerError> {
-        use futures_util::StreamExt as _;
         let shards = super::split(sum, State(plan)).await;
         shards.map(|_| {
             let numbers = futures_util::stream::iter(0..3).map(|n| match n {
@@ -107,6 +107,47 @@ async fn a_cancel_cancels_the_shards_of_a_batch_that_waits() {
         (TaskState::Cancelled, counts(5, 0, 5))
     );
     assert_eq!(plan.reduces(), 0);
+    world.shut_down(handle).await;
+}
+
+#[tokio::test]
+async fn a_later_step_that_splits_is_told_as_such() {
+    let (world, gate) = (World::new(), CancellationToken::new());
+    let id = world.enqueue(job("parent")).await;
+    let held = gate.clone();
+    let parent = script(move |ctx: Ctx| {
+        let gate = held.clone();
+        async move {
+            let give = move |n| {
+                let gate = gate.clone();
+                async move {
+                    if n == 3 {
+                        gate.cancelled().await;
+                    }
+                    Ok::<_, HandlerError>(Number(n))
+                }
+            };
+            let numbers = futures_util::stream::iter(0..4).then(give);
+            match ctx.step() {
+                0 => Ok(Outcome::Split(Vec::new())),
+                1 => ctx.split(Shards::stream(numbers).chunk(1)).await,
+                _ => Ok(Outcome::Done),
+            }
+        }
+    });
+    let worker = world.worker().kind("parent", parent).kind("number", done());
+    let handle = worker.build().unwrap().start();
+    world
+        .until("two chunks are stored", async || {
+            world.detail(id).await.task.children.total == 2
+        })
+        .await;
+    let progress = world.client.batch(id).await.unwrap().unwrap();
+    assert_eq!((progress.stage, progress.total()), (BatchStage::Splitting, None));
+    gate.cancel();
+    assert_eq!(world.until_final(id).await.task.children, counts(4, 0, 0));
+    let progress = world.client.batch(id).await.unwrap().unwrap();
+    assert_eq!((progress.stage, progress.total()), (BatchStage::Ended, Some(4)));
     world.shut_down(handle).await;
 }
 

@@ -1,12 +1,17 @@
 //! Another try: of failed shards, of a whole batch, of one whose split was cut short.
 
+use futures_util::TryStreamExt as _;
+
+use super::super::faulty::{Fault, Op};
 use super::super::harness::{SECOND, World, quiet};
-use super::{Plan, answer, batch, counts, ended, shards, sum};
-use crate::batch::Batch;
+use super::{Plan, Sum, answer, batch, counts, ended, shards, sum};
+use crate::batch::{Batch, Reduced};
 use crate::client::{BatchStage, Error, RerunChildren};
-use crate::id::{Shard, TaskIds};
+use crate::executor::{Ctx, HandlerError, Outcome};
+use crate::id::{Shard, TaskId, TaskIds};
 use crate::machine::Rejected;
-use crate::task::{FailedChildren, State as TaskState};
+use crate::store::Cause;
+use crate::task::{FailedChildren, OnWaitDeadline, State as TaskState};
 
 fn rerun(done: &RerunChildren) -> (u64, u64) {
     (done.rerun, done.refused)
@@ -146,5 +151,109 @@ async fn a_batch_that_failed_in_its_split_goes_on_behind_it() {
     assert_eq!(rerun(&done), (2, 0));
     assert_eq!(ended(&world, id).await, answer(6, &[]));
     assert!(world.elapsed() < SECOND * 30, "{:?}", world.elapsed());
+    world.shut_down(handle).await;
+}
+
+#[tokio::test]
+async fn a_shard_rerun_before_the_rescuer_comes_is_not_cancelled() {
+    let (world, plan) = (World::new(), Plan::default());
+    *plan.0.bad.lock().unwrap() = vec![0, 1];
+    let store = world.store();
+    // Nobody ends the parent whose alarm rings.
+    store.always(Op::Expired, Some(Fault::Lost));
+    let draft = sum(3, 0).on_failed_children(FailedChildren::Fail);
+    let id = world.enqueue(draft).await;
+    let worker = batch(world.worker_on(&store), &plan).build().unwrap().start();
+    world
+        .until("the alarm rings", async || {
+            let task = world.detail(id).await.task;
+            task.state == TaskState::Joining && task.alarm_at.is_some()
+        })
+        .await;
+    world.shut_down(worker).await;
+    let done = world.client.rerun_failed_children(id).await.unwrap();
+    assert_eq!(rerun(&done), (2, 0));
+    let others = Batch::of_others(super::split, super::reduce);
+    let rescuer = world.worker().state(plan.clone()).batch(others);
+    let rescuer = rescuer.build().unwrap().start();
+    world
+        .until("the alarm is silent", async || {
+            world.detail(id).await.task.alarm_at.is_none()
+        })
+        .await;
+    quiet().await;
+    assert_eq!(world.detail(id).await.task.children, counts(3, 2, 0));
+    let progress = world.client.batch(id).await.unwrap().unwrap();
+    assert_eq!(progress.stage, BatchStage::Executing);
+    world.shut_down(rescuer).await;
+    let handle = batch(world.worker(), &plan).build().unwrap().start();
+    assert_eq!(ended(&world, id).await, answer(3, &[]));
+    world.shut_down(handle).await;
+}
+
+#[tokio::test]
+async fn a_rescuer_with_an_old_record_of_a_parent_leaves_its_rerun_shards_alone() {
+    let (world, plan) = (World::new(), Plan::default());
+    let store = world.store();
+    let id = world.enqueue(sum(3, 0)).await;
+    let others = || {
+        let worker = world.worker_on(&store).state(plan.clone());
+        worker.batch(Batch::of_others(super::split, super::reduce))
+    };
+    let splitter = others().build().unwrap().start();
+    world.until_state(id, TaskState::Joining).await;
+    world.shut_down(splitter).await;
+    world.client.cancel(id).await.unwrap();
+    let flagged = world.detail(id).await.task;
+    assert!(flagged.cancel_requested && flagged.children.open == 3);
+    let rescuer = others().build().unwrap().start();
+    assert_eq!(world.until_final(id).await.task.state, TaskState::Cancelled);
+    let done = world.client.rerun_failed_children(id).await.unwrap();
+    assert_eq!(rerun(&done), (3, 0));
+    store.give_outdated(flagged, Cause::Alarm);
+    let rounds = store.calls(Op::Expired);
+    world
+        .until("it has looked", async || store.calls(Op::Expired) > rounds + 2)
+        .await;
+    assert_eq!(world.detail(id).await.task.children, counts(3, 3, 0));
+    world.shut_down(rescuer).await;
+}
+
+/// A reduce that stores how far it is, waits, and answers in its next step.
+async fn in_two_steps(sum: Sum, ctx: Ctx, shards: Reduced) -> Result<Outcome, HandlerError> {
+    if ctx.step() == 1 {
+        let (mut added, mut last) = ctx.checkpoint::<(u32, Option<TaskId>)>()?.unwrap_or_default();
+        let mut outputs = std::pin::pin!(shards.outputs_behind::<u32>(last));
+        while let Some((id, number)) = outputs.try_next().await? {
+            (added, last) = (added + number, Some(id));
+        }
+        ctx.save_checkpoint(&(added, last)).await?;
+        return Ok(Outcome::Wait(SECOND * sum.below));
+    }
+    let (added, _) = ctx.checkpoint::<(u32, Option<TaskId>)>()?.unwrap_or_default();
+    Ok(Outcome::output(&added)?)
+}
+
+#[tokio::test]
+async fn a_reduce_begins_anew_behind_a_rerun() {
+    let (world, plan) = (World::new(), Plan::default());
+    *plan.0.bad.lock().unwrap() = vec![0, 1, 2, 3];
+    let draft = sum(5, 2).on_wait_deadline(OnWaitDeadline::Resume);
+    let id = world.enqueue(draft).await;
+    let worker = world.worker().state(plan.clone());
+    let worker = worker.batch(Batch::new(super::split, super::execute, in_two_steps));
+    let handle = worker.build().unwrap().start();
+    let output = async || {
+        let ended = world.until_final(id).await;
+        assert_eq!(ended.task.step, 2);
+        ended.output.unwrap().decode::<u32>().unwrap()
+    };
+    assert_eq!(output().await, 5, "the last alone");
+    let done = world.client.rerun_failed_children(id).await.unwrap();
+    assert_eq!(rerun(&done), (4, 0));
+    assert_eq!(output().await, 15);
+    let progress = world.client.batch(id).await.unwrap().unwrap();
+    assert_eq!(progress.shards, counts(5, 0, 0), "its place is kept");
+    assert!(progress.since.is_some());
     world.shut_down(handle).await;
 }
