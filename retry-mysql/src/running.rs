@@ -10,10 +10,11 @@ use retry_core::time::Timestamp;
 use crate::args::{Args, hex, millis};
 use crate::db::Db;
 use crate::error::{Fault, Outcome};
+use crate::queries::SIZES;
 use crate::record;
 
-/// Fewer rows of one kind of claim than this are written with the others: a statement costs a round trip.
-const ALIKE: usize = 16;
+/// Rows that one list names. Fewer are written with the others, because each statement costs a round trip.
+const ALIKE: usize = SIZES[0];
 
 /// What a claim writes into a row, besides the session and the time: attempt, version, alarm.
 type Values = (u32, u64, Option<Timestamp>);
@@ -30,12 +31,12 @@ pub(crate) async fn write(
         let values = (task.attempt, task.version, task.alarm_at);
         groups.entry(values).or_default().push(task);
     }
-    let (alike, others): (Vec<_>, Vec<_>) = groups.into_iter().partition(|(_, tasks)| tasks.len() >= ALIKE);
-    let mut found = 0;
-    for (values, tasks) in alike {
-        found += write_alike(db, values, &tasks, session, now).await?;
+    let (mut found, mut others) = (0, Vec::new());
+    for (values, tasks) in groups {
+        let (full, rest) = tasks.split_at(tasks.len() - tasks.len() % ALIKE);
+        found += write_alike(db, values, full, session, now).await?;
+        others.extend_from_slice(rest);
     }
-    let others: Vec<&Task> = others.into_iter().flat_map(|(_, tasks)| tasks).collect();
     found += write_list(db, &others, session, now).await?;
     // The driver counts rows found, and each of them is changed.
     if usize::try_from(found) == Ok(claimed.len()) {

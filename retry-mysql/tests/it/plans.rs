@@ -32,7 +32,8 @@ async fn exercise(store: &MySqlStore, first: u64) {
     read(store, first, holder, parent).await;
     store.close_session(holder).await.unwrap();
     let lost = session(store, first + 1).await;
-    claimed(store, lost, 30).await;
+    // As many as one list of ids names.
+    claimed(store, lost, 500).await;
     let late = Timestamp::from_millis(FAR.as_millis() + 1);
     let request = ExpiredRequest {
         mark: true,
