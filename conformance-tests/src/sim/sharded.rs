@@ -1,19 +1,21 @@
 //! The whole store: one part, or two that act as one.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
 use retry_core::clock::Clock;
 use retry_core::id::{SessionId, Shard, TaskId};
 use retry_core::name::Queue;
-use retry_core::sharded::{PartState, ShardedStore};
+use retry_core::sharded::{Builder, PartState, ShardedStore};
 use retry_core::store::{
-    ClaimRequest, CountScope, Counts, Durability, Exchanged, Expired, ExpiredRequest, Inserted, Listed, Page,
-    QueueInfo, QueueSetting, Renewed, Result, Session, SessionInfo, TaskFilter, TaskStore, Wakeups,
+    ClaimRequest, CountScope, Counts, Durability, Exchanged, Expired, ExpiredRequest, Inserted, Listed,
+    MemoryStore, Page, QueueInfo, QueueSetting, Renewed, Result, Session, SessionInfo, TaskFilter, TaskStore,
+    Wakeups,
 };
 use retry_core::task::{Edit, NewTask, TaskDetail};
 use retry_core::time::Timestamp;
 
+use super::config::MAX_PARTS;
 use super::cover::Sometimes;
 use super::link::Link;
 use super::shared::Shared;
@@ -34,11 +36,13 @@ impl Whole {
             let (store, parts) = (Arc::new(link(0)), None);
             return Self { store, parts, shared };
         }
-        let named = (0..servers).fold(ShardedStore::builder().clock(clock), |builder, part| {
-            builder.part(format!("part-{part}"), link(part))
-        });
-        let built = named.build();
-        let whole = Arc::new(built.unwrap_or_else(|error| panic!("no store of these parts: {error}")));
+        let named = named(servers, |part| Arc::new(link(part)));
+        let places = places(servers);
+        let whole = Arc::new(built(
+            named
+                .clock(clock)
+                .place_by(|slot| places[usize::from(slot.number())]),
+        ));
         let (store, parts) = (Arc::<ShardedStore>::clone(&whole), Some(whole));
         Self { store, parts, shared }
     }
@@ -61,6 +65,29 @@ impl Whole {
             self.shared.hit(Sometimes::PartLeftAlone);
         }
     }
+}
+
+/// The builder of a store of this many parts, by the names they have in every history.
+fn named(parts: usize, store: impl Fn(usize) -> Arc<dyn TaskStore>) -> Builder {
+    (0..parts).fold(ShardedStore::builder(), |builder, part| {
+        builder.part(format!("part-{part}"), store(part))
+    })
+}
+
+fn built(builder: Builder) -> ShardedStore {
+    builder
+        .build()
+        .unwrap_or_else(|error| panic!("no store of these parts: {error}"))
+}
+
+/// The part of each slot, by the weights of the parts' names. Worked out once: to weigh thousands of slots for every client and
+/// every worker that starts was a quarter of the time of all histories.
+fn places(parts: usize) -> &'static [usize] {
+    static PLACES: [OnceLock<Vec<usize>>; MAX_PARTS + 1] = [const { OnceLock::new() }; MAX_PARTS + 1];
+    PLACES[parts].get_or_init(|| {
+        let whole = built(named(parts, |_| Arc::new(MemoryStore::new())));
+        Shard::all().filter_map(|slot| whole.part_of(slot)).collect()
+    })
 }
 
 #[async_trait]
