@@ -14,9 +14,9 @@ use sqlx::{Connection as _, Row as _};
 use test_servers::{Fault, Proxy, Server};
 
 use crate::gate::Gate;
+use crate::innodb::transactions;
 use crate::support::{
-    FAR, NOW, claimed, fresh, number, open_transactions, request, run, session, success, task, task_id,
-    tasks, until,
+    FAR, NOW, claimed, fresh, number, request, run, session, success, task, task_id, tasks, until,
 };
 
 pub(crate) async fn a_lock_held_for_ever_stops_nobody_else(server: Arc<Server>) {
@@ -219,7 +219,7 @@ pub(crate) async fn killed_connections_are_replaced(server: Arc<Server>) {
         );
         assert!(store.get(new[0].id).await.unwrap().is_some());
     }
-    assert_eq!(open_transactions(&mut conn, &place.name).await, 0);
+    assert_eq!(transactions(&mut conn, &place.name).await, []);
     assert_eq!(number(&mut conn, "SELECT COUNT(*) FROM retry_body").await, 60);
 }
 
@@ -372,8 +372,8 @@ pub(crate) async fn a_busy_store_still_renews(server: Arc<Server>) {
         let place = &place;
         async move {
             let mut conn = place.connect().await;
-            let sql = "SELECT COUNT(*) FROM information_schema.innodb_trx WHERE trx_state = 'LOCK WAIT'";
-            number(&mut conn, sql).await > 0
+            let open = transactions(&mut conn, &place.name).await;
+            open.iter().any(|transaction| transaction.waits_for_a_lock)
         }
     })
     .await;

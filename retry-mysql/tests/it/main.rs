@@ -7,6 +7,7 @@ mod faults;
 mod full;
 mod gate;
 mod in_tx;
+mod innodb;
 mod large;
 mod leased;
 mod locks;

@@ -100,16 +100,6 @@ pub(crate) async fn number(conn: &mut MySqlConnection, sql: &str) -> i64 {
         .unwrap()
 }
 
-/// The transactions open in a database's tables, the asking connection aside.
-pub(crate) async fn open_transactions(conn: &mut MySqlConnection, database: &str) -> i64 {
-    let sql = format!(
-        "SELECT COUNT(*) FROM information_schema.innodb_trx x \
-         JOIN information_schema.processlist p ON p.id = x.trx_mysql_thread_id \
-         WHERE p.db = '{database}' AND p.id <> CONNECTION_ID()"
-    );
-    number(conn, &sql).await
-}
-
 pub(crate) fn task_id(n: u64) -> TaskId {
     TaskId::from_bytes(u128::from(n).to_be_bytes())
 }
