@@ -25,6 +25,8 @@ use super::weather::Weather;
 
 /// Polls in one instant, at most: beyond it something runs in circles.
 const MOST_POLLS: u64 = 50_000;
+/// Polls in one history, at most. The longest have some ten thousand: beyond this it never ends.
+const MOST_POLLS_IN_ALL: u64 = 5_000_000;
 /// How often the operator looks for what only an operator can end.
 const PATROL_MS: u64 = 2_000;
 /// How long chaos goes on after a sleep.
@@ -152,6 +154,10 @@ impl World {
                 }
             }
             self.run_ready();
+            if self.polls > MOST_POLLS_IN_ALL {
+                let polls = format!("more than {MOST_POLLS_IN_ALL} polls in one history");
+                self.shared.accuse("drains", polls);
+            }
             if self.shared.violated() {
                 return;
             }
