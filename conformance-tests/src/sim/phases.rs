@@ -16,6 +16,8 @@ const DRAIN_MS: u64 = 120_000;
 const ATTEMPTS: u64 = 5;
 /// More than the steps of a task.
 const STEPS: u64 = 4;
+/// How long a rerun of failed children keeps one of them from ending; one that its client did not finish leaves it so.
+const HELD_MS: u64 = 600_000;
 /// How long all workers may take to shut down at the end.
 const STOP_MS: u64 = 60_000;
 /// What passes beyond the window of late calls before the ended tasks are looked at again.
@@ -85,8 +87,9 @@ impl World {
             .max()
             .unwrap_or(0)
             .abs_diff(stepped().min().unwrap_or(0));
+        let held = if self.reruns { HELD_MS } else { 0 };
         self.phase = Phase::Healing {
-            until: self.now_ms() + DRAIN_MS + (work + apart * STEPS) * ATTEMPTS,
+            until: self.now_ms() + DRAIN_MS + held + (work + apart * STEPS) * ATTEMPTS,
         };
     }
 

@@ -71,6 +71,8 @@ pub(super) struct World {
     pub(super) chaos_ms: u64,
     /// The fleet is looked at again when its ended tasks are old.
     pub(super) ages: bool,
+    /// An operator reruns tasks.
+    pub(super) reruns: bool,
     sync_ms: u64,
     pub(super) phase: Phase,
     polls: u64,
@@ -113,6 +115,7 @@ impl World {
             next_act: 0,
             chaos_ms: config.chaos_ms,
             ages: config.features.has(Feature::Sleep),
+            reruns: config.features.has(Feature::Rerun),
             sync_ms: config.fleet.sync_ms,
             phase: Phase::Chaos,
             polls: 0,
