@@ -82,8 +82,8 @@ pub enum Event {
     DeadlinePassed,
     /// The start deadline passed.
     Expire,
-    /// The alarm of a waiting parent rang: its children have all ended, and its cancel was requested or its policy makes it
-    /// fail; or one of them was rerun since.
+    /// The alarm of a waiting parent rang: its children have all ended, and its cancel was requested or its policy is to be
+    /// asked; or one of them was rerun since.
     ChildrenEnded,
     /// The alarm of an ended parent rang and no child is open any more.
     AlarmDone,

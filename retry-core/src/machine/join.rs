@@ -33,8 +33,7 @@ pub fn join(parent: &Task, now: Timestamp) -> Option<Joined> {
             alarm_at: Some(now),
         });
     }
-    let held = parent.children.failed > 0 && parent.settings.on_failed_children == FailedChildren::Hold;
-    (!held).then_some(Joined {
+    (!is_held(parent)).then_some(Joined {
         state: State::Pending,
         run_at: now,
         alarm_at: None,
@@ -51,8 +50,14 @@ fn ends(parent: &Task) -> Option<State> {
     }
 }
 
-/// Ends a parent whose children have all ended, because its cancel was requested or its policy says so. Should a child
-/// be rerun before or meanwhile, the parent goes on waiting, without its alarm.
+/// Whether a parent none of whose children is open waits for an operator.
+fn is_held(parent: &Task) -> bool {
+    parent.children.failed > 0 && parent.settings.on_failed_children == FailedChildren::Hold
+}
+
+/// Ends a parent whose children have all ended, because its cancel was requested or its policy says so. One whose split
+/// ended behind its last child goes on, or is held, if that is what the policy says. Should a child be rerun before or
+/// meanwhile, the parent goes on waiting, without its alarm.
 pub(super) fn end_joined(task: &Task, now: Timestamp) -> Result<Action, Rejected> {
     expect(task, State::Joining)?;
     if task.children.open > 0 {
@@ -72,7 +77,10 @@ pub(super) fn end_joined(task: &Task, now: Timestamp) -> Result<Action, Rejected
             }
         }
         Some(_) => cancelled(task, now),
-        None => return Err(Rejected::State(task.state)),
+        // Nobody was called: it waits for an operator.
+        None if task.alarm_at.is_none() => return Err(Rejected::State(task.state)),
+        None if is_held(task) => waits(task, None),
+        None => pending(task, now),
     };
     Ok(joining(waits(task, None), Some(ended)))
 }

@@ -806,6 +806,45 @@ fn join_follows_the_policy_when_no_child_is_open() {
     }
 }
 
+/// Children may end before their parent's split does: then nobody but the policy says what follows.
+#[test]
+fn a_split_behind_its_last_child_s_end_goes_by_the_policy() {
+    let due = (State::Pending, None);
+    let held = (State::Joining, None);
+    let failed = (State::Failed, None);
+    for (total, bad, policy, ended) in [
+        (0, 0, FailedChildren::Fail, due),
+        (0, 0, FailedChildren::Hold, due),
+        (2, 1, FailedChildren::Reduce, due),
+        (2, 0, FailedChildren::Fail, due),
+        (2, 1, FailedChildren::Fail, failed),
+        (2, 0, FailedChildren::Hold, due),
+        (2, 1, FailedChildren::Hold, held),
+    ] {
+        let mut parent = task(State::Running);
+        parent.children = Children {
+            total,
+            open: total,
+            failed: 0,
+        };
+        parent.settings.on_failed_children = policy;
+        let none_open = *decide(&parent, Event::Split { checkpoint: None }).if_none_open.unwrap();
+        let (state, alarm_at) = (none_open.state, none_open.alarm_at);
+        let found = if (state, alarm_at) == (State::Joining, Some(NOW)) {
+            (parent.children.open, parent.children.failed) = (0, bad);
+            (parent.state, parent.alarm_at) = (state, alarm_at);
+            let change = decide(&parent, Event::ChildrenEnded);
+            assert_eq!((change.to.state, change.to.alarm_at), held, "a child was rerun");
+            let ended = *change.if_none_open.unwrap();
+            assert_eq!(ended.step, parent.step);
+            (ended.state, ended.alarm_at)
+        } else {
+            (state, alarm_at)
+        };
+        assert_eq!(found, ended, "{bad} of {total} failed, {policy:?}");
+    }
+}
+
 #[test]
 fn a_ringing_parent_with_a_rerun_child_waits_on() {
     let parent = |policy, cancel_requested| {

@@ -115,7 +115,7 @@ pub const TABLE: &[Rule] = &[
         &[Running],
         &[Joining, Pending, Cancelled],
         "=0",
-        "next step; Pending at once when no child is open",
+        "next step; Pending at once when no child is open; with earlier children and a policy that asks how they ended, Joining with its alarm ringing",
     ),
     rule(
         "complete",
@@ -134,9 +134,9 @@ pub const TABLE: &[Rule] = &[
     rule(
         "children ended",
         &[Joining],
-        &[Failed, Cancelled, Joining],
+        &[Failed, Cancelled, Pending, Joining],
         "",
-        "by a rescuer, when no child is open: Cancelled when flagged, Failed by the policy for failed children; Joining, its alarm silent, should a child of one that is not flagged be rerun first",
+        "by a rescuer, when no child is open and the alarm rings: Cancelled when flagged, else by the policy for failed children Failed, held, or Pending in the next step; Joining, its alarm silent, should a child of one that is not flagged be rerun first",
     ),
     rule(
         "child final",
