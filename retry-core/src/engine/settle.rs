@@ -6,7 +6,7 @@ use super::kind::KindEntry;
 use super::part::Part;
 use crate::clock::Clock as _;
 use crate::draft::{Draft, InvalidTask};
-use crate::executor::{LastChunk, Outcome, Stored};
+use crate::executor::{LastChunk, Outcome, SplitEnd, Stored};
 use crate::headers::Headers;
 use crate::id::TaskId;
 use crate::limits::{MAX_BATCH, MAX_CALL_BYTES, MAX_SPLIT_CHILDREN};
@@ -23,9 +23,9 @@ pub(super) struct Report<'a> {
     pub(super) started_at: Timestamp,
     pub(super) via_fallback: bool,
     pub(super) follow_ups: Vec<Draft>,
-    /// What the handler's checkpoint holds beside its own progress, and the last children of a split that ends here.
+    /// What the handler's checkpoint holds beside its own progress, and how a split came to its end here.
     pub(super) stored: Stored,
-    pub(super) last_chunk: Option<LastChunk>,
+    pub(super) split_end: Option<SplitEnd>,
     pub(super) ended: Ended,
 }
 
@@ -69,7 +69,11 @@ impl Report<'_> {
             Outcome::Done => self.succeeded(part, None),
             Outcome::Output(output) => self.succeeded(part, Some(output)),
             Outcome::Snooze(after) => {
-                let at = later(after);
+                let at = match self.split_end {
+                    // Not behind its own shards.
+                    Some(SplitEnd::HandedBack) if after.is_zero() => self.task.run_at,
+                    _ => later(after),
+                };
                 alone(Event::Snooze { at })
             }
             Outcome::Continue(checkpoint, after) => {
@@ -106,7 +110,7 @@ impl Report<'_> {
     }
 
     fn split(&mut self, part: &Part, children: Vec<Draft>) -> Result<(Event, Vec<NewTask>), InvalidTask> {
-        if let Some(LastChunk { stored, children }) = self.last_chunk.take() {
+        if let Some(SplitEnd::Complete(LastChunk { stored, children })) = self.split_end.take() {
             let checkpoint = Some(stored.write()?);
             return Ok((Event::Split { checkpoint }, children));
         }

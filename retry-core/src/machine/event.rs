@@ -39,9 +39,9 @@ pub enum Event {
         /// What went wrong.
         failure: FailedAttempt,
     },
-    /// Not now: throttled. Not an error; the attempt does not count.
+    /// Not now: throttled, or others first. Not an error; the attempt does not count.
     Snooze {
-        /// When to run again.
+        /// When to run again. In the past it is due at once, with that place in its lane, its present one at best.
         at: Timestamp,
     },
     /// Unfinished, call again: stores progress; the attempt does not count.

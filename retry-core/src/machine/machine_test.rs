@@ -426,6 +426,24 @@ fn a_retry_is_never_due_in_the_past() {
 }
 
 #[test]
+fn a_snooze_keeps_its_place_at_best() {
+    let before = Timestamp::from_millis(EARLIER.as_millis() - 1);
+    for (at, run_at) in [
+        (Timestamp::MIN, EARLIER),
+        (before, EARLIER),
+        (EARLIER, EARLIER),
+        (NOW, NOW),
+        (LATER, LATER),
+    ] {
+        let change = decide(&task(State::Running), Event::Snooze { at });
+        assert_eq!(change.to.run_at, run_at, "{at:?}");
+    }
+    let mut over = task(State::Running);
+    over.settings.give_up_at = Some(NOW);
+    assert_eq!(decide(&over, Event::Snooze { at: EARLIER }).to.state, State::Failed);
+}
+
+#[test]
 fn what_is_no_error_gives_the_attempt_back() {
     for event in [
         Event::Snooze { at: LATER },

@@ -66,7 +66,7 @@ pub const TABLE: &[Rule] = &[
         &[Running],
         &[Pending, Failed, Cancelled],
         "−1",
-        "not an error: throttled; Failed past `give_up_at`",
+        "not an error: throttled; Failed past `give_up_at`; a time in the past keeps a place in the lane, at best the old one",
     ),
     rule(
         "hand back",
