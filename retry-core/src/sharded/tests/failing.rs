@@ -7,11 +7,14 @@ use tokio_util::sync::CancellationToken;
 use super::{LIMIT, Two};
 use crate::client::Error;
 use crate::engine::tests::faulty::{Fault, Op};
-use crate::engine::tests::harness::{SECOND, job};
+use crate::engine::tests::harness::{SECOND, WithKind as _, job, script};
+use crate::executor::{Final, Outcome};
 use crate::limits::{PART_FAILURES, PART_FIRST_PAUSE};
 use crate::name::Queue;
 use crate::sharded::PartState;
-use crate::store::{Certainty, Inserted, QueueSetting, StoreErrorKind, TaskStore as _};
+use crate::store::{
+    Certainty, Inserted, Page, QueueSetting, StoreErrorKind, TaskFilter, TaskStore as _,
+};
 use crate::why::Reason;
 
 const DOWN: Fault = Fault::Rejected(StoreErrorKind::Unavailable);
@@ -184,6 +187,44 @@ async fn a_part_that_never_told_its_time_stops_nobody_else() {
         .unwrap();
     assert_eq!(answers[0].inserted, Inserted::NotTried);
     assert!(answers[1].is_new());
+}
+
+#[tokio::test]
+async fn children_are_rerun_whatever_other_parts_do() {
+    let two = Two::new();
+    let parent = script(|ctx| async move {
+        Ok(match ctx.step() {
+            0 => Outcome::split([job("b"), job("b"), job("b")]),
+            _ => Outcome::output(&ctx.children())?,
+        })
+    });
+    let child = script(|ctx| async move {
+        match ctx.reruns() {
+            0 => Err(Final::new("bad").into()),
+            _ => Ok(Outcome::Done),
+        }
+    });
+    let worker = two.east.worker().kind("a", parent).kind("b", child);
+    let worker = worker.build().unwrap().start();
+    let id = two.client.enqueue(two.job("east")).await.unwrap().id;
+    two.east.until_final(id).await;
+    for (fault, rerun) in [(DOWN, 3), (Fault::HoldCall(CancellationToken::new()), 0)] {
+        two.ways[1].all(Some(fault));
+        let began = two.east.elapsed();
+        let filter = TaskFilter {
+            parent: Some(id),
+            ..TaskFilter::default()
+        };
+        let children = two.client.list(&filter, &Page::first(10)).await.unwrap();
+        assert_eq!((children.tasks.len(), children.missing_parts), (3, vec![]));
+        let done = two.client.rerun_failed_children(id).await.unwrap();
+        assert_eq!((done.rerun, done.missing_parts), (rerun, vec![]));
+        assert_eq!(two.east.elapsed(), began, "nobody was waited for");
+        two.east.until_final(id).await;
+    }
+    let output = two.east.until_final(id).await.output.unwrap();
+    assert_eq!(output.as_json(), r#"{"total":3,"open":0,"failed":0}"#);
+    two.east.shut_down(worker).await;
 }
 
 #[tokio::test]
