@@ -6,7 +6,7 @@ use super::kind::KindEntry;
 use super::part::Part;
 use crate::clock::Clock as _;
 use crate::draft::{Draft, InvalidTask};
-use crate::executor::{LastChunk, Outcome, SplitEnd, Stored};
+use crate::executor::{LastChunk, Outcome, SplitEnd, SplitState, Stored};
 use crate::headers::Headers;
 use crate::id::TaskId;
 use crate::limits::{MAX_BATCH, MAX_CALL_BYTES, MAX_SPLIT_CHILDREN};
@@ -125,9 +125,22 @@ impl Report<'_> {
             let id = TaskId::child(parent.id, parent.reruns, parent.step, index);
             child(part, parent, &self.headers, id, draft)
         };
-        let children = (0..).zip(children).map(child).collect::<Result<_, _>>()?;
-        let checkpoint = None;
+        let children: Vec<NewTask> = (0..).zip(children).map(child).collect::<Result<_, _>>()?;
+        let checkpoint = self.place_behind(part, &children).map(|stored| stored.write());
+        let checkpoint = checkpoint.transpose()?;
         Ok((Event::Split { checkpoint }, children))
+    }
+
+    /// What is remembered of a split in one write: nothing, unless the task had children in an earlier life.
+    fn place_behind(&self, part: &Part, children: &[NewTask]) -> Option<Stored> {
+        let Task { step, reruns, children: before, .. } = *self.task;
+        let later = reruns > 0 && before.total > 0 && self.stored.split.is_none();
+        let split = later.then(|| SplitState {
+            next: u32::try_from(children.len()).unwrap_or(u32::MAX),
+            ..SplitState::begun(step, reruns, part.clock.now(), before)
+        });
+        let own = self.stored.own.clone();
+        split.map(|_| Stored { split, own })
     }
 
     fn cancelled(&self, reason: CancelReason) -> Event {
