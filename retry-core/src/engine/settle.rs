@@ -133,7 +133,12 @@ impl Report<'_> {
 
     /// What is remembered of a split in one write: nothing, unless the task had children in an earlier life.
     fn place_behind(&self, part: &Part, children: &[NewTask]) -> Option<Stored> {
-        let Task { step, reruns, children: before, .. } = *self.task;
+        let Task {
+            step,
+            reruns,
+            children: before,
+            ..
+        } = *self.task;
         let later = reruns > 0 && before.total > 0 && self.stored.split.is_none();
         let split = later.then(|| SplitState {
             next: u32::try_from(children.len()).unwrap_or(u32::MAX),

@@ -80,7 +80,11 @@ pub(super) fn snooze(task: &Task, at: Timestamp, now: Timestamp) -> Result<Actio
     if past_give_up(task, at.max(now)) {
         return Ok(given_up(task, now));
     }
-    Ok(set_unless_cancelled(task, uncounted(task, at.max(task.run_at)), now))
+    Ok(set_unless_cancelled(
+        task,
+        uncounted(task, at.max(task.run_at)),
+        now,
+    ))
 }
 
 /// A give-up time ends also what never fails: a handler that is told to come back for ever.

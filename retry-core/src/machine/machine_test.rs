@@ -440,7 +440,10 @@ fn a_snooze_keeps_its_place_at_best() {
     }
     let mut over = task(State::Running);
     over.settings.give_up_at = Some(NOW);
-    assert_eq!(decide(&over, Event::Snooze { at: EARLIER }).to.state, State::Failed);
+    assert_eq!(
+        decide(&over, Event::Snooze { at: EARLIER }).to.state,
+        State::Failed
+    );
 }
 
 #[test]
@@ -846,7 +849,9 @@ fn a_split_behind_its_last_child_s_end_goes_by_the_policy() {
             failed: 0,
         };
         parent.settings.on_failed_children = policy;
-        let none_open = *decide(&parent, Event::Split { checkpoint: None }).if_none_open.unwrap();
+        let none_open = *decide(&parent, Event::Split { checkpoint: None })
+            .if_none_open
+            .unwrap();
         let (state, alarm_at) = (none_open.state, none_open.alarm_at);
         let found = if (state, alarm_at) == (State::Joining, Some(NOW)) {
             (parent.children.open, parent.children.failed) = (0, bad);

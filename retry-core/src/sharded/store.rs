@@ -271,7 +271,7 @@ impl TaskStore for ShardedStore {
                 "there is no such part",
             ));
         };
-        member.call(Unanswered::Read, member.store.time()).await
+        member.time().await
     }
 
     async fn migrate(&self) -> Result<()> {

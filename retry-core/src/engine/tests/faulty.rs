@@ -29,6 +29,7 @@ pub(crate) enum Op {
     Expired,
     Get,
     List,
+    Count,
     Purge,
     SetQueue,
     Time,
@@ -312,7 +313,7 @@ impl TaskStore for FaultyStore {
     }
 
     async fn count(&self, scope: &CountScope) -> Result<Counts> {
-        self.inner.count(scope).await
+        self.call(Op::Count, self.inner.count(scope)).await
     }
 
     async fn purge(&self, now: Timestamp, limit: usize) -> Result<u64> {

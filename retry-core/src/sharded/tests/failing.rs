@@ -1,19 +1,21 @@
 //! One part that is dead or slow, and the other that goes on.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
 use super::{LIMIT, Two};
 use crate::client::Error;
+use crate::draft::Draft;
 use crate::engine::tests::faulty::{Fault, Op};
 use crate::engine::tests::harness::{SECOND, WithKind as _, job, script};
 use crate::executor::{Final, Outcome};
-use crate::limits::{PART_FAILURES, PART_FIRST_PAUSE};
+use crate::limits::{PART_FAILURES, PART_FIRST_PAUSE, PART_TIME_LIMIT};
 use crate::name::Queue;
 use crate::sharded::PartState;
 use crate::store::{
-    Certainty, Inserted, Page, QueueSetting, StoreErrorKind, TaskFilter, TaskStore as _,
+    Certainty, CountScope, Inserted, Page, QueueSetting, StoreErrorKind, TaskFilter, TaskStore as _,
 };
 use crate::why::Reason;
 
@@ -125,6 +127,108 @@ async fn a_slow_part_holds_up_nobody_else_and_its_calls_end() {
     assert!(took >= LIMIT * 3 && took < LIMIT * 3 + SECOND * 2, "{took:?}");
     gate.cancel();
     two.ways[0].heal();
+}
+
+fn untried(answers: &[crate::client::Enqueued]) -> Vec<bool> {
+    let is_untried = |answer: &crate::client::Enqueued| answer.inserted == Inserted::NotTried;
+    answers.iter().map(is_untried).collect()
+}
+
+impl Two {
+    /// Enqueues many tasks, and tells how long that took.
+    async fn many(&self, tasks: Vec<Draft>) -> (Result<Vec<crate::client::Enqueued>, Error>, Duration) {
+        let began = self.east.elapsed();
+        let call = self.client.enqueue_many(tasks);
+        let answer = self.east.finish("the call", call).await;
+        (answer, self.east.elapsed() - began)
+    }
+}
+
+#[tokio::test]
+async fn a_part_that_falls_silent_holds_up_many_once() {
+    let two = Two::new();
+    two.warm().await;
+    two.ways[0].all(Some(Fault::HoldCall(CancellationToken::new())));
+    let both = || vec![two.job("east"), two.job("west"), two.job("east")];
+    let (answer, took) = two.many(both()).await;
+    assert!(
+        matches!(&answer, Err(Error::Store(error)) if error.certainty() == Certainty::Unknown),
+        "{answer:?}"
+    );
+    assert!(took < LIMIT * 3 + SECOND * 2, "{took:?}");
+    let (answer, took) = two.many(both()).await;
+    assert_eq!(
+        (untried(&answer.unwrap()), took),
+        (vec![true, false, true], Duration::ZERO)
+    );
+    // It is tried now and then, by a call that nobody waits for long, and whose outcome is known.
+    let mut waited = Duration::ZERO;
+    for _ in 0..60 {
+        two.east.pass(SECOND).await;
+        let (answer, took) = two.many(both()).await;
+        assert_eq!(untried(&answer.unwrap()), [true, false, true]);
+        assert!(took <= PART_TIME_LIMIT, "{took:?}");
+        waited += took;
+    }
+    assert!(waited <= PART_TIME_LIMIT * 8, "{waited:?}");
+}
+
+#[tokio::test]
+async fn a_part_that_does_not_tell_its_time_is_given_none_of_many() {
+    let two = Two::new();
+    two.warm().await;
+    two.east.clock.advance(SECOND * 60);
+    two.ways[0].all(Some(Fault::HoldCall(CancellationToken::new())));
+    let tasks: Vec<Draft> = (0..20).map(|n| two.job(["east", "west"][n % 2])).collect();
+    let (answer, took) = two.many(tasks).await;
+    assert_eq!(untried(&answer.unwrap()), [true, false].repeat(10));
+    assert_eq!((took, two.ways[0].calls(Op::Insert)), (PART_TIME_LIMIT, 1));
+    let (answer, _) = two.many(vec![two.job("east")]).await;
+    assert!(matches!(answer, Err(Error::Store(error)) if error.certainty() == Certainty::Rejected));
+    for _ in 0..20 {
+        let (answer, took) = two.many((0..10).map(|_| job("a")).collect()).await;
+        assert_eq!(untried(&answer.unwrap()), [false; 10], "they may go anywhere");
+        assert!(took <= PART_TIME_LIMIT, "{took:?}");
+        two.east.clock.advance(Duration::from_millis(1));
+    }
+    assert_eq!(two.counts().await, [1, 211]);
+}
+
+#[tokio::test]
+async fn a_call_that_takes_long_is_not_the_one_that_tries_a_part() {
+    let two = Two::new();
+    two.warm().await;
+    two.ways[0].all(Some(DOWN));
+    for _ in 0..PART_FAILURES {
+        assert!(is_rejected(two.client.enqueue(two.job("east")).await));
+    }
+    two.ways[0].heal();
+    let gate = CancellationToken::new();
+    two.ways[0].always(Op::Count, Some(Fault::HoldCall(gate.clone())));
+    two.east.clock.advance(PART_FIRST_PAUSE);
+    let store = Arc::clone(&two.store);
+    let scope = CountScope {
+        queue: None,
+        exact: true,
+    };
+    let counting = tokio::spawn(async move { store.count(&scope).await });
+    crate::engine::tests::harness::quiet().await;
+    assert_eq!(two.ways[0].calls(Op::Count), 1, "it counts");
+    assert!(two.client.enqueue(two.job("east")).await.unwrap().is_new());
+    gate.cancel();
+    let counts = two.east.finish("the count", counting).await.unwrap().unwrap();
+    assert!(counts.complete);
+    // Nor does a part that only tells its time answer again.
+    two.ways[0].always(Op::Insert, Some(DOWN));
+    for pause in [0, 1, 2, 4] {
+        two.east.clock.advance(PART_FIRST_PAUSE * pause);
+        let tries = if pause == 0 { PART_FAILURES } else { 1 };
+        for _ in 0..tries {
+            assert!(is_rejected(two.client.enqueue(two.job("east")).await));
+        }
+        let retry_in = PART_FIRST_PAUSE * (pause * 2).max(1);
+        assert_eq!(two.store.health()[0].state, PartState::Open { retry_in });
+    }
 }
 
 #[tokio::test]

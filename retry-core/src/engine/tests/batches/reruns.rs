@@ -131,7 +131,9 @@ async fn what_can_be_reached_is_rerun_and_the_rest_is_named() {
     assert_eq!(ended(&world, id).await, answer(5, &[0, 2]));
     let store = world.store();
     store.lack(&[3, 1]);
-    let client = Client::builder(store).clock(Arc::new(world.clock.clone())).build();
+    let client = Client::builder(store)
+        .clock(Arc::new(world.clock.clone()))
+        .build();
     let done = client.rerun_failed_children(id).await.unwrap();
     assert_eq!((rerun(&done), done.missing_parts), ((2, 0), vec![1, 3]));
     assert_eq!(ended(&world, id).await, answer(5, &[]));
