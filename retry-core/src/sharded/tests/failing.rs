@@ -6,14 +6,14 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use super::{LIMIT, Two};
-use crate::client::Error;
+use crate::client::{Client, Error};
 use crate::draft::Draft;
-use crate::engine::tests::faulty::{Fault, Op};
-use crate::engine::tests::harness::{SECOND, WithKind as _, job, script};
+use crate::engine::tests::faulty::{Fault, FaultyStore, Op};
+use crate::engine::tests::harness::{SECOND, WithKind as _, World, job, script};
 use crate::executor::{Final, Outcome};
-use crate::limits::{PART_FAILURES, PART_FIRST_PAUSE, PART_TIME_LIMIT};
+use crate::limits::{PART_CALL_LIMIT, PART_FAILURES, PART_FIRST_PAUSE, PART_TIME_LIMIT};
 use crate::name::Queue;
-use crate::sharded::PartState;
+use crate::sharded::{PartState, ShardedStore};
 use crate::store::{
     Certainty, CountScope, Inserted, Page, QueueSetting, StoreErrorKind, TaskFilter, TaskStore as _,
 };
@@ -387,6 +387,28 @@ async fn the_part_that_does_not_answer_is_itself_the_reason() {
         matches!(why.reason, Reason::NoAnswer { part: Some(0), .. }),
         "{why:?}"
     );
+}
+
+#[tokio::test]
+async fn why_waits_for_many_silent_parts_at_once() {
+    let world = World::new();
+    let ways: Vec<FaultyStore> = (0..8).map(|_| world.store()).collect();
+    let mut builder = ShardedStore::builder().clock(Arc::new(world.clock.clone()));
+    for (n, way) in ways.iter().enumerate() {
+        builder = builder.part(format!("p{n}"), way.clone());
+    }
+    let store = builder.build().unwrap();
+    let client = Client::builder(store)
+        .clock(Arc::new(world.clock.clone()))
+        .build();
+    let id = client.enqueue(job("a")).await.unwrap().id;
+    for way in &ways {
+        way.all(Some(Fault::HoldCall(CancellationToken::new())));
+    }
+    let began = world.elapsed();
+    let why = world.finish("why", client.why(id)).await.unwrap();
+    assert!(matches!(why.reason, Reason::NoAnswer { .. }), "{why:?}");
+    assert_eq!(world.elapsed() - began, PART_CALL_LIMIT * 2);
 }
 
 #[tokio::test]
