@@ -159,13 +159,23 @@ pub async fn a_split_behind_the_last_end_rings(f: &mut Fixture) -> Verdict {
         let what = format!("a parent with the policy {rule:?}, a child failed: {failed}");
         let mut now = f.task_now(parent.id).await?;
         if rule != FailedChildren::Reduce {
-            equal("L8", &what, (now.state, now.alarm_at.is_some()), (State::Joining, true))?;
+            equal(
+                "L8",
+                &what,
+                (now.state, now.alarm_at.is_some()),
+                (State::Joining, true),
+            )?;
             let items = f.expired(&LOOK).await?.items;
             equal("L8", "what is reported", items, vec![(now.clone(), Cause::Alarm)])?;
             now = f.settled(&now, Event::ChildrenEnded).await?;
         }
         equal("L8", &what, (now.state, now.alarm_at), (after, None))?;
-        equal("L8", "what is reported then", f.expired(&LOOK).await?.items, vec![])?;
+        equal(
+            "L8",
+            "what is reported then",
+            f.expired(&LOOK).await?.items,
+            vec![],
+        )?;
         if after == State::Pending {
             f.end(&new, true).await?;
         }

@@ -1,7 +1,7 @@
 //! What the end of a child does to its parent.
 //!
-//! The store wakes the parent, or rings its alarm so that a rescuer ends it. It never makes a parent final: that would
-//! touch the parent's own parent, and a chain of ancestors has no bound.
+//! The store wakes the parent, or rings its alarm so that a rescuer goes by its policy. It never makes a parent final: that
+//! would touch the parent's own parent, and a chain of ancestors has no bound.
 
 use super::Rejected;
 use super::target::{cancelled, end, expect, pending, recorded};
@@ -26,18 +26,25 @@ pub fn join(parent: &Task, now: Timestamp) -> Option<Joined> {
     if parent.state != State::Joining || parent.children.open > 0 {
         return None;
     }
-    if ends(parent).is_some() {
-        return Some(Joined {
+    let rings = parent.cancel_requested || (parent.children.failed > 0 && asks(parent));
+    Some(if rings {
+        Joined {
             state: State::Joining,
             run_at: parent.run_at,
             alarm_at: Some(now),
-        });
-    }
-    (!is_held(parent)).then_some(Joined {
-        state: State::Pending,
-        run_at: now,
-        alarm_at: None,
+        }
+    } else {
+        Joined {
+            state: State::Pending,
+            run_at: now,
+            alarm_at: None,
+        }
     })
+}
+
+/// Whether it matters to the parent how its children ended.
+pub(super) fn asks(parent: &Task) -> bool {
+    parent.settings.on_failed_children != FailedChildren::Reduce
 }
 
 /// The final state that awaits a parent none of whose children is open, if any does.
@@ -92,8 +99,8 @@ fn waits_again(task: &Task, now: Timestamp) -> Result<Action, Rejected> {
     }
     // When the last child ends meanwhile and the parent still waits, some have failed, how many this record does not tell:
     // the alarm rings on.
-    let fails = task.settings.on_failed_children == FailedChildren::Fail;
-    Ok(joining(waits(task, None), fails.then(|| waits(task, Some(now)))))
+    let rings = asks(task).then(|| waits(task, Some(now)));
+    Ok(joining(waits(task, None), rings))
 }
 
 fn waits(task: &Task, alarm_at: Option<Timestamp>) -> Target {

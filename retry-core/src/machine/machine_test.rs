@@ -775,31 +775,34 @@ fn join_follows_the_policy_when_no_child_is_open() {
         parent
     };
     for (failed, policy, flagged, state) in [
-        (0, FailedChildren::Reduce, false, Some(State::Pending)),
-        (0, FailedChildren::Fail, false, Some(State::Pending)),
-        (0, FailedChildren::Hold, false, Some(State::Pending)),
-        (1, FailedChildren::Reduce, false, Some(State::Pending)),
-        (1, FailedChildren::Fail, false, Some(State::Failed)),
-        (1, FailedChildren::Hold, false, None),
-        (1, FailedChildren::Hold, true, Some(State::Cancelled)),
-        (0, FailedChildren::Reduce, true, Some(State::Cancelled)),
+        (0, FailedChildren::Reduce, false, State::Pending),
+        (0, FailedChildren::Fail, false, State::Pending),
+        (0, FailedChildren::Hold, false, State::Pending),
+        (1, FailedChildren::Reduce, false, State::Pending),
+        (1, FailedChildren::Fail, false, State::Failed),
+        (1, FailedChildren::Hold, false, State::Joining),
+        (1, FailedChildren::Hold, true, State::Cancelled),
+        (0, FailedChildren::Reduce, true, State::Cancelled),
     ] {
         let parent = parent(failed, policy, flagged);
         let joined = join(&parent, NOW);
         let why = format!("{failed} failed, {policy:?}, flagged {flagged}");
         match state {
-            None => assert_eq!(joined, None, "{why}"),
-            Some(State::Pending) => {
+            State::Pending => {
                 assert_eq!(joined.map(|joined| joined.state), Some(State::Pending), "{why}")
             }
-            Some(ended) => {
+            ended => {
                 let rings = Joined {
                     state: State::Joining,
                     run_at: parent.run_at,
                     alarm_at: Some(NOW),
                 };
                 assert_eq!(joined, Some(rings), "{why}");
-                let change = decide(&parent, Event::ChildrenEnded);
+                let ringing = Task {
+                    alarm_at: Some(NOW),
+                    ..parent
+                };
+                let change = decide(&ringing, Event::ChildrenEnded);
                 assert_eq!(
                     change.if_none_open.map(|target| target.state),
                     Some(ended),
@@ -882,7 +885,7 @@ fn a_ringing_parent_with_a_rerun_child_waits_on() {
     };
     for (policy, none_open) in [
         (FailedChildren::Fail, Some((State::Joining, Some(NOW)))),
-        (FailedChildren::Hold, None),
+        (FailedChildren::Hold, Some((State::Joining, Some(NOW)))),
         (FailedChildren::Reduce, None),
     ] {
         let change = decide(&parent(policy, false), Event::ChildrenEnded);

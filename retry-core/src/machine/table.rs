@@ -143,7 +143,7 @@ pub const TABLE: &[Rule] = &[
         &[Joining],
         &[Pending, Joining],
         "",
-        "when no child is open: Pending in the next step; flagged, or Fail with failures: its alarm rings and a rescuer ends it; Hold with failures: stays; raises no version; in any other state only the counters change",
+        "when no child is open: Pending in the next step; flagged, or with failures and a policy that asks for them: its alarm rings, and a rescuer ends or holds it; raises no version; in any other state only the counters change",
     ),
     rule(
         "lease lost",

@@ -2,11 +2,12 @@
 
 use super::Rejected;
 use super::attempt::exhausted;
+use super::join::asks;
 use super::target::{cancelled, cold, end, expect, next_step, pending, recorded, set};
 use crate::payload::Payload;
 use crate::task::{
-    Action, Change, Cold, Completion, CompletionChange, CompletionOutcome, ErrorText, FailedChildren, Field,
-    OnWaitDeadline, State, Target, Task,
+    Action, Change, Cold, Completion, CompletionChange, CompletionOutcome, ErrorText, Field, OnWaitDeadline,
+    State, Target, Task,
 };
 use crate::time::Timestamp;
 
@@ -55,8 +56,8 @@ pub(super) fn split(task: &Task, checkpoint: Option<Payload>, now: Timestamp) ->
         alarm_at,
         ..due.clone()
     };
-    let asks = task.children.total > 0 && task.settings.on_failed_children != FailedChildren::Reduce;
-    let (to, rings) = (joining(None), asks.then(|| joining(Some(now))));
+    let rings = (task.children.total > 0 && asks(task)).then(|| joining(Some(now)));
+    let to = joining(None);
     Ok(Action::Set(Change {
         from: task.state,
         to,

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use futures_util::StreamExt as _;
 use tokio_util::sync::CancellationToken;
 
-use super::super::harness::{SECOND, WithKind as _, World, done, job, quiet, script};
+use super::super::harness::{SECOND, WithKind as _, World, done, job, script};
 use super::{Number, Plan, Sum, answer, batch, counts, ended, never, shards, sum};
 use crate::batch::{Batch, ReduceError, Reduced, Shards};
 use crate::client::BatchStage;
@@ -227,7 +227,11 @@ async fn progress_tells_rate_and_rest() {
     for shard in &all[2..] {
         world.client.cancel(shard.id).await.unwrap();
     }
-    quiet().await;
+    world
+        .until("a rescuer goes by the policy", async || {
+            world.detail(id).await.task.alarm_at.is_none()
+        })
+        .await;
     let held = world.client.batch(id).await.unwrap().unwrap();
     assert_eq!((held.stage, held.rate()), (BatchStage::Held, None));
     let why = world.client.why(id).await.unwrap().to_string();

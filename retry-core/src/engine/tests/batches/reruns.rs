@@ -123,6 +123,37 @@ async fn a_batch_rerun_from_its_start_reduces_its_own_shards() {
 }
 
 #[tokio::test]
+async fn shards_of_an_earlier_life_do_not_hold_a_batch_that_was_rerun_from_its_start() {
+    let (world, plan) = (World::new(), Plan::default());
+    *plan.0.bad.lock().unwrap() = vec![1, 3];
+    let draft = sum(5, 2).on_failed_children(FailedChildren::Hold);
+    let id = world.enqueue(draft).await;
+    let handle = batch(world.worker(), &plan).build().unwrap().start();
+    let held = async || {
+        let stage = async || world.client.batch(id).await.unwrap().unwrap().stage;
+        world
+            .until("it is held", async || stage().await == BatchStage::Held)
+            .await;
+    };
+    held().await;
+    world.client.release(id).await.unwrap();
+    assert_eq!(ended(&world, id).await, answer(5, &[1, 3]));
+    *plan.0.bad.lock().unwrap() = vec![0];
+    world.client.rerun_from_start(id).await.unwrap();
+    held().await;
+    let progress = world.client.batch(id).await.unwrap().unwrap();
+    assert_eq!(progress.shards, counts(5, 0, 1));
+    let done = world.client.rerun_failed_children(id).await.unwrap();
+    assert_eq!(rerun(&done), (1, 0));
+    assert_eq!(
+        ended(&world, id).await,
+        answer(5, &[]),
+        "two of the first life are still failed"
+    );
+    world.shut_down(handle).await;
+}
+
+#[tokio::test]
 async fn what_can_be_reached_is_rerun_and_the_rest_is_named() {
     let (world, plan) = (World::new(), Plan::default());
     *plan.0.bad.lock().unwrap() = vec![0, 2];
