@@ -70,6 +70,10 @@ pub const MAX_PARTS: usize = 256;
 /// commit behind a full disk queue takes, and a third of the default lease, so that whoever waits can still act.
 pub const PART_CALL_LIMIT: Duration = Duration::from_secs(5);
 
+/// How long a sharded store waits for a part to tell its time, which also tries one that has not answered: it is the least that
+/// can be asked, and a reading that took longer is worth less than an old one.
+pub const PART_TIME_LIMIT: Duration = Duration::from_secs(2);
+
 /// Calls of a part that fail one after the other before no more are tried: one or two are what a pool's stale connections
 /// give after the server was restarted.
 pub const PART_FAILURES: u32 = 3;

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use retry_core::machine::{Event, Restart};
 use retry_core::payload::Payload;
-use retry_core::store::{Applied, Inserted, Took};
+use retry_core::store::{Applied, Cause, Inserted, Took};
 use retry_core::task::{Edit, FailedChildren, NewTask, Settings, State, Task};
 
 use super::children::{counts, parent_is};
+use super::expired::LOOK;
 use crate::fixture::{Fixture, failure, json};
 use crate::verdict::{Verdict, equal};
 
@@ -126,6 +127,58 @@ pub async fn a_split_keeps_its_checkpoint(f: &mut Fixture) -> Verdict {
         equal("L8", "the parent's state", after.state, state)?;
         let stored = f.detail(parent.id).await?.checkpoint;
         equal("L12", "the parent's checkpoint", stored, checkpoint)?;
+    }
+    Ok(())
+}
+
+/// L8: a split that ends behind the end of its last child rings the parent's alarm where its policy asks how they ended.
+pub async fn a_split_behind_the_last_end_rings(f: &mut Fixture) -> Verdict {
+    for (rule, failed, after) in [
+        (FailedChildren::Reduce, true, State::Pending),
+        (FailedChildren::Fail, false, State::Pending),
+        (FailedChildren::Fail, true, State::Failed),
+        (FailedChildren::Hold, false, State::Pending),
+        (FailedChildren::Hold, true, State::Joining),
+    ] {
+        let settings = Settings {
+            on_failed_children: rule,
+            ..Settings::default()
+        };
+        let new = NewTask { settings, ..f.task() };
+        let parent = f.running(&new).await?;
+        let children = f.children(&parent, 0..2);
+        let all = chunk(f, &parent, "2", &children);
+        let parent = f.apply_done(&all).await?;
+        // Decided before the children end, as by a worker that has not heard of it.
+        let split = f.decide(&parent, Event::Split { checkpoint: None });
+        f.end(&children[0], true).await?;
+        f.end(&children[1], !failed).await?;
+        f.advance(Duration::from_secs(1));
+        let answer = f.apply(&split).await?;
+        equal("L8", "the split", answer, done(0, Took::NoneOpen))?;
+        let what = format!("a parent with the policy {rule:?}, a child failed: {failed}");
+        let mut now = f.task_now(parent.id).await?;
+        if rule != FailedChildren::Reduce {
+            equal(
+                "L8",
+                &what,
+                (now.state, now.alarm_at.is_some()),
+                (State::Joining, true),
+            )?;
+            let items = f.expired(&LOOK).await?.items;
+            equal("L8", "what is reported", items, vec![(now.clone(), Cause::Alarm)])?;
+            now = f.settled(&now, Event::ChildrenEnded).await?;
+        }
+        equal("L8", &what, (now.state, now.alarm_at), (after, None))?;
+        equal(
+            "L8",
+            "what is reported then",
+            f.expired(&LOOK).await?.items,
+            vec![],
+        )?;
+        if after == State::Pending {
+            f.end(&new, true).await?;
+        }
     }
     Ok(())
 }

@@ -239,6 +239,7 @@ pub const CASES: &[Case] = cases! {
         chunks_while_children_end: "L8",
         an_old_chunk_changes_nothing: "L8" "L10",
         a_split_keeps_its_checkpoint: "L8" "L12",
+        a_split_behind_the_last_end_rings: "L8",
         a_thousand_ends_in_one_call: "L8",
         a_rerun_races_with_the_last_end: "L8",
         a_reopened_parent_waits_again: "L8",

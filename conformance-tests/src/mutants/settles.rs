@@ -80,6 +80,16 @@ edit_fault! {
 }
 
 edit_fault! {
+    /// Rings no alarm of a parent that splits when its children have ended: nobody asks its policy.
+    SilentSplit, |_store, edit| with_change(&mut edit, |change| {
+        let ended = change.if_none_open.as_deref_mut().filter(|_| change.from == State::Running);
+        if let Some(joining) = ended.filter(|target| target.state == State::Joining) {
+            joining.alarm_at = None;
+        }
+    })
+}
+
+edit_fault! {
     /// Writes no checkpoint with a change that ends an attempt by waiting for children.
     SplitLosesCheckpoint, |_store, edit| with_change(&mut edit, |change| {
         if change.to.state == State::Joining && change.from == State::Running {

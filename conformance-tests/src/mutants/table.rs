@@ -99,6 +99,7 @@ pub const MUTANTS: &[Mutant] = mutants! {
     settles::LosesCancels: "loses_cancels" breaks "L6" in "settle::a_cancel_request_flags_a_running_task", [Sequential];
     settles::NoCompletion: "ignores_early_completions" breaks "L6" in "completion::an_early_completion_is_found_by_the_wait", [Sequential];
     settles::NeverNoneOpen: "ignores_ended_children" breaks "L8" in "children::children_may_end_before_the_split", [Sequential];
+    settles::SilentSplit: "a_split_rings_for_nobody" breaks "L8" in "chunks::a_split_behind_the_last_end_rings", [];
     settles::SplitLosesCheckpoint: "a_split_loses_its_checkpoint" breaks "L12" in "chunks::a_split_keeps_its_checkpoint", [];
     settles::ChunksWithoutParent: "chunks_are_not_counted" breaks "L8" in "chunks::chunks_while_children_end", [Sequential];
     settles::ReopensAsRerun: "a_reopened_parent_does_not_wait" breaks "L8" in "chunks::a_reopened_parent_waits_again", [];

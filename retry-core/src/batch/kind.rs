@@ -189,7 +189,8 @@ impl<P: TaskPayload, S: 'static> Batch<P, S> {
         }
     }
 
-    /// How the worker runs the batch's own steps. A timeout counts for each of them, and for each 50,000 shards of a split.
+    /// How the worker runs the batch's own steps. A timeout counts for each of them, and for each 50,000 shards of a split;
+    /// not for shards that are passed over because they are stored.
     pub fn options(mut self, options: impl FnOnce(KindOptions) -> KindOptions) -> Self {
         self.options = options(self.options);
         self

@@ -9,7 +9,8 @@ use std::time::Duration;
 use super::shards::{Given, Shards};
 use crate::draft::{Draft, InvalidTask};
 use crate::executor::{
-    Ctx, Final, HandlerError, LastChunk, LeaseLost, NotWritten, Outcome, Progress, SplitState, Stored,
+    Ctx, Final, HandlerError, LastChunk, LeaseLost, NotWritten, Outcome, Progress, SplitEnd, SplitState,
+    Stored,
 };
 use crate::id::TaskId;
 use crate::limits::{MAX_CHUNK_BYTES, MAX_SHARDS};
@@ -89,8 +90,8 @@ impl Ctx {
     ///
     /// Up to 1,000 shards and 4 MiB are one write with the task's wait. More are inserted in chunks, each in one write with
     /// its place in the checkpoint, so that after a crash the next attempt goes on behind it. The first ones may run, and end,
-    /// before the last are stored. After 50 chunks the outcome says to run the task again at once, which goes on as after a
-    /// crash; neither counts as a failed attempt. A shard whose unique key is held by another task is left out.
+    /// before the last are stored. After 50 chunks the outcome says to run the task again at once, ahead of its shards, which
+    /// goes on as after a crash; that does not count as an attempt. A shard whose unique key is held by another task is left out.
     ///
     /// If the task ends before its split is complete (it fails for good, or is cancelled), the shards that are stored are
     /// cancelled. A task that was rerun half-way goes on behind them.
@@ -115,6 +116,7 @@ impl Ctx {
                 }
                 chunks += 1;
                 if chunks == split.shards.chunks_per_attempt {
+                    self.set_split_end(SplitEnd::HandedBack);
                     return Ok(Outcome::Snooze(Duration::ZERO));
                 }
             }
@@ -123,7 +125,7 @@ impl Ctx {
         // A place of the split's own is of no use behind it; other progress is the task's.
         let own = self.stored().own.filter(|_| !split.shards.keeps_place);
         let (stored, children) = (split.stored(own), split.chunk);
-        self.set_last_chunk(LastChunk { stored, children });
+        self.set_split_end(SplitEnd::Complete(LastChunk { stored, children }));
         Ok(Outcome::Split(Vec::new()))
     }
 }
@@ -159,16 +161,29 @@ impl<'c, S> Split<'c, S> {
             chunk: Vec::new(),
             bytes: 0,
         };
-        let stored = if split.shards.keeps_place { 0 } else { state.next };
+        if !split.shards.keeps_place {
+            split.pass_over(state.next).await?;
+        }
+        Ok(split)
+    }
+
+    /// Takes the shards that are stored from the source. A timeout would count their time again in each attempt, until one is
+    /// too long for any progress; so it does not count them, as long as some come.
+    async fn pass_over(&mut self, stored: u32) -> Result<(), HandlerError> {
+        let now = || self.ctx.attempt_handle().now();
+        let mut looked = now();
         for given in 0..stored {
-            if split.next(false).await?.is_none() {
+            if self.next(false).await?.is_none() {
                 return Err(SplitError::Fewer { given, stored }.last());
             }
             if given % PASSED_OVER == PASSED_OVER - 1 {
+                let passed = now();
+                self.ctx.passed_over().add(passed.saturating_since(looked));
+                looked = passed;
                 yield_once().await;
             }
         }
-        Ok(split)
+        Ok(())
     }
 
     async fn next(&mut self, wanted: bool) -> Result<Option<Option<Given>>, HandlerError> {

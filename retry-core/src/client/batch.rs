@@ -125,13 +125,17 @@ fn per_second(ended: u32, span: Duration) -> Option<f64> {
 }
 
 /// What a rerun of failed children did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct RerunChildren {
     /// Children that run again.
     pub rerun: u64,
     /// Those that do not: changed meanwhile, or their unique key is taken.
     pub refused: u64,
+    /// Parts of the store that did not answer, by number. Whether they keep failed children is not known: make the call
+    /// again when they answer. (A [`ShardedStore`](crate::sharded::ShardedStore) asks the parent's own part alone, which keeps
+    /// all children; unless it [searches](crate::sharded::Builder::search_all_parts) and does not find the parent.)
+    pub missing_parts: Vec<usize>,
 }
 
 impl<S: TaskStore + ?Sized> Client<S> {
@@ -155,6 +159,8 @@ impl<S: TaskStore + ?Sized> Client<S> {
     ///
     /// A child that has split itself is run again in the step in which it ended, over its own children as they are.
     /// Rerun those by the child's own id.
+    ///
+    /// Of a store with parts those children are rerun that can be reached; the answer names the parts that did not answer.
     ///
     /// Where each of them is refused, an ended parent is left waiting for an operator, who releases or cancels it.
     ///
@@ -183,10 +189,11 @@ impl<S: TaskStore + ?Sized> Client<S> {
                 }
                 children = others;
             }
-            let some = self.rerun_all(children).await?;
-            done.rerun += some.rerun;
-            done.refused += some.refused;
+            let (rerun, refused) = self.rerun_all(children).await?;
+            done.rerun += rerun;
+            done.refused += refused;
         }
+        done.missing_parts = failed.missing_parts;
         let Some(first) = keystone else {
             return Ok(done);
         };
@@ -212,10 +219,11 @@ impl<S: TaskStore + ?Sized> Client<S> {
         }
     }
 
-    async fn rerun_all(&self, children: &[Task]) -> Result<RerunChildren> {
+    /// How many run again, and how many do not.
+    async fn rerun_all(&self, children: &[Task]) -> Result<(u64, u64)> {
         // Children are on their parent's part.
         let Some(shard) = children.first().map(|child| child.id.shard()) else {
-            return Ok(RerunChildren::default());
+            return Ok((0, 0));
         };
         let now = self.shared.now(shard).await?;
         let edit = |child: &Task| {
@@ -240,10 +248,7 @@ impl<S: TaskStore + ?Sized> Client<S> {
         let applied = resend(self.shared.clock(shard), exchange).await?;
         let is_rerun = |applied: &&Applied| matches!(applied, Applied::Done { .. } | Applied::Repeated);
         let rerun = applied.iter().filter(is_rerun).count() as u64;
-        Ok(RerunChildren {
-            rerun,
-            refused: children.len() as u64 - rerun,
-        })
+        Ok((rerun, children.len() as u64 - rerun))
     }
 }
 
@@ -280,6 +285,7 @@ struct Failed {
     /// Those of its last split, where it had others before.
     own: Option<HashSet<TaskId>>,
     next: Option<Page>,
+    missing_parts: Vec<usize>,
 }
 
 impl Failed {
@@ -294,6 +300,7 @@ impl Failed {
                 .split
                 .and_then(|split| split.children_of(parent.task.id)),
             next: Some(Page::first(MAX_PAGE)),
+            missing_parts: Vec::new(),
         }
     }
 
@@ -302,9 +309,9 @@ impl Failed {
             return Ok(None);
         };
         let listed = client.list(&self.filter, &page).await?;
-        if !listed.missing_parts.is_empty() {
-            return Err(super::not_tried().into());
-        }
+        self.missing_parts.extend(listed.missing_parts);
+        self.missing_parts.sort_unstable();
+        self.missing_parts.dedup();
         self.next = listed.next.map(|after| Page {
             after: Some(after),
             ..page

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use futures_util::future::{BoxFuture, join_all};
 
-use super::home::Place;
+use super::home::{Place, Silent};
 use super::{Client, Error, Result, Shared, insert, not_tried};
 use crate::draft::{Draft, option_setters};
 use crate::id::TaskId;
@@ -63,7 +63,8 @@ impl<S: TaskStore + ?Sized> Client<S> {
     ///
     /// Everything is checked before the first call; each call is atomic, the whole is not. A [sharded
     /// store](crate::sharded) gets calls for each of its parts, all parts at once: the tasks of a part that certainly took
-    /// none of them are answered by [`Inserted::NotTried`].
+    /// none of them are answered by [`Inserted::NotTried`]. One that falls silent in the middle of the call is waited for, up to
+    /// three of its [call limits](crate::sharded::Builder::call_limit); afterwards it is not called for a while.
     ///
     /// # Errors
     /// The first invalid task, before anything is written; or the store failed at a call: the calls before it stand, and
@@ -77,19 +78,20 @@ impl<S: TaskStore + ?Sized> Client<S> {
             return Ok(Vec::new());
         }
         let shared = &self.shared;
+        let mut silent = shared.silent(&drafts).await;
         let mut tasks = Vec::with_capacity(drafts.len());
         for draft in drafts {
             let draft = self.in_context(draft);
-            let place = shared.place_of_many(&draft).await?;
+            let place = shared.place_of_many(&draft, &mut silent).await?;
             tasks.push(shared.build(draft, place)?);
         }
-        shared.insert_many(tasks).await
+        shared.insert_many(tasks, silent).await
     }
 }
 
 impl Shared {
-    /// Inserts tasks part by part, all parts at once, and answers in input order.
-    async fn insert_many(&self, tasks: Vec<NewTask>) -> Result<Vec<Enqueued>> {
+    /// Inserts tasks part by part, all parts at once but those that are silent, and answers in input order.
+    async fn insert_many(&self, tasks: Vec<NewTask>, silent: Silent) -> Result<Vec<Enqueued>> {
         let mut enqueued: Vec<Enqueued> = tasks.iter().map(untried).collect();
         let mut parts: BTreeMap<usize, (Vec<usize>, Vec<NewTask>)> = BTreeMap::new();
         for (place, task) in tasks.into_iter().enumerate() {
@@ -98,11 +100,18 @@ impl Shared {
             those.push(task);
         }
         let alone = parts.len() == 1;
+        let mut refusal = None;
+        for (part, error) in silent {
+            if parts.remove(&part).is_some() {
+                tracing::debug!(%error, part, "a part of the store does not tell its time and is given nothing");
+                refusal = Some(error);
+            }
+        }
         let sending = parts.into_iter().map(|(part, (places, those))| async move {
             let (answers, failed) = self.insert_all(part, &those).await;
             (places, answers, failed)
         });
-        let (mut refusal, mut any) = (None, false);
+        let mut any = false;
         for (places, answers, failed) in join_all(sending).await {
             any |= !answers.is_empty();
             for (place, answer) in places.into_iter().zip(answers) {
@@ -174,7 +183,7 @@ fn untried(task: &NewTask) -> Enqueued {
 }
 
 /// The part certainly wrote nothing, because it cannot be reached.
-fn is_silence(error: &StoreError) -> bool {
+pub(super) fn is_silence(error: &StoreError) -> bool {
     error.certainty() == Certainty::Rejected && error.kind() == StoreErrorKind::Unavailable
 }
 

@@ -1,15 +1,19 @@
 //! The parts of the store as a client sees them: each with its own clock, and its own way for single enqueues, so that one
 //! that is slow or silent holds up its own tasks only.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use futures_util::future::join_all;
+
 use super::Shared;
 use super::coalescer::Coalescer;
+use super::enqueue::is_silence;
 use crate::clock::{Clock as _, SyncedClock};
 use crate::draft::{Draft, InvalidTask};
 use crate::id::{Shard, TaskIds};
-use crate::store;
+use crate::store::{self, StoreError};
 use crate::task::NewTask;
 use crate::time::Timestamp;
 
@@ -22,6 +26,9 @@ pub(super) struct Home {
     pub(super) clock: Arc<SyncedClock>,
     pub(super) coalescer: Coalescer,
 }
+
+/// Parts that do not answer, with what they were told to have said.
+pub(super) type Silent = BTreeMap<usize, StoreError>;
 
 /// Where a new task goes, and what time it is there.
 #[derive(Debug, Clone, Copy)]
@@ -62,23 +69,27 @@ impl Shared {
 
     async fn now_of(&self, part: usize) -> store::Result<Timestamp> {
         let clock = &self.homes[part].clock;
-        if clock.is_due() {
-            let sent = clock.monotonic();
-            match self.store.time_of(part).await {
-                Ok(time) => {
-                    let received = clock.monotonic();
-                    // A reading is as uncertain as half the delay of its answer.
-                    if received.saturating_since(sent) <= SLOWEST_READING || !clock.is_synced() {
-                        clock.record(time, sent, received);
-                    }
-                }
-                Err(error) if !clock.is_synced() => return Err(error),
-                Err(error) => {
-                    tracing::debug!(%error, "the store's clock was not read; the last reading is used")
-                }
-            }
+        match self.read_clock(part).await {
+            Err(error) if !clock.is_synced() => return Err(error),
+            Err(error) => tracing::debug!(%error, "the store's clock was not read; the last reading is used"),
+            Ok(()) => {}
         }
         Ok(clock.now())
+    }
+
+    /// Asks a part for its time when the last answer is old.
+    async fn read_clock(&self, part: usize) -> store::Result<()> {
+        let clock = &self.homes[part].clock;
+        if clock.is_due() {
+            let sent = clock.monotonic();
+            let time = self.store.time_of(part).await?;
+            let received = clock.monotonic();
+            // A reading is as uncertain as half the delay of its answer.
+            if received.saturating_since(sent) <= SLOWEST_READING || !clock.is_synced() {
+                clock.record(time, sent, received);
+            }
+        }
+        Ok(())
     }
 
     /// The time of the first part that tells it.
@@ -109,11 +120,7 @@ impl Shared {
             let now = self.now_of(0).await?;
             return Ok((self.spread(now, random, &[]), now));
         }
-        // It only says which millisecond this is: no part is asked for it that might be slow.
-        let now = match self.homes.iter().find(|home| home.clock.is_synced()) {
-            Some(home) => home.clock.now(),
-            None => self.any_now().await?,
-        };
+        let now = self.some_now().await?;
         loop {
             let shard = self.spread(now, random, &avoid);
             let part = self.part(shard);
@@ -122,6 +129,14 @@ impl Shared {
                 Err(error) if avoid.contains(&part) => return Err(error),
                 Err(_) => avoid.push(part),
             }
+        }
+    }
+
+    /// The time of some part, asking none that might be slow as long as another has told it.
+    async fn some_now(&self) -> store::Result<Timestamp> {
+        match self.homes.iter().find(|home| home.clock.is_synced()) {
+            Some(home) => Ok(home.clock.now()),
+            None => self.any_now().await,
         }
     }
 
@@ -137,14 +152,48 @@ impl Shared {
         self.slots.as_ref().is_none_or(|slots| slots.contains(shard))
     }
 
-    /// The same for one of many: a part that does not tell its time will not take the task either, which its own answer says.
-    pub(super) async fn place_of_many(&self, draft: &Draft) -> store::Result<Place> {
-        match self.place(draft, &[]).await {
-            Err(_) if self.homes.len() > 1 => {
-                let now = self.any_now().await?;
-                Ok(self.place_at(draft, |_| now))
+    /// The parts that some tasks ask for and that do not tell their time, all asked at once. They will not take the tasks
+    /// either, and whoever sends to one that hangs waits, and does not know in the end.
+    pub(super) async fn silent(&self, drafts: &[Draft]) -> Silent {
+        if self.homes.len() == 1 {
+            return Silent::new();
+        }
+        let asked = drafts.iter().filter_map(Draft::shard);
+        let asked: BTreeSet<usize> = asked.map(|shard| self.part(shard)).collect();
+        let looks = asked.into_iter().map(|part| async move {
+            let error = self.read_clock(part).await.err()?;
+            is_silence(&error).then_some((part, error))
+        });
+        join_all(looks).await.into_iter().flatten().collect()
+    }
+
+    /// Where one of many tasks goes: where its keys ask for, also if that part is silent, else anywhere else.
+    pub(super) async fn place_of_many(&self, draft: &Draft, silent: &mut Silent) -> store::Result<Place> {
+        let Some(shard) = draft.shard() else {
+            return self.place_anywhere(draft, silent).await;
+        };
+        let random = self.random.next_u64();
+        let clock = self.clock(shard);
+        let now = match self.homes.len() {
+            1 => self.now(shard).await?,
+            _ if clock.is_synced() => clock.now(),
+            _ => self.some_now().await?,
+        };
+        Ok(Place { shard, now, random })
+    }
+
+    async fn place_anywhere(&self, draft: &Draft, silent: &mut Silent) -> store::Result<Place> {
+        loop {
+            let avoid: Vec<usize> = silent.keys().copied().collect();
+            let place = self.place(draft, &avoid).await?;
+            let part = self.part(place.shard);
+            if self.homes.len() == 1 || silent.contains_key(&part) {
+                return Ok(place);
             }
-            placed => placed,
+            match self.read_clock(part).await {
+                Err(error) if is_silence(&error) => drop(silent.insert(part, error)),
+                _ => return Ok(place),
+            }
         }
     }
 

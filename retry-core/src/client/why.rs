@@ -2,7 +2,7 @@
 
 use std::pin::pin;
 
-use futures_util::future::{Either, select};
+use futures_util::future::{Either, join_all, select};
 
 use super::{Client, Result};
 use crate::clock::Clock as _;
@@ -40,17 +40,19 @@ impl<S: TaskStore + ?Sized> Client<S> {
                 Err(silence) => self.silent(id, None, silence),
             });
         }
-        // The part that keeps its slot, then the others: it may have been stored before there were as many.
+        // The part that keeps its slot, then all others at once: it may have been stored before there were as many.
         let home = self.store.part_of(id.shard()).unwrap_or(0);
-        let mut order: Vec<usize> = (0..parts.len()).collect();
-        order.sort_by_key(|part| *part != home);
+        let (first, others): (Vec<_>, Vec<_>) = (0..parts.len()).partition(|part| *part == home);
         let mut silent = None;
-        for number in order {
-            match self.asked(parts[number].as_ref(), id).await? {
-                Ok(why) if matches!(why.reason, Reason::Missing) => {}
-                Ok(why) => return Ok(why),
-                Err(silence) => {
-                    silent.get_or_insert((number, silence));
+        for asked in [first, others] {
+            let asks = asked.iter().map(|number| self.asked(parts[*number].as_ref(), id));
+            for (number, answer) in asked.iter().zip(join_all(asks).await) {
+                match answer? {
+                    Ok(why) if matches!(why.reason, Reason::Missing) => {}
+                    Ok(why) => return Ok(why),
+                    Err(silence) => {
+                        silent.get_or_insert((*number, silence));
+                    }
                 }
             }
         }

@@ -11,7 +11,7 @@ use futures_util::future::{BoxFuture, Either, select};
 
 use super::held::{Cancel, CancelReason};
 use crate::clock::{Clock, Monotonic};
-use crate::executor::{Ctx, Executor, HandlerError, Outcome};
+use crate::executor::{Ctx, Executor, HandlerError, Outcome, PassedOver};
 use crate::payload::Payload;
 use crate::task::ErrorText;
 
@@ -77,10 +77,10 @@ pub(super) async fn run(
     clock: &dyn Clock,
     limits: &Limits,
 ) -> Ended {
-    let told = ctx.cancellation();
+    let (told, passed_over) = (ctx.cancellation(), ctx.passed_over().clone());
     let mut handler = caught(Arc::clone(executor), payload, ctx);
     let deadline: BoxFuture<'_, ()> = match limits.deadline {
-        Some((deadline, _)) => clock.sleep_until(deadline),
+        Some((deadline, _)) => Box::pin(over(clock, deadline, passed_over)),
         None => Box::pin(std::future::pending()),
     };
     let timed_out = std::pin::pin!(async {
@@ -115,6 +115,19 @@ pub(super) async fn run(
         // An error of a cancelled handler is most likely the cancel itself.
         Some(Err(failure)) => cancel.reason().map_or(Ended::Failed(failure), Ended::Cancelled),
         None => Ended::Cancelled(cancel.reason().unwrap_or(CancelReason::LeaseLost)),
+    }
+}
+
+/// Ends at the deadline, put off by what the attempt has passed over by then.
+async fn over(clock: &dyn Clock, deadline: Monotonic, passed_over: PassedOver) {
+    let mut until = deadline;
+    loop {
+        clock.sleep_until(until).await;
+        let later = deadline + passed_over.get();
+        if later <= until {
+            return;
+        }
+        until = later;
     }
 }
 

@@ -82,7 +82,7 @@ impl Tried {
                 judge: Judge::Rules,
                 follow_ups: Vec::new(),
                 known: Known::default(),
-                last_chunk: None,
+                split_end: None,
                 started_at,
             },
             checkpoint: None,

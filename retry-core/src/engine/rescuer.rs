@@ -9,12 +9,13 @@ use super::alerts::{Judge, Told};
 use super::drive::Step;
 use super::part::Part;
 use crate::clock::{Clock as _, Monotonic};
+use crate::executor::Stored;
 use crate::id::TaskId;
 use crate::limits::{MAX_BATCH, MAX_PAGE};
 use crate::machine::{Event, Rejected};
 use crate::name::Queue;
 use crate::store::{Applied, Cause, ExpiredRequest, Page, Result, StoreErrorKind, TaskFilter, Written};
-use crate::task::{Action, Edit, State, Task};
+use crate::task::{Action, Edit, State, Task, TaskDetail};
 
 /// How long the store must have answered before sessions are marked: after an outage every lease looks ended, until
 /// their owners have had a beat.
@@ -112,7 +113,11 @@ impl Rescuer {
             }
         };
         tracing::info!(task = %task.id, kind = %task.kind, ?cause, state = %task.state, "rescued");
-        let edit = self.edit(task, event);
+        let in_its_life = match event {
+            Event::ChildrenEnded => self.without_earlier_lives(task).await?,
+            _ => None,
+        };
+        let edit = self.edit(in_its_life.as_ref().unwrap_or(task), event);
         if let Some(edit) = &edit {
             let (now, alerts) = (self.part.clock.now(), &self.part.engine.alerts);
             let judge = match cause {
@@ -125,6 +130,18 @@ impl Rescuer {
             self.under_way.insert(task.id, Rescue { task, cause, told });
         }
         Ok(edit)
+    }
+
+    /// A parent that was rerun from its start, without the children that it had before: they do not fail it again.
+    async fn without_earlier_lives(&self, parent: &Task) -> Result<Option<Task>> {
+        if parent.reruns == 0 || parent.children.failed == 0 {
+            return Ok(None);
+        }
+        let detail = self.part.call(self.part.store.get(parent.id)).await?;
+        Ok(detail.and_then(|TaskDetail { task, checkpoint, .. }| {
+            let children = Stored::read(checkpoint).split?.own(task.children);
+            Some(Task { children, ..task })
+        }))
     }
 
     fn edit(&self, task: &Task, event: Event) -> Option<Edit> {

@@ -20,7 +20,7 @@ use super::settle::Report;
 use super::teller::Teller;
 use crate::clock::{Clock as _, Monotonic};
 use crate::draft::Draft;
-use crate::executor::{Attempt, Ctx, Executor, Known, LastChunk, Outcome};
+use crate::executor::{Attempt, Ctx, Executor, Known, Outcome, SplitEnd};
 use crate::headers::Headers;
 use crate::machine::Event;
 use crate::payload::Payload;
@@ -176,8 +176,8 @@ pub(super) struct Ran {
     pub(super) follow_ups: Vec<Draft>,
     /// Read when no write is under way any more.
     pub(super) known: Known,
-    /// Of a split that its outcome completes.
-    pub(super) last_chunk: Option<LastChunk>,
+    /// Of a split, which its outcome is of.
+    pub(super) split_end: Option<SplitEnd>,
     pub(super) started_at: Timestamp,
 }
 
@@ -192,7 +192,7 @@ impl Ran {
             via_fallback: self.via_fallback,
             follow_ups: self.follow_ups,
             stored: self.known.get(),
-            last_chunk: self.last_chunk,
+            split_end: self.split_end,
             ended: self.ended,
         }
     }
@@ -273,7 +273,7 @@ pub(super) async fn run_attempt(
         judge,
         follow_ups,
         known: ctx.known(),
-        last_chunk: ctx.take_last_chunk(),
+        split_end: ctx.take_split_end(),
         started_at,
     }
 }

@@ -6,7 +6,7 @@ use super::kind::KindEntry;
 use super::part::Part;
 use crate::clock::Clock as _;
 use crate::draft::{Draft, InvalidTask};
-use crate::executor::{LastChunk, Outcome, Stored};
+use crate::executor::{LastChunk, Outcome, SplitEnd, SplitState, Stored};
 use crate::headers::Headers;
 use crate::id::TaskId;
 use crate::limits::{MAX_BATCH, MAX_CALL_BYTES, MAX_SPLIT_CHILDREN};
@@ -23,9 +23,9 @@ pub(super) struct Report<'a> {
     pub(super) started_at: Timestamp,
     pub(super) via_fallback: bool,
     pub(super) follow_ups: Vec<Draft>,
-    /// What the handler's checkpoint holds beside its own progress, and the last children of a split that ends here.
+    /// What the handler's checkpoint holds beside its own progress, and how a split came to its end here.
     pub(super) stored: Stored,
-    pub(super) last_chunk: Option<LastChunk>,
+    pub(super) split_end: Option<SplitEnd>,
     pub(super) ended: Ended,
 }
 
@@ -69,7 +69,11 @@ impl Report<'_> {
             Outcome::Done => self.succeeded(part, None),
             Outcome::Output(output) => self.succeeded(part, Some(output)),
             Outcome::Snooze(after) => {
-                let at = later(after);
+                let at = match self.split_end {
+                    // Not behind its own shards.
+                    Some(SplitEnd::HandedBack) if after.is_zero() => self.task.run_at,
+                    _ => later(after),
+                };
                 alone(Event::Snooze { at })
             }
             Outcome::Continue(checkpoint, after) => {
@@ -106,7 +110,7 @@ impl Report<'_> {
     }
 
     fn split(&mut self, part: &Part, children: Vec<Draft>) -> Result<(Event, Vec<NewTask>), InvalidTask> {
-        if let Some(LastChunk { stored, children }) = self.last_chunk.take() {
+        if let Some(SplitEnd::Complete(LastChunk { stored, children })) = self.split_end.take() {
             let checkpoint = Some(stored.write()?);
             return Ok((Event::Split { checkpoint }, children));
         }
@@ -121,9 +125,27 @@ impl Report<'_> {
             let id = TaskId::child(parent.id, parent.reruns, parent.step, index);
             child(part, parent, &self.headers, id, draft)
         };
-        let children = (0..).zip(children).map(child).collect::<Result<_, _>>()?;
-        let checkpoint = None;
+        let children: Vec<NewTask> = (0..).zip(children).map(child).collect::<Result<_, _>>()?;
+        let checkpoint = self.place_behind(part, &children).map(|stored| stored.write());
+        let checkpoint = checkpoint.transpose()?;
         Ok((Event::Split { checkpoint }, children))
+    }
+
+    /// What is remembered of a split in one write: nothing, unless the task had children in an earlier life.
+    fn place_behind(&self, part: &Part, children: &[NewTask]) -> Option<Stored> {
+        let Task {
+            step,
+            reruns,
+            children: before,
+            ..
+        } = *self.task;
+        let later = reruns > 0 && before.total > 0 && self.stored.split.is_none();
+        let split = later.then(|| SplitState {
+            next: u32::try_from(children.len()).unwrap_or(u32::MAX),
+            ..SplitState::begun(step, reruns, part.clock.now(), before)
+        });
+        let own = self.stored.own.clone();
+        split.map(|_| Stored { split, own })
     }
 
     fn cancelled(&self, reason: CancelReason) -> Event {

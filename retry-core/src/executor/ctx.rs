@@ -3,7 +3,9 @@
 use std::any::{Any, TypeId};
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use serde::Serialize;
@@ -88,6 +90,15 @@ pub(crate) trait Attempt: fmt::Debug + Send + Sync {
     async fn list(&self, filter: &TaskFilter, page: &Page) -> store::Result<Listed>;
 }
 
+/// How far a split came in an attempt that ends with it.
+#[derive(Debug)]
+pub(crate) enum SplitEnd {
+    /// To its last children.
+    Complete(LastChunk),
+    /// There are more; another attempt goes on.
+    HandedBack,
+}
+
 /// A split's last children, which its outcome inserts.
 #[derive(Debug)]
 pub(crate) struct LastChunk {
@@ -105,12 +116,28 @@ struct Inner {
     task: Arc<Task>,
     headers: Headers,
     known: Known,
-    last_chunk: Mutex<Option<LastChunk>>,
+    split_end: Mutex<Option<SplitEnd>>,
+    passed_over: PassedOver,
     completion: Option<CompletionOutcome>,
     cancellation: CancellationToken,
     states: States,
     follow_ups: Mutex<Vec<Draft>>,
     attempt: Arc<dyn Attempt>,
+}
+
+/// How long an attempt has passed over shards that earlier ones have stored.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct PassedOver(Arc<AtomicU64>);
+
+impl PassedOver {
+    pub(crate) fn get(&self) -> Duration {
+        Duration::from_millis(self.0.load(Ordering::Acquire))
+    }
+
+    pub(crate) fn add(&self, span: Duration) {
+        let millis = u64::try_from(span.as_millis()).unwrap_or(u64::MAX);
+        self.0.fetch_add(millis, Ordering::AcqRel);
+    }
 }
 
 /// What a claimed task brings along beside its record and its payload.
@@ -135,7 +162,8 @@ impl Ctx {
             task,
             headers: carried.headers,
             known: Known::new(Stored::read(carried.checkpoint)),
-            last_chunk: Mutex::default(),
+            split_end: Mutex::default(),
+            passed_over: PassedOver::default(),
             completion: completion.map(|completion| completion.outcome),
             cancellation,
             states,
@@ -305,7 +333,8 @@ impl Ctx {
             task: Arc::clone(&inner.task),
             headers: inner.headers.clone(),
             known: inner.known.clone(),
-            last_chunk: Mutex::default(),
+            split_end: Mutex::default(),
+            passed_over: inner.passed_over.clone(),
             completion: inner.completion.clone(),
             cancellation,
             states: inner.states.clone(),
@@ -335,17 +364,22 @@ impl Ctx {
         self.0.known.clone()
     }
 
-    /// The split is complete with these children, which its outcome inserts.
-    pub(crate) fn set_last_chunk(&self, chunk: LastChunk) {
-        *self.0.last_chunk.lock().unwrap_or_else(PoisonError::into_inner) = Some(chunk);
+    /// The attempt's outcome is that of a split.
+    pub(crate) fn set_split_end(&self, end: SplitEnd) {
+        *self.0.split_end.lock().unwrap_or_else(PoisonError::into_inner) = Some(end);
     }
 
-    pub(crate) fn take_last_chunk(&self) -> Option<LastChunk> {
+    pub(crate) fn take_split_end(&self) -> Option<SplitEnd> {
         self.0
-            .last_chunk
+            .split_end
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take()
+    }
+
+    /// The time that went into passing over stored shards, which no timeout counts.
+    pub(crate) fn passed_over(&self) -> &PassedOver {
+        &self.0.passed_over
     }
 }
 

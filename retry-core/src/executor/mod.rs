@@ -10,7 +10,7 @@ mod stored;
 
 use futures_util::future::BoxFuture;
 
-pub(crate) use ctx::{Attempt, Carried, LastChunk};
+pub(crate) use ctx::{Attempt, Carried, LastChunk, PassedOver, SplitEnd};
 pub use ctx::{CheckpointError, Ctx, LeaseLost, States};
 pub use error::{Final, HandlerError};
 pub use extract::{FromCtx, Requirement, State};

@@ -74,12 +74,17 @@ pub(super) fn fail(task: &Task, failure: Option<FailedAttempt>, now: Timestamp) 
     ))
 }
 
+/// An instant in the past keeps a place in the lane, at best the task's own.
 pub(super) fn snooze(task: &Task, at: Timestamp, now: Timestamp) -> Result<Action, Rejected> {
     expect(task, State::Running)?;
-    if past_give_up(task, at) {
+    if past_give_up(task, at.max(now)) {
         return Ok(given_up(task, now));
     }
-    Ok(set_unless_cancelled(task, uncounted(task, at.max(now)), now))
+    Ok(set_unless_cancelled(
+        task,
+        uncounted(task, at.max(task.run_at)),
+        now,
+    ))
 }
 
 /// A give-up time ends also what never fails: a handler that is told to come back for ever.

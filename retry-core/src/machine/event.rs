@@ -39,9 +39,9 @@ pub enum Event {
         /// What went wrong.
         failure: FailedAttempt,
     },
-    /// Not now: throttled. Not an error; the attempt does not count.
+    /// Not now: throttled, or others first. Not an error; the attempt does not count.
     Snooze {
-        /// When to run again.
+        /// When to run again. In the past it is due at once, with that place in its lane, its present one at best.
         at: Timestamp,
     },
     /// Unfinished, call again: stores progress; the attempt does not count.
@@ -82,8 +82,8 @@ pub enum Event {
     DeadlinePassed,
     /// The start deadline passed.
     Expire,
-    /// The alarm of a waiting parent rang: its children have all ended, and its cancel was requested or its policy makes it
-    /// fail; or one of them was rerun since.
+    /// The alarm of a waiting parent rang: its children have all ended, and its cancel was requested or its policy is to be
+    /// asked; or one of them was rerun since.
     ChildrenEnded,
     /// The alarm of an ended parent rang and no child is open any more.
     AlarmDone,

@@ -1,7 +1,7 @@
 //! What the end of a child does to its parent.
 //!
-//! The store wakes the parent, or rings its alarm so that a rescuer ends it. It never makes a parent final: that would
-//! touch the parent's own parent, and a chain of ancestors has no bound.
+//! The store wakes the parent, or rings its alarm so that a rescuer goes by its policy. It never makes a parent final: that
+//! would touch the parent's own parent, and a chain of ancestors has no bound.
 
 use super::Rejected;
 use super::target::{cancelled, end, expect, pending, recorded};
@@ -26,19 +26,25 @@ pub fn join(parent: &Task, now: Timestamp) -> Option<Joined> {
     if parent.state != State::Joining || parent.children.open > 0 {
         return None;
     }
-    if ends(parent).is_some() {
-        return Some(Joined {
+    let rings = parent.cancel_requested || (parent.children.failed > 0 && asks(parent));
+    Some(if rings {
+        Joined {
             state: State::Joining,
             run_at: parent.run_at,
             alarm_at: Some(now),
-        });
-    }
-    let held = parent.children.failed > 0 && parent.settings.on_failed_children == FailedChildren::Hold;
-    (!held).then_some(Joined {
-        state: State::Pending,
-        run_at: now,
-        alarm_at: None,
+        }
+    } else {
+        Joined {
+            state: State::Pending,
+            run_at: now,
+            alarm_at: None,
+        }
     })
+}
+
+/// Whether it matters to the parent how its children ended.
+pub(super) fn asks(parent: &Task) -> bool {
+    parent.settings.on_failed_children != FailedChildren::Reduce
 }
 
 /// The final state that awaits a parent none of whose children is open, if any does.
@@ -51,8 +57,14 @@ fn ends(parent: &Task) -> Option<State> {
     }
 }
 
-/// Ends a parent whose children have all ended, because its cancel was requested or its policy says so. Should a child
-/// be rerun before or meanwhile, the parent goes on waiting, without its alarm.
+/// Whether a parent none of whose children is open waits for an operator.
+fn is_held(parent: &Task) -> bool {
+    parent.children.failed > 0 && parent.settings.on_failed_children == FailedChildren::Hold
+}
+
+/// Ends a parent whose children have all ended, because its cancel was requested or its policy says so. One whose split
+/// ended behind its last child goes on, or is held, if that is what the policy says. Should a child be rerun before or
+/// meanwhile, the parent goes on waiting, without its alarm.
 pub(super) fn end_joined(task: &Task, now: Timestamp) -> Result<Action, Rejected> {
     expect(task, State::Joining)?;
     if task.children.open > 0 {
@@ -72,7 +84,10 @@ pub(super) fn end_joined(task: &Task, now: Timestamp) -> Result<Action, Rejected
             }
         }
         Some(_) => cancelled(task, now),
-        None => return Err(Rejected::State(task.state)),
+        // Nobody was called: it waits for an operator.
+        None if task.alarm_at.is_none() => return Err(Rejected::State(task.state)),
+        None if is_held(task) => waits(task, None),
+        None => pending(task, now),
     };
     Ok(joining(waits(task, None), Some(ended)))
 }
@@ -84,8 +99,8 @@ fn waits_again(task: &Task, now: Timestamp) -> Result<Action, Rejected> {
     }
     // When the last child ends meanwhile and the parent still waits, some have failed, how many this record does not tell:
     // the alarm rings on.
-    let fails = task.settings.on_failed_children == FailedChildren::Fail;
-    Ok(joining(waits(task, None), fails.then(|| waits(task, Some(now)))))
+    let rings = asks(task).then(|| waits(task, Some(now)));
+    Ok(joining(waits(task, None), rings))
 }
 
 fn waits(task: &Task, alarm_at: Option<Timestamp>) -> Target {

@@ -426,6 +426,27 @@ fn a_retry_is_never_due_in_the_past() {
 }
 
 #[test]
+fn a_snooze_keeps_its_place_at_best() {
+    let before = Timestamp::from_millis(EARLIER.as_millis() - 1);
+    for (at, run_at) in [
+        (Timestamp::MIN, EARLIER),
+        (before, EARLIER),
+        (EARLIER, EARLIER),
+        (NOW, NOW),
+        (LATER, LATER),
+    ] {
+        let change = decide(&task(State::Running), Event::Snooze { at });
+        assert_eq!(change.to.run_at, run_at, "{at:?}");
+    }
+    let mut over = task(State::Running);
+    over.settings.give_up_at = Some(NOW);
+    assert_eq!(
+        decide(&over, Event::Snooze { at: EARLIER }).to.state,
+        State::Failed
+    );
+}
+
+#[test]
 fn what_is_no_error_gives_the_attempt_back() {
     for event in [
         Event::Snooze { at: LATER },
@@ -754,31 +775,34 @@ fn join_follows_the_policy_when_no_child_is_open() {
         parent
     };
     for (failed, policy, flagged, state) in [
-        (0, FailedChildren::Reduce, false, Some(State::Pending)),
-        (0, FailedChildren::Fail, false, Some(State::Pending)),
-        (0, FailedChildren::Hold, false, Some(State::Pending)),
-        (1, FailedChildren::Reduce, false, Some(State::Pending)),
-        (1, FailedChildren::Fail, false, Some(State::Failed)),
-        (1, FailedChildren::Hold, false, None),
-        (1, FailedChildren::Hold, true, Some(State::Cancelled)),
-        (0, FailedChildren::Reduce, true, Some(State::Cancelled)),
+        (0, FailedChildren::Reduce, false, State::Pending),
+        (0, FailedChildren::Fail, false, State::Pending),
+        (0, FailedChildren::Hold, false, State::Pending),
+        (1, FailedChildren::Reduce, false, State::Pending),
+        (1, FailedChildren::Fail, false, State::Failed),
+        (1, FailedChildren::Hold, false, State::Joining),
+        (1, FailedChildren::Hold, true, State::Cancelled),
+        (0, FailedChildren::Reduce, true, State::Cancelled),
     ] {
         let parent = parent(failed, policy, flagged);
         let joined = join(&parent, NOW);
         let why = format!("{failed} failed, {policy:?}, flagged {flagged}");
         match state {
-            None => assert_eq!(joined, None, "{why}"),
-            Some(State::Pending) => {
+            State::Pending => {
                 assert_eq!(joined.map(|joined| joined.state), Some(State::Pending), "{why}")
             }
-            Some(ended) => {
+            ended => {
                 let rings = Joined {
                     state: State::Joining,
                     run_at: parent.run_at,
                     alarm_at: Some(NOW),
                 };
                 assert_eq!(joined, Some(rings), "{why}");
-                let change = decide(&parent, Event::ChildrenEnded);
+                let ringing = Task {
+                    alarm_at: Some(NOW),
+                    ..parent
+                };
+                let change = decide(&ringing, Event::ChildrenEnded);
                 assert_eq!(
                     change.if_none_open.map(|target| target.state),
                     Some(ended),
@@ -806,6 +830,47 @@ fn join_follows_the_policy_when_no_child_is_open() {
     }
 }
 
+/// Children may end before their parent's split does: then nobody but the policy says what follows.
+#[test]
+fn a_split_behind_its_last_child_s_end_goes_by_the_policy() {
+    let due = (State::Pending, None);
+    let held = (State::Joining, None);
+    let failed = (State::Failed, None);
+    for (total, bad, policy, ended) in [
+        (0, 0, FailedChildren::Fail, due),
+        (0, 0, FailedChildren::Hold, due),
+        (2, 1, FailedChildren::Reduce, due),
+        (2, 0, FailedChildren::Fail, due),
+        (2, 1, FailedChildren::Fail, failed),
+        (2, 0, FailedChildren::Hold, due),
+        (2, 1, FailedChildren::Hold, held),
+    ] {
+        let mut parent = task(State::Running);
+        parent.children = Children {
+            total,
+            open: total,
+            failed: 0,
+        };
+        parent.settings.on_failed_children = policy;
+        let none_open = *decide(&parent, Event::Split { checkpoint: None })
+            .if_none_open
+            .unwrap();
+        let (state, alarm_at) = (none_open.state, none_open.alarm_at);
+        let found = if (state, alarm_at) == (State::Joining, Some(NOW)) {
+            (parent.children.open, parent.children.failed) = (0, bad);
+            (parent.state, parent.alarm_at) = (state, alarm_at);
+            let change = decide(&parent, Event::ChildrenEnded);
+            assert_eq!((change.to.state, change.to.alarm_at), held, "a child was rerun");
+            let ended = *change.if_none_open.unwrap();
+            assert_eq!(ended.step, parent.step);
+            (ended.state, ended.alarm_at)
+        } else {
+            (state, alarm_at)
+        };
+        assert_eq!(found, ended, "{bad} of {total} failed, {policy:?}");
+    }
+}
+
 #[test]
 fn a_ringing_parent_with_a_rerun_child_waits_on() {
     let parent = |policy, cancel_requested| {
@@ -820,7 +885,7 @@ fn a_ringing_parent_with_a_rerun_child_waits_on() {
     };
     for (policy, none_open) in [
         (FailedChildren::Fail, Some((State::Joining, Some(NOW)))),
-        (FailedChildren::Hold, None),
+        (FailedChildren::Hold, Some((State::Joining, Some(NOW)))),
         (FailedChildren::Reduce, None),
     ] {
         let change = decide(&parent(policy, false), Event::ChildrenEnded);

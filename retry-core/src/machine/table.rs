@@ -66,7 +66,7 @@ pub const TABLE: &[Rule] = &[
         &[Running],
         &[Pending, Failed, Cancelled],
         "−1",
-        "not an error: throttled; Failed past `give_up_at`",
+        "not an error: throttled; Failed past `give_up_at`; a time in the past keeps a place in the lane, at best the old one",
     ),
     rule(
         "hand back",
@@ -115,7 +115,7 @@ pub const TABLE: &[Rule] = &[
         &[Running],
         &[Joining, Pending, Cancelled],
         "=0",
-        "next step; Pending at once when no child is open",
+        "next step; Pending at once when no child is open; with earlier children and a policy that asks how they ended, Joining with its alarm ringing",
     ),
     rule(
         "complete",
@@ -134,16 +134,16 @@ pub const TABLE: &[Rule] = &[
     rule(
         "children ended",
         &[Joining],
-        &[Failed, Cancelled, Joining],
+        &[Failed, Cancelled, Pending, Joining],
         "",
-        "by a rescuer, when no child is open: Cancelled when flagged, Failed by the policy for failed children; Joining, its alarm silent, should a child of one that is not flagged be rerun first",
+        "by a rescuer, when no child is open and the alarm rings: Cancelled when flagged, else by the policy for failed children Failed, held, or Pending in the next step; Joining, its alarm silent, should a child of one that is not flagged be rerun first",
     ),
     rule(
         "child final",
         &[Joining],
         &[Pending, Joining],
         "",
-        "when no child is open: Pending in the next step; flagged, or Fail with failures: its alarm rings and a rescuer ends it; Hold with failures: stays; raises no version; in any other state only the counters change",
+        "when no child is open: Pending in the next step; flagged, or with failures and a policy that asks for them: its alarm rings, and a rescuer ends or holds it; raises no version; in any other state only the counters change",
     ),
     rule(
         "lease lost",

@@ -2,6 +2,7 @@
 
 use super::Rejected;
 use super::attempt::exhausted;
+use super::join::asks;
 use super::target::{cancelled, cold, end, expect, next_step, pending, recorded, set};
 use crate::payload::Payload;
 use crate::task::{
@@ -34,7 +35,9 @@ pub(super) fn wait(task: &Task, deadline: Timestamp, now: Timestamp) -> Result<A
     }))
 }
 
-/// The parent waits in its next step; with no child open (none given, or all there before) that step is due at once.
+/// The parent waits in its next step; with no child open (none given, or all there before) that step is due at once. Unless
+/// its policy asks how they ended: children of earlier chunks may have failed, how many this record does not tell, so its alarm
+/// rings and a rescuer looks.
 pub(super) fn split(task: &Task, checkpoint: Option<Payload>, now: Timestamp) -> Result<Action, Rejected> {
     expect(task, State::Running)?;
     if task.cancel_requested {
@@ -48,17 +51,19 @@ pub(super) fn split(task: &Task, checkpoint: Option<Payload>, now: Timestamp) ->
         cold,
         ..next_step(task, now)
     };
-    let to = Target {
+    let joining = |alarm_at| Target {
         state: State::Joining,
-        alarm_at: None,
+        alarm_at,
         ..due.clone()
     };
+    let rings = (task.children.total > 0 && asks(task)).then(|| joining(Some(now)));
+    let to = joining(None);
     Ok(Action::Set(Change {
         from: task.state,
         to,
         if_cancelled: Some(Box::new(cancelled(task, now))),
         if_completed: None,
-        if_none_open: Some(Box::new(due)),
+        if_none_open: Some(Box::new(rings.unwrap_or(due))),
     }))
 }
 

@@ -84,6 +84,11 @@ impl Breaker {
 }
 
 impl Pass<'_> {
+    /// Whether it is the call that tries an open part.
+    pub(super) const fn tries(&self) -> bool {
+        self.tries
+    }
+
     /// The part answered, whatever it said.
     pub(super) fn answered(self) -> Turn {
         let mut state = self.breaker.state();

@@ -134,8 +134,8 @@ impl Builder {
         self
     }
 
-    /// How long one call of a part is waited for, [`PART_CALL_LIMIT`] unless told otherwise. A migration and an exact count
-    /// have no limit.
+    /// How long one call of a part is waited for, [`PART_CALL_LIMIT`] unless told otherwise; to tell its time no part gets more than
+    /// [`PART_TIME_LIMIT`](crate::limits::PART_TIME_LIMIT). A migration and an exact count have no limit.
     pub fn call_limit(mut self, limit: Duration) -> Self {
         self.limit = limit;
         self

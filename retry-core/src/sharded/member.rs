@@ -9,10 +9,12 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use futures_util::future::{Either, select};
 
-use super::breaker::{Breaker, PartState, Turn};
+use super::breaker::{Breaker, PartState, Pass, Turn};
 use crate::clock::Clock;
+use crate::limits::PART_TIME_LIMIT;
 use crate::meters;
 use crate::store::{Result, StoreError, StoreErrorKind, TaskStore};
+use crate::time::Timestamp;
 
 /// How a part answers.
 #[derive(Debug, Clone)]
@@ -95,6 +97,13 @@ impl Member {
         self.guarded(Some(self.limit), unanswered, call).await
     }
 
+    /// What time it is there.
+    pub(super) async fn time(&self) -> Result<Timestamp> {
+        let limit = self.limit.min(PART_TIME_LIMIT);
+        self.guarded(Some(limit), Unanswered::Read, self.store.time())
+            .await
+    }
+
     /// The same for a call that takes as long as it takes.
     pub(super) async fn long_call<T>(
         &self,
@@ -110,14 +119,44 @@ impl Member {
         unanswered: Unanswered,
         call: impl Future<Output = Result<T>> + Send,
     ) -> Result<T> {
-        let Some(pass) = self.breaker.pass(self.clock.monotonic()) else {
-            return Err(self.not_called());
-        };
+        let mut pass = self.pass()?;
+        if pass.tries() {
+            pass = self.tried(pass, limit).await?;
+        }
         let answer = self.within(limit, unanswered, call).await;
-        let now = self.clock.monotonic();
-        let turn = match &answer {
-            Err(error) if is_no_answer(error) => {
-                let turn = pass.failed(now);
+        self.judge(pass, answer.as_ref().err());
+        answer
+    }
+
+    fn pass(&self) -> Result<Pass<'_>> {
+        let pass = self.breaker.pass(self.clock.monotonic());
+        pass.ok_or_else(|| self.not_called())
+    }
+
+    /// Tries an open part by a reading of its clock, before a call that may be waited for longer, or be written by a part that
+    /// does not say so. The call is still the try, of a part that tells its time and does nothing else; but for one that takes
+    /// as long as it takes, and would keep all others out meanwhile.
+    async fn tried<'p>(&'p self, pass: Pass<'p>, limit: Option<Duration>) -> Result<Pass<'p>> {
+        let reading = self.limit.min(PART_TIME_LIMIT);
+        let told = self.within(Some(reading), Unanswered::Read, self.store.time());
+        match told.await {
+            Err(error) if is_no_answer(&error) => {
+                self.judge(pass, Some(&error));
+                Err(error)
+            }
+            _ if limit.is_some() => Ok(pass),
+            _ => {
+                self.judge(pass, None);
+                self.pass()
+            }
+        }
+    }
+
+    /// What a call's answer says about the part.
+    fn judge(&self, pass: Pass<'_>, error: Option<&StoreError>) {
+        let turn = match error {
+            Some(error) if is_no_answer(error) => {
+                let turn = pass.failed(self.clock.monotonic());
                 *self.last_failure() = Some(error.clone());
                 turn
             }
@@ -126,7 +165,7 @@ impl Member {
         match turn {
             Turn::None => {}
             Turn::Opened => {
-                let error = answer.as_ref().err().map(ToString::to_string);
+                let error = error.map(ToString::to_string);
                 tracing::warn!(
                     part = self.name,
                     error,
@@ -139,7 +178,6 @@ impl Member {
                 meters::part_open(&self.name, false);
             }
         }
-        answer
     }
 
     async fn within<T>(

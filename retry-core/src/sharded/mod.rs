@@ -50,7 +50,7 @@
 //!
 //! A call of a part is waited for no longer than [`PART_CALL_LIMIT`]. After [`PART_FAILURES`] failures in a row the part is not
 //! called at all for a while (a circuit breaker), so that its tasks are answered at once and nobody waits. Then one call tries
-//! it. Only calls of clients are judged; workers see an outage by themselves. [`ShardedStore::health`] tells how the parts are, and so do the log,
+//! it, by asking for its time first. Only calls of clients are judged; workers see an outage by themselves. [`ShardedStore::health`] tells how the parts are, and so do the log,
 //! the metric `task_retry_part_open` and [`Client::why`](crate::client::Client::why).
 //!
 //! Listings and counts are made of the parts that answer, and name the others (`missing_parts`).

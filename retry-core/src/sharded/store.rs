@@ -57,6 +57,18 @@ impl ShardedStore {
         silent.map_or(Ok(None), Err)
     }
 
+    /// The part that keeps the children of a task, which is its own; none if it is not known where the task is.
+    async fn part_of_children(&self, parent: TaskId) -> Option<usize> {
+        let home = self.home(parent);
+        if !self.search_all {
+            return Some(home);
+        }
+        match self.look(home, parent).await.ok()? {
+            Some(_) => Some(home),
+            None => self.search(parent).await.ok()?.map(|(part, _)| part),
+        }
+    }
+
     /// Edits of one part.
     async fn edit(&self, part: usize, edits: &[Edit], now: Timestamp) -> Result<Vec<Applied>> {
         let member = &self.members[part];
@@ -168,10 +180,18 @@ impl TaskStore for ShardedStore {
         }
     }
 
+    /// The rows of all parts that answer; the children of a task from its own part alone, which has to answer.
     async fn list(&self, filter: &TaskFilter, page: &Page) -> Result<Listed> {
         check::page(page)?;
         if page.limit == 0 {
             return Ok(Listed::default());
+        }
+        if let Some(parent) = filter.parent
+            && let Some(part) = self.part_of_children(parent).await
+        {
+            let member = &self.members[part];
+            let list = member.call(Unanswered::Read, member.store.list(filter, page));
+            return list.await;
         }
         let pages = self.read(|member| member.store.list(filter, page)).await;
         let (pages, missing) = merge::answered(pages)?;
@@ -251,7 +271,7 @@ impl TaskStore for ShardedStore {
                 "there is no such part",
             ));
         };
-        member.call(Unanswered::Read, member.store.time()).await
+        member.time().await
     }
 
     async fn migrate(&self) -> Result<()> {

@@ -195,7 +195,7 @@ pub enum Joining {
     Cancel,
     /// An operator, who reruns the failed children or releases it.
     Operator,
-    /// A rescuer, who ends it: all children have ended.
+    /// A rescuer, who ends it or lets it go on, by its policy: all children have ended.
     Rescuer,
 }
 

@@ -206,7 +206,7 @@ fn joining(f: &mut Formatter<'_>, children: &Children, next: Joining) -> fmt::Re
         Joining::Children => "",
         Joining::Cancel => "; they are being cancelled, and then it is",
         Joining::Operator => "; it is held until they are rerun or it is released",
-        Joining::Rescuer => "; a worker is about to end it",
+        Joining::Rescuer => "; a worker is about to settle it",
     })
 }
 

@@ -85,7 +85,7 @@ local function lease(r, sid)
 end
 
 -- The end or the rerun of a child is counted at its parent, which then does what `machine::join` says.
-local REDUCE, FAIL = 0, 1
+local REDUCE = 0
 local function tell_parent(r, was, state)
   if r.parent == NIL or final(was) == final(state) then return end
   if rows[r.parent] == nil then load({r.parent}) end
@@ -100,11 +100,10 @@ local function tell_parent(r, was, state)
   end
   touch(p)
   if p.state ~= JOINING or p.open > 0 then return end
-  local policy = p.policy % 4
-  if p.flags % 2 == 1 or (p.failed > 0 and policy == FAIL) then
+  if p.flags % 2 == 1 or (p.failed > 0 and p.policy % 4 ~= REDUCE) then
     p.alarm, p.updated = now, now
     touch(p)
-  elseif p.failed == 0 or policy == REDUCE then
+  else
     p.state, p.alarm, p.updated = PENDING, NONE, now
     set_due(p, now)
     touch(p)

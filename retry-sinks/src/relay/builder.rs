@@ -14,8 +14,6 @@ use retry_core::store::TaskStore;
 use tokio_util::sync::CancellationToken;
 
 use super::executors::{Owner, Unkeyed};
-use super::handle::RelayHandle;
-use super::owners::{StartError, ensure, look};
 use super::part::Part;
 use super::{Options, Shared};
 use crate::limits::MAX_PUBLISH_TIMEOUT;
@@ -24,9 +22,6 @@ use crate::sink::MessageSink;
 
 /// How long a shutdown waits for the store beyond the sink's own time.
 const SETTLE_GRACE: Duration = Duration::from_secs(5);
-
-/// How often the owner tasks are looked for: an operator may have cancelled one.
-const KEEP: Duration = Duration::from_mins(1);
 
 /// Why a relay cannot be built.
 #[derive(Debug)]
@@ -96,11 +91,11 @@ impl fmt::Debug for RelayBuilder {
 /// a queue: they share its partitions.
 #[derive(Clone)]
 pub struct Relay {
-    store: Arc<dyn TaskStore>,
-    shared: Arc<Shared>,
-    parts: Vec<(Arc<Part>, Worker)>,
-    clock: Arc<dyn Clock>,
-    spawn: Arc<dyn Spawn>,
+    pub(super) store: Arc<dyn TaskStore>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) parts: Vec<(Arc<Part>, Worker)>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) spawn: Arc<dyn Spawn>,
 }
 
 impl fmt::Debug for Relay {
@@ -308,49 +303,6 @@ impl Relay {
             clock: Arc::new(SystemClock::new()),
             random: Arc::new(SystemRandom::new()),
             spawn: Arc::new(TokioSpawn),
-        }
-    }
-
-    /// Makes the owner tasks, if they are not there, and starts. A relay is started once.
-    ///
-    /// # Errors
-    /// The store failed, or it has another number of partitions; nothing runs then.
-    ///
-    /// # Panics
-    /// Outside a tokio runtime, unless another [`Spawn`] was given.
-    pub async fn start(self) -> Result<RelayHandle, StartError> {
-        look(
-            self.parts.iter().map(|(part, _)| part.as_ref()),
-            &self.shared.queue,
-        )
-        .await?;
-        self.ensure().await?;
-        let workers = self.parts.iter().map(|(_, worker)| worker.start()).collect();
-        let shared = Arc::clone(&self.shared);
-        let spawn = Arc::clone(&self.spawn);
-        spawn.spawn(Box::pin(self.keep()));
-        Ok(RelayHandle { shared, workers })
-    }
-
-    async fn ensure(&self) -> Result<(), StartError> {
-        for (index, (part, _)) in self.parts.iter().enumerate() {
-            ensure(self.store.as_ref(), index, part, &self.shared.queue).await?;
-        }
-        Ok(())
-    }
-
-    /// Lets owner tasks go on that somebody has ended.
-    async fn keep(self) {
-        loop {
-            let pause = self.clock.sleep_until(self.clock.monotonic() + KEEP);
-            tokio::select! {
-                biased;
-                () = self.shared.stop.cancelled() => return,
-                () = pause => {}
-            }
-            if let Err(error) = self.ensure().await {
-                tracing::warn!(%error, "the owner tasks of a relay were not looked for");
-            }
         }
     }
 }

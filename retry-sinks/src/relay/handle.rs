@@ -1,10 +1,11 @@
 //! A running relay.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::future::join_all;
-use retry_core::engine::WorkerHandle;
+use retry_core::engine::{Worker, WorkerHandle};
 
 use super::Shared;
 
@@ -46,7 +47,53 @@ impl Counters {
 #[must_use = "a dropped handle stops the relay"]
 pub struct RelayHandle {
     pub(super) shared: Arc<Shared>,
-    pub(super) workers: Vec<WorkerHandle>,
+    pub(super) running: Arc<Running>,
+}
+
+/// The workers of a relay, one for each part of the store that is served.
+#[derive(Debug)]
+pub(super) struct Running(Mutex<Workers>);
+
+#[derive(Debug)]
+struct Workers {
+    handles: Vec<WorkerHandle>,
+    /// Parts that have not answered yet.
+    missing: BTreeSet<usize>,
+    /// No further one is to be started.
+    stopped: bool,
+}
+
+impl Running {
+    /// None of this many parts is served yet.
+    pub(super) fn missing(parts: usize) -> Self {
+        Self(Mutex::new(Workers {
+            handles: Vec::new(),
+            missing: (0..parts).collect(),
+            stopped: false,
+        }))
+    }
+
+    fn workers(&self) -> MutexGuard<'_, Workers> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn missing_parts(&self) -> BTreeSet<usize> {
+        self.workers().missing.clone()
+    }
+
+    /// Serves a part from now on, unless the relay has stopped.
+    pub(super) fn start(&self, part: usize, worker: &Worker) {
+        let mut workers = self.workers();
+        if !workers.stopped && workers.missing.remove(&part) {
+            workers.handles.push(worker.start());
+        }
+    }
+
+    fn stop(&self) -> Vec<WorkerHandle> {
+        let mut workers = self.workers();
+        workers.stopped = true;
+        std::mem::take(&mut workers.handles)
+    }
 }
 
 impl RelayHandle {
@@ -61,14 +108,22 @@ impl RelayHandle {
         }
     }
 
+    /// The parts of the store, by number, that are not served because they have not answered since the start, or have another number
+    /// of partitions, which the log says. Messages wait there. Empty as soon as all are served; how a part fares
+    /// afterwards, its worker tells.
+    #[must_use]
+    pub fn missing_parts(&self) -> Vec<usize> {
+        self.running.missing_parts().into_iter().collect()
+    }
+
     /// Stops gracefully: nothing more is sent; what is at the broker gets its answer, within the time a call of the sink may
     /// take; everything is settled or back in its place, and the partitions are free for others.
     ///
     /// If this future is dropped, the relay stops as it would by a crash: what it held is back when its leases end, or as
     /// soon as another relay takes its partitions over.
-    pub async fn shutdown(mut self) {
+    pub async fn shutdown(self) {
         self.shared.stop.cancel();
-        let workers = std::mem::take(&mut self.workers);
+        let workers = self.running.stop();
         join_all(workers.into_iter().map(WorkerHandle::shutdown)).await;
     }
 }
@@ -76,5 +131,6 @@ impl RelayHandle {
 impl Drop for RelayHandle {
     fn drop(&mut self) {
         self.shared.stop.cancel();
+        drop(self.running.stop());
     }
 }

@@ -15,6 +15,7 @@ mod owners;
 mod part;
 mod publish;
 mod session;
+mod start;
 mod takeover;
 mod turn;
 mod window;

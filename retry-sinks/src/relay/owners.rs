@@ -70,14 +70,6 @@ impl From<StoreError> for StartError {
     }
 }
 
-/// Reads whether any part of the store has another number of partitions: then nothing is to be written.
-pub(super) async fn look(parts: impl Iterator<Item = &Part>, queue: &SinkQueue) -> Result<(), StartError> {
-    for part in parts {
-        look_into(part, queue).await?;
-    }
-    Ok(())
-}
-
 /// Makes the owner tasks that are not there, and lets those go on that somebody has ended.
 pub(super) async fn ensure(
     whole: &dyn TaskStore,
@@ -92,8 +84,9 @@ pub(super) async fn ensure(
     make(part, queue, rest).await
 }
 
-/// Every owner task knows the number of partitions: any of them will do.
-async fn look_into(part: &Part, queue: &SinkQueue) -> Result<(), StartError> {
+/// Reads whether a part of the store has another number of partitions: then nothing is to be written. Every owner task knows
+/// it: any of them will do.
+pub(super) async fn look(part: &Part, queue: &SinkQueue) -> Result<(), StartError> {
     let filter = TaskFilter {
         kinds: vec![queue.owner_kind()],
         queues: vec![queue.owner_queue()],

@@ -4,6 +4,7 @@
 mod broker;
 mod exec;
 mod owners;
+mod parts;
 mod store;
 mod takeover;
 mod world;

@@ -14,7 +14,7 @@ use crate::takeover::{Scene, opened, queue};
 use crate::world::now;
 
 /// The owner tasks that are stored.
-fn owners(store: &MemoryStore) -> Vec<Task> {
+pub(crate) fn owners(store: &MemoryStore) -> Vec<Task> {
     let filter = TaskFilter {
         kinds: vec!["events/owner".try_into().unwrap()],
         ..TaskFilter::default()

@@ -36,6 +36,8 @@ pub(crate) struct Link {
     gate: CancellationToken,
     /// Claims of the worker hang.
     stuck: Arc<AtomicBool>,
+    /// Every call hangs.
+    silent: Arc<AtomicBool>,
 }
 
 impl fmt::Debug for Link {
@@ -60,6 +62,7 @@ impl Link {
             failing: Arc::default(),
             gate: open,
             stuck: Arc::default(),
+            silent: Arc::default(),
         }
     }
 
@@ -78,6 +81,11 @@ impl Link {
         self.stuck.store(true, Ordering::Relaxed);
     }
 
+    /// Whether calls made from now on hang.
+    pub(crate) fn fall_silent(&self, silent: bool) {
+        self.silent.store(silent, Ordering::Relaxed);
+    }
+
     /// Carries a call to the store and its answer back.
     async fn call<T, F, C>(&self, call: C) -> Result<T>
     where
@@ -85,6 +93,9 @@ impl Link {
         F: Future<Output = Result<T>> + Send + 'static,
         C: FnOnce(MemoryStore) -> F,
     {
+        if self.silent.load(Ordering::Relaxed) {
+            std::future::pending::<()>().await;
+        }
         for _ in 0..self.random.next_u64() % 3 {
             yield_once().await;
         }

@@ -93,15 +93,7 @@ impl Scene {
 
     /// Lets this much time pass.
     pub(crate) fn pass(&self, span: Duration) {
-        let end = self.clock.monotonic() + span;
-        loop {
-            while self.exec.turn() {}
-            match self.clock.next_deadline().filter(|next| *next <= end) {
-                Some(_) => drop(self.clock.advance_to_next()),
-                None => break self.clock.advance(end.saturating_since(self.clock.monotonic())),
-            }
-        }
-        while self.exec.turn() {}
+        pass(&self.exec, &self.clock, span);
     }
 
     /// Does what is ready, and moves no clock.
@@ -133,6 +125,19 @@ impl Scene {
         assert_eq!(ids.len(), 1);
         ids[0]
     }
+}
+
+/// Lets this much time pass.
+pub(crate) fn pass(exec: &Exec, clock: &ManualClock, span: Duration) {
+    let end = clock.monotonic() + span;
+    loop {
+        while exec.turn() {}
+        match clock.next_deadline().filter(|next| *next <= end) {
+            Some(_) => drop(clock.advance_to_next()),
+            None => break clock.advance(end.saturating_since(clock.monotonic())),
+        }
+    }
+    while exec.turn() {}
 }
 
 pub(crate) fn opened() -> CancellationToken {

@@ -31,6 +31,7 @@ mod one_run_at_a_time;
 mod one_run_per_version;
 mod orphans_called;
 mod outcome_kept;
+mod policy_kept;
 mod quick_in_turn;
 mod refused_is_absent;
 mod refused_rightly;
@@ -101,6 +102,11 @@ const TABLE: &[(&str, &str, Check)] = &[
         "split_complete",
         "a parent waits for each of its shards, and for each once",
         split_complete::check,
+    ),
+    (
+        "policy_kept",
+        "a parent with failed children goes on as its policy says",
+        policy_kept::check,
     ),
     (
         "orphans_called",

@@ -29,6 +29,7 @@ pub(crate) enum Op {
     Expired,
     Get,
     List,
+    Count,
     Purge,
     SetQueue,
     Time,
@@ -68,6 +69,7 @@ struct Faults {
     durability: Option<Durability>,
     untried: usize,
     unreadable: Vec<TaskId>,
+    lacks: Vec<usize>,
     outdated: Option<(Task, Cause)>,
 }
 
@@ -161,6 +163,11 @@ impl FaultyStore {
     /// The next round of expired tasks gives this record as well, however it is by then.
     pub(crate) fn give_outdated(&self, task: Task, cause: Cause) {
         self.faults().outdated = Some((task, cause));
+    }
+
+    /// Listings lack these parts, as those of a store with parts.
+    pub(crate) fn lack(&self, parts: &[usize]) {
+        self.faults().lacks = parts.to_vec();
     }
 
     /// Takes the spoiled rows out of an answer.
@@ -301,11 +308,12 @@ impl TaskStore for FaultyStore {
         let mut listed = self.call(Op::List, self.inner.list(filter, page)).await?;
         let bad = self.take_spoiled(&mut listed.tasks, |row| &row.task);
         listed.bad.extend(bad);
+        listed.missing_parts.clone_from(&self.faults().lacks);
         Ok(listed)
     }
 
     async fn count(&self, scope: &CountScope) -> Result<Counts> {
-        self.inner.count(scope).await
+        self.call(Op::Count, self.inner.count(scope)).await
     }
 
     async fn purge(&self, now: Timestamp, limit: usize) -> Result<u64> {

@@ -77,6 +77,30 @@ async fn failed_children_fail_the_parent_by_its_policy() {
 }
 
 #[tokio::test]
+async fn children_of_an_earlier_life_do_not_fail_a_parent_that_was_rerun_from_its_start() {
+    let world = World::new();
+    let draft = job("parent").on_failed_children(FailedChildren::Fail);
+    let id = world.enqueue(draft).await;
+    let parent = script(|ctx| async move {
+        Ok(match (ctx.step(), ctx.reruns()) {
+            (0, 0) => Outcome::split([job("bad").retry(each_second(1)), job("good")]),
+            (0, _) => Outcome::split([job("good"), job("good"), job("good")]),
+            _ => Outcome::Done,
+        })
+    });
+    let bad = script(|_| async { Err("bad".into()) });
+    let worker = world.worker().kind("parent", parent).kind("bad", bad);
+    let handle = worker.kind("good", done()).build().unwrap().start();
+    assert_eq!(world.until_final(id).await.task.state, State::Failed);
+    world.client.rerun_from_start(id).await.unwrap();
+    let ended = world.until_final(id).await.task;
+    assert_eq!((ended.state, ended.children), (State::Succeeded, counts(5, 0, 1)));
+    let progress = world.client.batch(id).await.unwrap().unwrap();
+    assert_eq!(progress.shards, counts(3, 0, 0));
+    world.shut_down(handle).await;
+}
+
+#[tokio::test]
 async fn a_parent_on_hold_goes_on_after_a_release_or_a_rerun() {
     let world = World::new();
     let draft = || job("parent").on_failed_children(FailedChildren::Hold);

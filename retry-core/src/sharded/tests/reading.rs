@@ -41,7 +41,6 @@ async fn counts_are_sums_and_at_least_where_a_part_is_missing() {
         assert_eq!(counts.of(State::Pending), 30);
     }
     two.ways[0].all(Some(DOWN));
-    // A count has no fault of its own here: what the breaker knows is enough.
     for _ in 0..3 {
         assert!(two.store.time_of(0).await.is_err());
     }

@@ -7,7 +7,9 @@ use super::super::faulty::{Fault, Op};
 use super::super::harness::{SECOND, WithKind as _, World, job, quiet, script};
 use super::{Number, Plan, Sum, answer, batch, counts, ended, sum};
 use crate::batch::{Batch, Shards};
+use crate::clock::{Clock as _, ManualClock};
 use crate::draft::Draft;
+use crate::engine::WorkerBuilder;
 use crate::engine::tests::harness::done;
 use crate::executor::{Ctx, HandlerError, Outcome, SplitState, State, Stored};
 use crate::limits::{MAX_CHUNK_BYTES, MAX_SHARDS, MAX_SPLIT_CHILDREN};
@@ -142,6 +144,85 @@ async fn a_long_split_gives_its_task_back_now_and_then() {
     assert_eq!(ended(&world, id).await, answer(9, &[]));
     assert_eq!(plan.splits(), 5, "two chunks each, and the last with the end");
     assert_eq!(plan.executed(), (0..9).collect::<Vec<_>>());
+    world.shut_down(handle).await;
+}
+
+#[tokio::test]
+async fn a_split_that_gives_its_task_back_is_not_put_behind_its_shards() {
+    let (world, plan) = (World::new(), Plan::default());
+    let id = world.enqueue(sum(5_500, 500)).await;
+    let ran = plan.clone();
+    let shard = script(move |_| {
+        ran.0.executed.lock().unwrap().push(0);
+        async { Ok(Outcome::output(&1)?) }
+    });
+    let worker = timed(&world, &plan, Batch::of_others(slowly, super::reduce)).kind("number", shard);
+    let handle = worker.concurrency(1).build().unwrap().start();
+    assert_eq!(ended(&world, id).await.sum, 5_500);
+    let ran_before = plan.0.ran_before.lock().unwrap().clone();
+    assert_eq!(ran_before.len(), 11);
+    // Those that were claimed ahead while the one place was the split's.
+    assert!(ran_before[10] <= 10, "{ran_before:?}");
+    world.shut_down(handle).await;
+}
+
+/// A split whose source needs a second for 500 shards, with a timeout for the 1,000 of an attempt.
+async fn slowly(
+    sum: Sum,
+    State(plan): State<Plan>,
+    State(clock): State<ManualClock>,
+) -> Result<Shards<Number>, HandlerError> {
+    use futures_util::StreamExt as _;
+    plan.split_begins();
+    let give = move |number| {
+        let (plan, clock) = (plan.clone(), clock.clone());
+        async move {
+            if number % 500 == 499 {
+                clock.sleep_until(clock.monotonic() + SECOND).await;
+            }
+            plan.give(number).await.map(|(_, number)| number)
+        }
+    };
+    let numbers = futures_util::stream::iter(0..sum.below).then(give);
+    let shards = Shards::stream(numbers).chunk(sum.chunk);
+    Ok(shards.chunks_per_attempt(1))
+}
+
+fn timed(world: &World, plan: &Plan, batch: Batch<Sum, Number>) -> WorkerBuilder {
+    let worker = world.worker().state(plan.clone()).state(world.clock.clone());
+    worker.batch(batch.options(|options| options.timeout(SECOND * 4)))
+}
+
+#[tokio::test]
+async fn what_is_passed_over_does_not_use_the_timeout_up() {
+    let (world, plan) = (World::new(), Plan::default());
+    let id = world.enqueue(sum(4_200, 1_000)).await;
+    let batch = Batch::new(slowly, super::execute, super::reduce);
+    let worker = timed(&world, &plan, batch).concurrency(500);
+    let handle = worker.build().unwrap().start();
+    assert_eq!(ended(&world, id).await, answer(4_200, &[]));
+    assert_eq!(world.detail(id).await.failures.len(), 0);
+    world.shut_down(handle).await;
+}
+
+#[tokio::test]
+async fn a_source_that_stands_still_meets_the_timeout_also_among_what_is_passed_over() {
+    let (world, plan) = (World::new(), Plan::default());
+    let id = world.enqueue(sum(4_200, 1_000)).await;
+    let batch = Batch::new(slowly, super::execute, super::reduce);
+    let worker = timed(&world, &plan, batch).concurrency(500);
+    let handle = worker.build().unwrap().start();
+    world
+        .until("a chunk is stored", async || {
+            world.detail(id).await.task.children.total == 1_000
+        })
+        .await;
+    *plan.0.gate.lock().unwrap() = Some((700, CancellationToken::new()));
+    let ended = world.until_final(id).await;
+    let error = ended.last_error.unwrap();
+    assert!(error.as_str().contains("no answer within 4s"), "{error}");
+    assert_eq!(ended.failures.len(), 3);
+    assert!(world.elapsed() < SECOND * 40, "{:?}", world.elapsed());
     world.shut_down(handle).await;
 }
 

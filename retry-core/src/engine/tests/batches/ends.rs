@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use futures_util::StreamExt as _;
 use tokio_util::sync::CancellationToken;
 
-use super::super::harness::{SECOND, WithKind as _, World, done, job, quiet, script};
+use super::super::harness::{SECOND, WithKind as _, World, done, job, script};
 use super::{Number, Plan, Sum, answer, batch, counts, ended, never, shards, sum};
 use crate::batch::{Batch, ReduceError, Reduced, Shards};
 use crate::client::BatchStage;
@@ -56,6 +56,53 @@ async fn a_split_that_fails_for_good_cancels_what_it_stored() {
             .all(|shard| shard.state == TaskState::Cancelled)
     );
     world.shut_down(handle).await;
+}
+
+/// The first call stores two shards and fails; when they have ended, the second one finds that there is no more.
+async fn without_a_last_chunk(
+    mut sum: Sum,
+    State(plan): State<Plan>,
+) -> Result<Shards<Number>, HandlerError> {
+    if plan.splits() > 0 {
+        sum.below = 2;
+    }
+    super::split(sum, State(plan)).await
+}
+
+#[tokio::test]
+async fn a_split_that_ends_behind_its_last_shard_goes_by_the_policy() {
+    use FailedChildren::{Fail, Hold, Reduce};
+    for (bad, policy, stage, state) in [
+        (vec![], Fail, BatchStage::Ended, TaskState::Succeeded),
+        (vec![], Hold, BatchStage::Ended, TaskState::Succeeded),
+        (vec![1], Reduce, BatchStage::Ended, TaskState::Succeeded),
+        (vec![1], Fail, BatchStage::Ended, TaskState::Failed),
+        (vec![1], Hold, BatchStage::Held, TaskState::Joining),
+    ] {
+        let (world, plan) = (World::new(), Plan::default());
+        *plan.0.fails_at.lock().unwrap() = Some((3, 1));
+        (*plan.0.bad.lock().unwrap()).clone_from(&bad);
+        let id = world.enqueue(sum(4, 2).on_failed_children(policy)).await;
+        let worker = world.worker().state(plan.clone());
+        let worker = worker.batch(Batch::new(without_a_last_chunk, super::execute, super::reduce));
+        let handle = worker.build().unwrap().start();
+        let why = format!("{bad:?} of 2 failed, {policy:?}");
+        world
+            .until(&why, async || {
+                let now = world.client.batch(id).await.unwrap().unwrap().stage;
+                matches!(now, BatchStage::Held | BatchStage::Ended)
+            })
+            .await;
+        let now = world.client.batch(id).await.unwrap().unwrap();
+        assert_eq!((now.stage, now.state), (stage, state), "{why}");
+        let reduced = u32::from(state == TaskState::Succeeded);
+        assert_eq!((plan.splits(), plan.reduces()), (2, reduced), "{why}");
+        assert!(world.elapsed() < SECOND * 6, "{why}: {:?}", world.elapsed());
+        let done = world.client.rerun_failed_children(id).await.unwrap();
+        assert_eq!(done.rerun, bad.len() as u64, "{why}");
+        assert_eq!(ended(&world, id).await, answer(2, &[]), "{why}");
+        world.shut_down(handle).await;
+    }
 }
 
 #[tokio::test]
@@ -180,7 +227,11 @@ async fn progress_tells_rate_and_rest() {
     for shard in &all[2..] {
         world.client.cancel(shard.id).await.unwrap();
     }
-    quiet().await;
+    world
+        .until("a rescuer goes by the policy", async || {
+            world.detail(id).await.task.alarm_at.is_none()
+        })
+        .await;
     let held = world.client.batch(id).await.unwrap().unwrap();
     assert_eq!((held.stage, held.rate()), (BatchStage::Held, None));
     let why = world.client.why(id).await.unwrap().to_string();

@@ -64,6 +64,8 @@ struct Inner {
     splits: AtomicU32,
     reduces: AtomicU32,
     executed: Mutex<Vec<u32>>,
+    /// How many shards had run when the split was called.
+    ran_before: Mutex<Vec<usize>>,
 }
 
 impl Plan {
@@ -75,6 +77,11 @@ impl Plan {
 
     fn splits(&self) -> u32 {
         self.0.splits.load(Ordering::SeqCst)
+    }
+
+    fn split_begins(&self) {
+        self.0.splits.fetch_add(1, Ordering::SeqCst);
+        self.0.ran_before.lock().unwrap().push(self.executed().len());
     }
 
     fn reduces(&self) -> u32 {
@@ -101,7 +108,7 @@ impl Plan {
 
 async fn split(sum: Sum, State(plan): State<Plan>) -> Result<Shards<Number>, HandlerError> {
     use futures_util::StreamExt as _;
-    plan.0.splits.fetch_add(1, Ordering::SeqCst);
+    plan.split_begins();
     let numbers = futures_util::stream::iter(0..sum.below).then(move |number| plan.clone().give(number));
     let shards = Shards::stream(numbers.map_ok(|(_, number)| number));
     Ok(if sum.chunk == 0 {

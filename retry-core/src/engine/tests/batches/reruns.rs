@@ -1,12 +1,14 @@
 //! Another try: of failed shards, of a whole batch, of one whose split was cut short.
 
+use std::sync::Arc;
+
 use futures_util::TryStreamExt as _;
 
 use super::super::faulty::{Fault, Op};
 use super::super::harness::{SECOND, World, quiet};
 use super::{Plan, Sum, answer, batch, counts, ended, shards, sum};
 use crate::batch::{Batch, Reduced};
-use crate::client::{BatchStage, Error, RerunChildren};
+use crate::client::{BatchStage, Client, Error, RerunChildren};
 use crate::executor::{Ctx, HandlerError, Outcome};
 use crate::id::{Shard, TaskId, TaskIds};
 use crate::machine::Rejected;
@@ -117,6 +119,78 @@ async fn a_batch_rerun_from_its_start_reduces_its_own_shards() {
     assert_eq!(progress.shards, counts(5, 0, 0));
     let done = world.client.rerun_failed_children(id).await.unwrap();
     assert_eq!(rerun(&done), (0, 0), "the failed one is of an earlier life");
+    world.shut_down(handle).await;
+}
+
+#[tokio::test]
+async fn shards_of_an_earlier_life_do_not_hold_a_batch_that_was_rerun_from_its_start() {
+    let (world, plan) = (World::new(), Plan::default());
+    *plan.0.bad.lock().unwrap() = vec![1, 3];
+    let draft = sum(5, 2).on_failed_children(FailedChildren::Hold);
+    let id = world.enqueue(draft).await;
+    let handle = batch(world.worker(), &plan).build().unwrap().start();
+    let held = async || {
+        let stage = async || world.client.batch(id).await.unwrap().unwrap().stage;
+        world
+            .until("it is held", async || stage().await == BatchStage::Held)
+            .await;
+    };
+    held().await;
+    world.client.release(id).await.unwrap();
+    assert_eq!(ended(&world, id).await, answer(5, &[1, 3]));
+    *plan.0.bad.lock().unwrap() = vec![0];
+    world.client.rerun_from_start(id).await.unwrap();
+    held().await;
+    let progress = world.client.batch(id).await.unwrap().unwrap();
+    assert_eq!(progress.shards, counts(5, 0, 1));
+    let done = world.client.rerun_failed_children(id).await.unwrap();
+    assert_eq!(rerun(&done), (1, 0));
+    assert_eq!(
+        ended(&world, id).await,
+        answer(5, &[]),
+        "two of the first life are still failed"
+    );
+    world.shut_down(handle).await;
+}
+
+#[tokio::test]
+async fn what_can_be_reached_is_rerun_and_the_rest_is_named() {
+    let (world, plan) = (World::new(), Plan::default());
+    *plan.0.bad.lock().unwrap() = vec![0, 2];
+    let id = world.enqueue(sum(5, 2)).await;
+    let handle = batch(world.worker(), &plan).build().unwrap().start();
+    assert_eq!(ended(&world, id).await, answer(5, &[0, 2]));
+    let store = world.store();
+    store.lack(&[3, 1]);
+    let client = Client::builder(store)
+        .clock(Arc::new(world.clock.clone()))
+        .build();
+    let done = client.rerun_failed_children(id).await.unwrap();
+    assert_eq!((rerun(&done), done.missing_parts), ((2, 0), vec![1, 3]));
+    assert_eq!(ended(&world, id).await, answer(5, &[]));
+    world.shut_down(handle).await;
+}
+
+#[tokio::test]
+async fn shards_of_an_earlier_life_do_not_fail_a_batch_that_was_rerun_from_its_start() {
+    let (world, plan) = (World::new(), Plan::default());
+    *plan.0.bad.lock().unwrap() = vec![1, 3];
+    let draft = sum(5, 2).on_failed_children(FailedChildren::Fail);
+    let id = world.enqueue(draft).await;
+    let handle = batch(world.worker(), &plan).build().unwrap().start();
+    let failed = async |why: &str| {
+        let ended = world.until_final(id).await;
+        assert_eq!(ended.task.state, TaskState::Failed);
+        assert_eq!(ended.last_error.unwrap().as_str(), why);
+    };
+    failed("2 of 5 children failed").await;
+    *plan.0.bad.lock().unwrap() = vec![0];
+    world.client.rerun_from_start(id).await.unwrap();
+    failed("1 of 5 children failed").await;
+    plan.0.bad.lock().unwrap().clear();
+    world.client.rerun_from_start(id).await.unwrap();
+    assert_eq!(ended(&world, id).await, answer(5, &[]));
+    assert_eq!(world.detail(id).await.task.children, counts(15, 0, 3));
     world.shut_down(handle).await;
 }
 
