@@ -9,7 +9,9 @@ use retry_postgres::PostgresStore;
 use test_servers::{Fault, Kind, Proxy, start};
 
 use crate::Test;
-use crate::support::{Env, NOW, block_on, claimed, execute, keyed, number, success, task, task_id, tasks};
+use crate::support::{
+    Env, NOW, block_on, claimed, execute, keyed, number, success, task, task_id, tasks, until,
+};
 
 pub(crate) const TESTS: &[(&str, Test)] = &[
     (
@@ -107,7 +109,7 @@ fn a_terminated_connection_is_replaced(env: Arc<Env>) {
             assert_eq!(inserted, [Inserted::New { leased: false }]);
             assert!(store.get(task_id(n)).await.unwrap().is_some());
             number(&mut conn, kill.clone()).await;
-            while number(&mut conn, open.clone()).await > 0 {}
+            until(&mut conn, open.clone(), |connections| connections == 0).await;
         }
     });
 }

@@ -10,7 +10,8 @@ use retry_core::task::OnDuplicate;
 
 use crate::Test;
 use crate::support::{
-    Env, FAR, NOW, block_on, claimed, execute, keyed, number, request, session, success, task, task_id, tasks,
+    Env, FAR, NOW, block_on, claimed, execute, keyed, number, request, session, success, task, task_id,
+    tasks, until, waits,
 };
 
 pub(crate) const TESTS: &[(&str, Test)] = &[
@@ -117,28 +118,28 @@ fn a_deadlock_is_tried_again(env: Arc<Env>) {
             async move { store.exchange(&edits, &[], NOW).await }
         });
         let mut conn = env.beside().await;
-        let waits = format!(
-            "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%\"{schema}\"%'"
-        );
-        while number(&mut conn, waits.clone()).await == 0 {}
+        until(&mut conn, waits(&schema), |calls| calls > 0).await;
+        // It holds the first row while it waits for the second: who asks for the first one closes the circle.
+        let free = format!("SELECT count(*) FROM ({} SKIP LOCKED) free", lock(1));
+        assert_eq!(number(&mut conn, free).await, 0, "the rows are locked in order");
         execute(&mut foreign, lock(1)).await;
         execute(&mut foreign, "COMMIT").await;
         let answers = settling.await.unwrap().unwrap().applied;
         assert_eq!(answers, [Applied::DONE, Applied::DONE]);
-        let deadlocks = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()";
-        while number(&mut conn, deadlocks).await == 0 {}
     });
 }
 
 fn a_lock_held_too_long_is_busy(env: Arc<Env>) {
     block_on(async move {
         let (builder, schema) = env.builder();
+        // Making the tables and claiming may wait for others' extensions of the catalog, say, for longer than that.
+        let patient = builder.clone().connect().await.unwrap();
+        let running = claimed(&patient, 1..2).await;
         let store = builder
             .lock_timeout(Duration::from_millis(5))
             .connect()
             .await
             .unwrap();
-        let running = claimed(&store, 1..2).await;
         let edit = success(&running[0]);
         let mut blocker = env.beside().await;
         execute(
@@ -179,10 +180,7 @@ fn a_heartbeat_passes_an_open_claim(env: Arc<Env>) {
             async move { store.expired(&asked, late).await }
         });
         let mut conn = env.beside().await;
-        let waits = format!(
-            "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%\"{schema}\"%'"
-        );
-        while number(&mut conn, waits.clone()).await == 0 {}
+        until(&mut conn, waits(&schema), |calls| calls > 0).await;
         assert!(!marking.is_finished());
         execute(&mut open, "COMMIT").await;
         marking.await.unwrap().unwrap();
@@ -206,10 +204,7 @@ fn a_row_that_changed_under_a_claim_is_claimed_as_it_is(env: Arc<Env>) {
             async move { store.claim(request, NOW).await }
         });
         let mut conn = env.beside().await;
-        let waits = format!(
-            "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%\"{schema}\"%'"
-        );
-        while number(&mut conn, waits.clone()).await == 0 {}
+        until(&mut conn, waits(&schema), |calls| calls > 0).await;
         let mut other = keyed(3, "a");
         if let Some(unique) = &mut other.unique {
             unique.on_duplicate = OnDuplicate::Replace {
@@ -235,17 +230,15 @@ fn a_row_that_changed_under_a_claim_is_claimed_as_it_is(env: Arc<Env>) {
 fn a_stuck_claim_holds_up_its_own_session_only(env: Arc<Env>) {
     block_on(async move {
         let (builder, schema) = env.builder();
-        let store = builder
-            .lock_timeout(Duration::from_millis(300))
-            .connect()
-            .await
-            .unwrap();
-        store.insert(&tasks(1..3), NOW).await.unwrap();
+        let patient = builder.clone().connect().await.unwrap();
+        patient.insert(&tasks(1..3), NOW).await.unwrap();
         let (hanging, lost) = (session(1), session(2));
         for worker in [&hanging, &lost] {
-            store.open_session(worker, NOW, NOW).await.unwrap();
-            store.claim(request(worker, 1), NOW).await.unwrap();
+            patient.open_session(worker, NOW, NOW).await.unwrap();
+            patient.claim(request(worker, 1), NOW).await.unwrap();
         }
+        let short = builder.lock_timeout(Duration::from_millis(300));
+        let store = short.connect().await.unwrap();
         let mut stuck = env.beside().await;
         let id = String::from(hanging.id);
         let hang = format!("BEGIN; SELECT 1 FROM {schema}.session WHERE id = '{id}' FOR KEY SHARE");
