@@ -2,6 +2,7 @@
 
 pub mod limits;
 mod message;
+mod meters;
 mod queue;
 pub mod relay;
 mod sink;
