@@ -324,19 +324,14 @@ impl Relay {
             &self.shared.queue,
         )
         .await?;
-        self.ensure().await?;
+        for (index, (part, _)) in self.parts.iter().enumerate() {
+            ensure(self.store.as_ref(), index, part, &self.shared.queue).await?;
+        }
         let workers = self.parts.iter().map(|(_, worker)| worker.start()).collect();
         let shared = Arc::clone(&self.shared);
         let spawn = Arc::clone(&self.spawn);
         spawn.spawn(Box::pin(self.keep()));
         Ok(RelayHandle { shared, workers })
-    }
-
-    async fn ensure(&self) -> Result<(), StartError> {
-        for (index, (part, _)) in self.parts.iter().enumerate() {
-            ensure(self.store.as_ref(), index, part, &self.shared.queue).await?;
-        }
-        Ok(())
     }
 
     /// Lets owner tasks go on that somebody has ended.
@@ -348,8 +343,12 @@ impl Relay {
                 () = self.shared.stop.cancelled() => return,
                 () = pause => {}
             }
-            if let Err(error) = self.ensure().await {
-                tracing::warn!(%error, "the owner tasks of a relay were not looked for");
+            // A part that does not answer keeps nobody from looking into the others.
+            for (index, (part, _)) in self.parts.iter().enumerate() {
+                let looked = ensure(self.store.as_ref(), index, part, &self.shared.queue).await;
+                if let Err(error) = looked {
+                    tracing::warn!(part = index, %error, "the owner tasks of a relay were not looked for");
+                }
             }
         }
     }

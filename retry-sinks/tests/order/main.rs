@@ -4,6 +4,7 @@
 mod broker;
 mod exec;
 mod owners;
+mod sharded;
 mod store;
 mod takeover;
 mod world;
