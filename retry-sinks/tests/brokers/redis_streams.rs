@@ -25,7 +25,7 @@ pub(crate) fn trials() -> Vec<Trial> {
 type Entry = (String, Vec<(String, Vec<u8>)>);
 
 /// What a reader of the stream sees.
-fn read(url: &str) -> Vec<Received> {
+pub(crate) fn read(url: &str) -> Vec<Received> {
     let mut connection = redis::Client::open(url).unwrap().get_connection().unwrap();
     let mut range = redis::cmd("XRANGE");
     let entries: Vec<Entry> = range
