@@ -6,7 +6,7 @@ use std::time::Duration;
 use retry_core::store::{
     Applied, Certainty, ExpiredRequest, Inserted, Renewed, StoreErrorKind, TaskStore as _, TaskStoreExt as _,
 };
-use retry_core::task::OnDuplicate;
+use retry_core::task::{Action, Edit, OnDuplicate, State};
 
 use crate::Test;
 use crate::support::{
@@ -18,6 +18,10 @@ pub(crate) const TESTS: &[(&str, Test)] = &[
     ("locks::claims_pass_by_locked_rows", claims_pass_by_locked_rows),
     ("locks::a_claim_locks_what_it_takes", a_claim_locks_what_it_takes),
     ("locks::a_deadlock_is_tried_again", a_deadlock_is_tried_again),
+    (
+        "locks::who_forgets_out_of_order_waits_for_nobody",
+        who_forgets_out_of_order_waits_for_nobody,
+    ),
     (
         "locks::a_lock_held_too_long_is_busy",
         a_lock_held_too_long_is_busy,
@@ -126,6 +130,43 @@ fn a_deadlock_is_tried_again(env: Arc<Env>) {
         execute(&mut foreign, "COMMIT").await;
         let answers = settling.await.unwrap().unwrap().applied;
         assert_eq!(answers, [Applied::DONE, Applied::DONE]);
+    });
+}
+
+/// A success that is not kept is forgotten before the other edits of its call are locked. Would these be waited for then, two
+/// calls that edit the same tasks could wait for each other.
+fn who_forgets_out_of_order_waits_for_nobody(env: Arc<Env>) {
+    block_on(async move {
+        let (store, schema) = env.fresh().await;
+        let running = claimed(&store, 1..3).await;
+        let forget = Edit {
+            action: Action::Delete { from: State::Running },
+            ..success(&running[1])
+        };
+        let edits = [forget, success(&running[0])];
+        let lock = |n: u64| {
+            format!(
+                "SELECT 1 FROM {schema}.task WHERE id = '{}' FOR UPDATE",
+                task_id(n)
+            )
+        };
+        let mut foreign = env.beside().await;
+        execute(&mut foreign, format!("BEGIN; {}", lock(1))).await;
+        let settling = tokio::spawn({
+            let store = store.clone();
+            async move { store.exchange(&edits, &[], NOW).await }
+        });
+        until(&mut env.beside().await, waits(&schema), |calls| calls > 0).await;
+        let free = format!("SELECT count(*) FROM ({} SKIP LOCKED) free", lock(2));
+        assert_eq!(
+            number(&mut foreign, free).await,
+            1,
+            "it waits for the first and holds nothing"
+        );
+        execute(&mut foreign, "COMMIT").await;
+        let answers = settling.await.unwrap().unwrap().applied;
+        assert_eq!(answers, [Applied::DONE, Applied::DONE]);
+        assert!(store.get(task_id(2)).await.unwrap().is_none());
     });
 }
 
