@@ -49,11 +49,11 @@ impl MessageSink for Watched {
             count(|answer| matches!(answer, Answer::Retry(_))),
         );
         self.acked.send_modify(|sum| *sum += acked);
-        let reasons = answers.iter().filter_map(|answer| match answer {
+        let mut reasons = answers.iter().filter_map(|answer| match answer {
             Answer::Retry(reason) => Some(reason.to_string()),
             _ => None,
         });
-        if let Some(last) = reasons.last() {
+        if let Some(last) = reasons.next_back() {
             self.failed.send_modify(|(sum, why)| {
                 *sum += failed;
                 *why = last;
