@@ -172,6 +172,8 @@ const WANTED: &[&str] = &[
     "lost answer: close_session",
     "dropped: insert",
     "dropped: exchange",
+    "back in its place",
+    "the next attempt under the same lease",
     "a row is damaged",
     "a damaged row is reported",
     "the clock steps back",

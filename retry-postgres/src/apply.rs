@@ -9,7 +9,7 @@ use retry_core::store::{Applied, Inserted, Took, waves};
 use retry_core::task::{Action, Change, Completion, Edit, NewTask, State, Target};
 use retry_core::time::Timestamp;
 
-use crate::board::{Board, Place, Row};
+use crate::board::{Board, Place, Row, Waiting};
 use crate::ended;
 use crate::error::Outcome;
 use crate::insert::{self, Newcomer, altered};
@@ -25,6 +25,7 @@ struct Editor<'e> {
     edits: &'e [Edit],
     now: Timestamp,
     board: Board,
+    waiting: Waiting,
     settings: JoinSettings,
     notes: Notes,
     memo: Memo,
@@ -50,13 +51,24 @@ pub(crate) async fn apply(tx: &mut Tx<'_>, edits: &[Edit], now: Timestamp) -> Ou
     if edits.is_empty() {
         return Ok(Vec::new());
     }
-    let ended = ended::delete(tx, edits).await?;
+    // Those ended first are locked before the others, in whatever order of ids: then nobody is waited for, and whoever finds
+    // somebody in its way begins anew with all locks in one order.
+    let ended = if tx.is_again {
+        HashSet::new()
+    } else {
+        ended::delete(tx, edits).await?
+    };
     if ended.len() == edits.len() {
         return Ok(vec![Applied::DONE; edits.len()]);
     }
+    let waiting = if ended.is_empty() {
+        Waiting::Allowed
+    } else {
+        Waiting::Refused
+    };
     let mut memo = Memo::default();
     let edited = || edits.iter().map(|edit| edit.id).filter(|id| !ended.contains(id));
-    let board = Board::lock(tx, edited(), &mut memo).await?;
+    let board = Board::lock(tx, edited(), waiting, &mut memo).await?;
     let settings = parents::join_settings(tx, &board, edited(), &mut memo).await?;
     let ids: HashSet<TaskId> = edited().collect();
     let inserts = edits.iter().flat_map(|edit| &edit.insert);
@@ -64,6 +76,7 @@ pub(crate) async fn apply(tx: &mut Tx<'_>, edits: &[Edit], now: Timestamp) -> Ou
         edits,
         now,
         board,
+        waiting,
         settings,
         notes: Notes::default(),
         memo,
@@ -144,7 +157,7 @@ impl Editor<'_> {
         if new.is_empty() {
             return Ok(());
         }
-        let found = Board::lock(tx, new.iter().copied(), &mut self.memo).await?;
+        let found = Board::lock(tx, new.iter().copied(), self.waiting, &mut self.memo).await?;
         for (id, place) in found.places {
             // Their parents, which are there already, are as they were written.
             self.board.places.entry(id).or_insert(place);

@@ -7,7 +7,7 @@ use retry_core::task::State;
 use retry_core::time::Timestamp;
 use sqlx::postgres::PgRow;
 
-use crate::board::Board;
+use crate::board::{Board, Waiting};
 use crate::error::Outcome;
 use crate::memo::Memo;
 use crate::parents;
@@ -56,7 +56,7 @@ pub(crate) async fn put(
 /// Counts one failed child for each of `parents`.
 async fn count(tx: &mut Tx<'_>, parents: &[TaskId], now: Timestamp) -> Outcome<()> {
     let mut memo = Memo::default();
-    let mut board = Board::lock(tx, parents.iter().copied(), &mut memo).await?;
+    let mut board = Board::lock(tx, parents.iter().copied(), Waiting::Allowed, &mut memo).await?;
     let settings = parents::settings_of(tx, parents, &mut memo).await?;
     for parent in parents {
         let states = (State::Pending, State::Failed);

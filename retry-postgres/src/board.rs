@@ -58,15 +58,27 @@ pub(crate) struct Board {
     pub(crate) places: BTreeMap<TaskId, Place>,
 }
 
+/// Whether a lock that others hold is waited for. Who holds none, or only such as come before in the order of ids, may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Waiting {
+    Allowed,
+    Refused,
+}
+
 impl Board {
-    /// Locks the rows of `edited` and their parents.
+    /// Locks the rows of `edited` and their parents, waiting for others or not.
     pub(crate) async fn lock(
         tx: &mut Tx<'_>,
         edited: impl IntoIterator<Item = TaskId>,
+        waiting: Waiting,
         memo: &mut Memo,
     ) -> Outcome<Self> {
         let mut board = Self::default();
-        let statement = tx.query(&tx.sql.edit_lock).bind(ids(edited));
+        let statement = match waiting {
+            Waiting::Allowed => &tx.sql.edit_lock,
+            Waiting::Refused => &tx.sql.edit_lock_now,
+        };
+        let statement = tx.query(statement).bind(ids(edited));
         for row in tx.rows(statement).await? {
             let Ok(id) = record::task_id(&row, 0) else {
                 continue;

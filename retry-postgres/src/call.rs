@@ -95,7 +95,7 @@ impl Calls {
         let mut tries = 0;
         loop {
             tries += 1;
-            let (during, fault, reused) = match self.once(pool, form, work).await {
+            let (during, fault, reused) = match self.once(pool, form, tries > 1, work).await {
                 Ok(done) => return Ok(done),
                 Err(failed) => failed,
             };
@@ -128,10 +128,13 @@ impl Calls {
         &self,
         pool: &Arc<Pool>,
         form: Form,
+        is_again: bool,
         work: &impl Work<T>,
     ) -> std::result::Result<(T, Effects), (During, Fault, bool)> {
+        // Whatever fails in a statement that commits by itself is of unknown outcome: it goes out on a connection that works.
+        let asked = form == Form::Write;
         let mut lease = pool
-            .acquire()
+            .acquire(asked)
             .await
             .map_err(|fault| (During::Before, fault, false))?;
         let mut during = match form {
@@ -140,7 +143,7 @@ impl Calls {
         };
         let done = wait::within(
             self.limit,
-            self.transact(&mut lease.conn, form, work, &mut during),
+            self.transact(&mut lease.conn, form, is_again, work, &mut during),
         )
         .await;
         match done {
@@ -170,6 +173,7 @@ impl Calls {
         &self,
         conn: &mut PgConnection,
         form: Form,
+        is_again: bool,
         work: &impl Work<T>,
         during: &mut During,
     ) -> Outcome<(T, Effects)> {
@@ -177,6 +181,7 @@ impl Calls {
             sqlx::raw_sql(self.begin.clone()).execute(&mut *conn).await?;
         }
         let mut tx = Tx::new(&mut *conn, Arc::clone(&self.queries), !self.pooler);
+        tx.is_again = is_again;
         let answer = work(&mut tx).await?;
         let effects = std::mem::take(&mut tx.effects);
         if form == Form::Transaction {

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use retry_core::store::{StoreError, StoreErrorKind};
-use sqlx::PgConnection;
+use sqlx::{Connection as _, PgConnection};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::connect::Connector;
@@ -31,9 +31,16 @@ pub(crate) struct Pool {
 #[derive(Debug)]
 struct Resting {
     conn: PgConnection,
-    /// It was used since the last round of [`Pool::close_resting`].
-    is_fresh: bool,
+    /// Rounds of [`Pool::close_resting`] since it was used.
+    rounds: u32,
 }
+
+/// The time between two rounds. A connection that has rested for one is asked whether it works, where that matters: a server
+/// that was restarted, say, takes longer than this.
+const ROUND: Duration = Duration::from_secs(1);
+
+/// How long a connection that is asked may take to answer, before another one is opened.
+const ANSWER: Duration = Duration::from_secs(2);
 
 /// A connection on loan. Dropped without [`put_back`](Self::put_back) it is closed, and the server rolls back.
 pub(crate) struct Lease {
@@ -63,8 +70,8 @@ impl Pool {
         }
     }
 
-    /// Lends a connection, waiting for one if all are in use.
-    pub(crate) async fn acquire(self: &Arc<Self>) -> Outcome<Lease> {
+    /// Lends a connection, waiting for one if all are in use; one that has rested is `asked` first whether it works.
+    pub(crate) async fn acquire(self: &Arc<Self>, asked: bool) -> Outcome<Lease> {
         let waiting = Arc::clone(&self.permits).acquire_owned();
         let Ok(Ok(permit)) = wait::within(self.acquire_timeout, waiting).await else {
             let message = format!(
@@ -73,8 +80,15 @@ impl Pool {
             );
             return Err(StoreError::rejected(StoreErrorKind::Busy, message).into());
         };
+        let mut idle = self.idle().pop();
+        if let Some(resting) = idle.as_mut().filter(|resting| asked && resting.rounds > 0) {
+            let answer = wait::within(ANSWER, resting.conn.ping()).await;
+            if !matches!(answer, Ok(Ok(()))) {
+                idle = None;
+                self.close_all();
+            }
+        }
         let generation = self.generation.load(Ordering::Acquire);
-        let idle = self.idle().pop();
         let reused = idle.is_some();
         let conn = match idle {
             Some(resting) => resting.conn,
@@ -89,16 +103,14 @@ impl Pool {
         })
     }
 
-    /// Closes the connections that nobody used since the last call.
-    fn close_resting(&self) {
+    /// Counts a round, and closes the connections that nobody used for `most` of them.
+    fn close_resting(&self, most: u32) {
         let mut closed = Vec::new();
         let mut idle = self.idle();
         for resting in std::mem::take(&mut *idle) {
-            if resting.is_fresh {
-                idle.push(Resting {
-                    is_fresh: false,
-                    ..resting
-                });
+            let rounds = resting.rounds + 1;
+            if rounds <= most {
+                idle.push(Resting { rounds, ..resting });
             } else {
                 closed.push(resting);
             }
@@ -106,19 +118,30 @@ impl Pool {
         drop(idle);
     }
 
-    /// Closes connections that rest for long, as long as the pool is there: what lies between may have forgotten them
+    /// Closes connections that rest for `span`, as long as the pool is there: what lies between may have forgotten them
     /// without a word, and then a call on one of them would wait for its whole timeout.
     pub(crate) fn close_resting_for(self: &Arc<Self>, span: Duration) {
         let pool = Arc::downgrade(self);
+        let most = u32::try_from(span.as_secs() / ROUND.as_secs()).unwrap_or(u32::MAX - 1);
         tokio::spawn(async move {
             loop {
-                wait::pause(span).await;
+                wait::pause(ROUND).await;
                 match pool.upgrade() {
-                    Some(pool) => pool.close_resting(),
+                    Some(pool) => pool.close_resting(most),
                     None => return,
                 }
             }
         });
+    }
+
+    /// Closes all idle connections, and those in use when they come back.
+    fn close_all(&self) {
+        let closed = {
+            let mut idle = self.idle();
+            self.generation.fetch_add(1, Ordering::AcqRel);
+            std::mem::take(&mut *idle)
+        };
+        drop(closed);
     }
 
     fn idle(&self) -> MutexGuard<'_, Vec<Resting>> {
@@ -138,17 +161,12 @@ impl Lease {
         } = self;
         let mut idle = pool.idle();
         if pool.generation.load(Ordering::Acquire) == generation {
-            idle.push(Resting { conn, is_fresh: true });
+            idle.push(Resting { conn, rounds: 0 });
         }
     }
 
     /// Closes a broken connection and with it all that were opened before it.
     pub(crate) fn broken(self) {
-        let closed = {
-            let mut idle = self.pool.idle();
-            self.pool.generation.fetch_add(1, Ordering::AcqRel);
-            std::mem::take(&mut *idle)
-        };
-        drop(closed);
+        self.pool.close_all();
     }
 }

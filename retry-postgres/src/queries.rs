@@ -73,6 +73,7 @@ statements! {
     create_schema = include_str!("../sql/create_schema.sql"),
     edit_free_key = include_str!("../sql/edit_free_key.sql"),
     edit_lock = include_str!("../sql/edit_lock.sql"),
+    edit_lock_now = include_str!("../sql/edit_lock_now.sql"),
     edit_write = include_str!("../sql/edit_write.sql"),
     expired_alarm = include_str!("../sql/expired_alarm.sql"),
     expired_held = include_str!("../sql/expired_held.sql"),

@@ -26,7 +26,7 @@ use crate::queries::{self, Queries};
 use crate::rescue::Marked;
 use crate::{apply, claim, count, purge, queues, read, record, rescue, schema, sessions};
 
-/// An idle connection is closed after this long, at the latest after twice that.
+/// An idle connection is closed after about this long.
 const MAX_REST: Duration = Duration::from_mins(3);
 
 /// A [`TaskStore`] in a PostgreSQL database. Clones share its connections; the last one closes them when it is dropped.
@@ -107,7 +107,9 @@ impl PostgresStore {
             listener: Mutex::new(None),
             config,
         };
-        inner.pool.close_resting_for(MAX_REST);
+        for pool in [&inner.pool, &inner.reserved] {
+            pool.close_resting_for(MAX_REST);
+        }
         let store = Self {
             inner: Arc::new(inner),
         };

@@ -18,6 +18,8 @@ pub(crate) struct Tx<'c> {
     named: bool,
     /// Whether the user commits.
     pub(crate) foreign: bool,
+    /// Whether the call was tried before and somebody was in the way.
+    pub(crate) is_again: bool,
     pub(crate) effects: Effects,
 }
 
@@ -31,6 +33,7 @@ impl<'c> Tx<'c> {
             sql,
             named,
             foreign: false,
+            is_again: false,
             effects: Effects::default(),
         }
     }

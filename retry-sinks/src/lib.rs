@@ -2,6 +2,7 @@
 
 pub mod limits;
 mod message;
+mod meters;
 mod queue;
 pub mod relay;
 mod sink;
@@ -16,6 +17,8 @@ mod http;
 mod kafka;
 #[cfg(feature = "nats")]
 mod nats;
+#[cfg(any(feature = "nats", feature = "rabbitmq", feature = "redis-streams"))]
+mod pem;
 #[cfg(feature = "rabbitmq")]
 mod rabbitmq;
 #[cfg(feature = "redis-streams")]
@@ -36,11 +39,11 @@ pub use http::{HttpSink, HttpSinkBuilder};
 pub use kafka::{KafkaSink, KafkaSinkBuilder, NoBrokers};
 pub use message::{FENCE_HEADER, InvalidMessage, KEY_HEADER, Message, Outgoing, TASK_ID_HEADER};
 #[cfg(feature = "nats")]
-pub use nats::{InvalidNatsUrl, NatsSink, NatsSinkBuilder};
+pub use nats::{InvalidNats, NatsSink, NatsSinkBuilder};
 pub use queue::{InvalidQueue, SinkQueue};
 #[cfg(feature = "rabbitmq")]
 pub use rabbitmq::{InvalidRabbit, RabbitSink, RabbitSinkBuilder};
 #[cfg(feature = "redis-streams")]
-pub use redis_streams::{InvalidRedisUrl, RedisStreamsSink, RedisStreamsSinkBuilder};
+pub use redis_streams::{InvalidRedis, RedisStreamsSink, RedisStreamsSinkBuilder};
 pub use relay::{BuildError, Counts, Relay, RelayBuilder, RelayHandle, StartError};
 pub use sink::{Answer, MessageSink, Reason};

@@ -1,6 +1,7 @@
 //! Messages published to NATS JetStream.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use async_nats::jetstream::context::PublishErrorKind;
@@ -11,6 +12,7 @@ use async_trait::async_trait;
 use futures_util::future::join_all;
 
 use crate::message::Outgoing;
+use crate::pem;
 use crate::shared::Slot;
 use crate::sink::{Answer, MessageSink};
 
@@ -30,20 +32,30 @@ pub struct NatsSink {
 pub struct NatsSinkBuilder {
     urls: Vec<String>,
     options: ConnectOptions,
+    root_certificates: Option<PathBuf>,
     ack_timeout: Duration,
 }
 
 /// Why a sink cannot be made; the URL, which may hold a password, is not shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct InvalidNatsUrl;
+#[non_exhaustive]
+pub enum InvalidNats {
+    /// Not a URL of NATS.
+    Url,
+    /// The file of certificates is not there, or holds none.
+    Certificates,
+}
 
-impl fmt::Display for InvalidNatsUrl {
+impl fmt::Display for InvalidNats {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("not the URL of a NATS server: nats://host, or tls://host for TLS")
+        f.write_str(match self {
+            Self::Url => "not the URL of a NATS server: nats://host, or tls://host for TLS",
+            Self::Certificates => "the file of root certificates holds no certificate in PEM",
+        })
     }
 }
 
-impl std::error::Error for InvalidNatsUrl {}
+impl std::error::Error for InvalidNats {}
 
 /// URLs may hold passwords and are not shown.
 impl fmt::Debug for NatsSinkBuilder {
@@ -87,6 +99,12 @@ impl NatsSinkBuilder {
         self
     }
 
+    /// A file of certificates in PEM, of the authorities that are believed instead of the system's.
+    pub fn root_certificates(mut self, file: impl Into<PathBuf>) -> Self {
+        self.root_certificates = Some(file.into());
+        self
+    }
+
     /// How long connecting may take; 5 s unless told otherwise.
     pub fn connect_timeout(mut self, limit: Duration) -> Self {
         self.options = self.options.connection_timeout(limit);
@@ -102,15 +120,22 @@ impl NatsSinkBuilder {
     /// The sink; it connects when there is something to send.
     ///
     /// # Errors
-    /// A URL is none.
-    pub fn build(self) -> Result<NatsSink, InvalidNatsUrl> {
+    /// A URL is none, or the certificates cannot be read.
+    pub fn build(self) -> Result<NatsSink, InvalidNats> {
         let servers = self
             .urls
             .iter()
-            .map(|url| url.parse().map_err(|_| InvalidNatsUrl));
+            .map(|url| url.parse().map_err(|_| InvalidNats::Url));
+        let servers = servers.collect::<Result<_, _>>()?;
+        let mut options = self.options;
+        if let Some(file) = self.root_certificates {
+            // The client reads the file itself, each time it connects.
+            pem::read(&file).ok_or(InvalidNats::Certificates)?;
+            options = options.add_root_certificates(file);
+        }
         Ok(NatsSink {
-            servers: servers.collect::<Result<_, _>>()?,
-            options: self.options,
+            servers,
+            options,
             ack_timeout: self.ack_timeout,
             connection: Slot::default(),
         })
@@ -118,11 +143,12 @@ impl NatsSinkBuilder {
 }
 
 impl NatsSink {
-    /// A sink for the server at `url`: `nats://[user:password@]host[:port]`, `tls://…` with TLS.
+    /// A sink for the server at `url`: `nats://[user:password@]host[:port]`, `tls://…` with TLS, never without.
     pub fn builder(url: impl Into<String>) -> NatsSinkBuilder {
         NatsSinkBuilder {
             urls: vec![url.into()],
             options: ConnectOptions::new().connection_timeout(Duration::from_secs(5)),
+            root_certificates: None,
             ack_timeout: Duration::from_secs(5),
         }
     }
@@ -202,7 +228,9 @@ mod tests {
         assert!(!format!("{:?}", builder.build().unwrap()).contains("secret"));
         assert_eq!(
             NatsSink::builder("nats://:x").build().unwrap_err(),
-            InvalidNatsUrl
+            InvalidNats::Url
         );
+        let missing = NatsSink::builder("tls://localhost").root_certificates("/nowhere/ca.pem");
+        assert_eq!(missing.build().unwrap_err(), InvalidNats::Certificates);
     }
 }

@@ -1,20 +1,23 @@
 //! Messages published to RabbitMQ with publisher confirms.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::future::try_join_all;
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
+use lapin::tcp::OwnedTLSConfig;
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::uri::AMQPUri;
-use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
+use lapin::{BasicProperties, Channel, Connection, ConnectionProperties, DefaultConnectionBuilder};
 use retry_core::clock::{Clock, Monotonic, SystemClock};
 
 use crate::confirms::{answers, complete, gather};
 use crate::limits::MESSAGE_TIMEOUT;
 use crate::message::Outgoing;
+use crate::pem;
 use crate::shared::Slot;
 use crate::sink::{Answer, MessageSink};
 use crate::within::by;
@@ -40,6 +43,7 @@ const HEARTBEAT: u16 = 10;
 /// call for each of its partitions and each message without key.
 pub struct RabbitSink {
     uri: AMQPUri,
+    tls: OwnedTLSConfig,
     exchange: ShortString,
     limit: Duration,
     clock: Arc<dyn Clock>,
@@ -58,6 +62,7 @@ struct Link {
 pub struct RabbitSinkBuilder {
     url: String,
     exchange: String,
+    root_certificates: Option<PathBuf>,
     limit: Duration,
     clock: Arc<dyn Clock>,
 }
@@ -72,6 +77,8 @@ pub enum InvalidRabbit {
     Tls,
     /// The name of the exchange is longer than 255 bytes.
     Exchange,
+    /// The file of certificates is not there, or holds none.
+    Certificates,
 }
 
 impl fmt::Display for InvalidRabbit {
@@ -80,6 +87,7 @@ impl fmt::Display for InvalidRabbit {
             Self::Url => "not the URL of a RabbitMQ server: amqp://host/vhost, or amqps://host/vhost for TLS",
             Self::Tls => "amqps needs the feature `rabbitmq-tls`",
             Self::Exchange => "the name of the exchange is too long",
+            Self::Certificates => "the file of root certificates holds no certificate in PEM",
         })
     }
 }
@@ -113,6 +121,12 @@ impl RabbitSinkBuilder {
         self
     }
 
+    /// A file of certificates in PEM, of authorities that are believed beside the system's.
+    pub fn root_certificates(mut self, file: impl Into<PathBuf>) -> Self {
+        self.root_certificates = Some(file.into());
+        self
+    }
+
     /// How long connecting, and then the confirm of a message, may take;
     /// [`MESSAGE_TIMEOUT`](crate::limits::MESSAGE_TIMEOUT) unless told otherwise. Twice this should be less than the relay's
     /// [limit](crate::RelayBuilder::publish_timeout) of a call.
@@ -130,15 +144,22 @@ impl RabbitSinkBuilder {
     /// The sink; it connects when there is something to send.
     ///
     /// # Errors
-    /// The URL or the exchange is none.
+    /// The URL or the exchange is none, or the certificates cannot be read.
     pub fn build(self) -> Result<RabbitSink, InvalidRabbit> {
         let mut uri: AMQPUri = self.url.parse().map_err(|_| InvalidRabbit::Url)?;
         if self.url.starts_with("amqps") && !cfg!(feature = "rabbitmq-tls") {
             return Err(InvalidRabbit::Tls);
         }
         uri.query.heartbeat.get_or_insert(HEARTBEAT);
+        let certificates = self.root_certificates.as_deref();
+        let read = |file| pem::read(file).ok_or(InvalidRabbit::Certificates);
+        let tls = OwnedTLSConfig {
+            identity: None,
+            cert_chain: certificates.map(read).transpose()?,
+        };
         Ok(RabbitSink {
             uri,
+            tls,
             exchange: short(&self.exchange).ok_or(InvalidRabbit::Exchange)?,
             limit: self.limit,
             clock: self.clock,
@@ -157,6 +178,7 @@ impl RabbitSink {
         RabbitSinkBuilder {
             url: url.into(),
             exchange: String::new(),
+            root_certificates: None,
             limit: MESSAGE_TIMEOUT,
             clock: Arc::new(SystemClock::new()),
         }
@@ -164,7 +186,11 @@ impl RabbitSink {
 
     async fn connect(&self) -> Result<Arc<Link>, String> {
         let options = ConnectionProperties::default().with_connection_name("task-retry".into());
-        let connecting = Connection::connect_uri(self.uri.clone(), options);
+        let connecting = async {
+            let builder = DefaultConnectionBuilder::new()?;
+            let builder = builder.with_uri(self.uri.clone()).with_properties(options);
+            builder.with_tls_config(self.tls.clone()).connect().await
+        };
         let connected = by(self.clock.as_ref(), self.deadline(), connecting).await;
         let connected = connected.ok_or("the broker did not answer in time")?;
         Ok(Arc::new(Link {
@@ -297,6 +323,8 @@ mod tests {
             .exchange("e".repeat(SHORT + 1))
             .build();
         assert_eq!(long.unwrap_err(), InvalidRabbit::Exchange);
+        let missing = RabbitSink::builder("amqp://x").root_certificates("/nowhere/ca.pem");
+        assert_eq!(missing.build().unwrap_err(), InvalidRabbit::Certificates);
         let sink = build("amqp://me:secret@x/%2f").unwrap();
         assert!(!format!("{sink:?}").contains("secret"));
         assert_eq!(sink.uri.query.heartbeat, Some(HEARTBEAT));

@@ -1,14 +1,19 @@
 //! Messages as entries of Redis Streams.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, ConnectionAddr, IntoConnectionInfo as _, Pipeline, RedisError};
+use redis::{
+    AsyncConnectionConfig, Client, ConnectionAddr, IntoConnectionInfo as _, Pipeline, RedisError,
+    TlsCertificates,
+};
 use rustls::crypto::{CryptoProvider, ring};
 
 use crate::message::Outgoing;
+use crate::pem;
 use crate::shared::Slot;
 use crate::sink::{Answer, MessageSink};
 
@@ -35,6 +40,7 @@ pub struct RedisStreamsSinkBuilder {
     connect_timeout: Duration,
     response_timeout: Duration,
     longest: Option<usize>,
+    root_certificates: Option<PathBuf>,
 }
 
 /// The URL may hold a password and is not shown.
@@ -57,15 +63,26 @@ impl fmt::Debug for RedisStreamsSink {
 
 /// Why a sink cannot be made; the URL, which may hold a password, is not shown.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct InvalidRedisUrl;
+#[non_exhaustive]
+pub enum InvalidRedis {
+    /// Not a URL of Redis.
+    Url,
+    /// The file of certificates is not there, or holds none.
+    Certificates,
+}
 
-impl fmt::Display for InvalidRedisUrl {
+impl fmt::Display for InvalidRedis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("not a URL of a Redis server: redis://host, or rediss://host for TLS")
+        f.write_str(match self {
+            Self::Url => {
+                "not a URL of a Redis server: redis://host, or rediss://host for TLS and its certificates"
+            }
+            Self::Certificates => "the file of root certificates holds no certificate in PEM",
+        })
     }
 }
 
-impl std::error::Error for InvalidRedisUrl {}
+impl std::error::Error for InvalidRedis {}
 
 impl RedisStreamsSinkBuilder {
     /// How long connecting may take; 5 s unless told otherwise.
@@ -80,6 +97,12 @@ impl RedisStreamsSinkBuilder {
         self
     }
 
+    /// A file of certificates in PEM, of the authorities that are believed instead of the system's.
+    pub fn root_certificates(mut self, file: impl Into<PathBuf>) -> Self {
+        self.root_certificates = Some(file.into());
+        self
+    }
+
     /// Cuts a stream to about this many entries, the oldest first (`MAXLEN ~`); streams grow without it.
     pub fn max_len(mut self, entries: usize) -> Self {
         self.longest = Some(entries);
@@ -89,19 +112,34 @@ impl RedisStreamsSinkBuilder {
     /// The sink; it connects when there is something to send.
     ///
     /// # Errors
-    /// The URL is none.
-    pub fn build(self) -> Result<RedisStreamsSink, InvalidRedisUrl> {
+    /// The URL is none, or the certificates cannot be read.
+    pub fn build(self) -> Result<RedisStreamsSink, InvalidRedis> {
         let info = self
             .url
             .as_str()
             .into_connection_info()
-            .map_err(|_| InvalidRedisUrl)?;
-        if matches!(info.addr(), ConnectionAddr::TcpTls { .. }) && CryptoProvider::get_default().is_none() {
+            .map_err(|_| InvalidRedis::Url)?;
+        let is_tls = matches!(info.addr(), ConnectionAddr::TcpTls { .. });
+        if self.root_certificates.is_some() && !is_tls {
+            return Err(InvalidRedis::Url);
+        }
+        if is_tls && CryptoProvider::get_default().is_none() {
             // Somebody else may have been faster; then theirs is used.
             let _ = ring::default_provider().install_default();
         }
+        let client = match &self.root_certificates {
+            None => Client::open(info).map_err(|_| InvalidRedis::Url)?,
+            Some(file) => {
+                let pem = pem::read(file).ok_or(InvalidRedis::Certificates)?;
+                let certificates = TlsCertificates {
+                    client_tls: None,
+                    root_cert: Some(pem.into_bytes()),
+                };
+                Client::build_with_tls(info, certificates).map_err(|_| InvalidRedis::Certificates)?
+            }
+        };
         Ok(RedisStreamsSink {
-            client: Client::open(info).map_err(|_| InvalidRedisUrl)?,
+            client,
             settings: AsyncConnectionConfig::new()
                 .set_connection_timeout(Some(self.connect_timeout))
                 .set_response_timeout(Some(self.response_timeout)),
@@ -119,6 +157,7 @@ impl RedisStreamsSink {
             connect_timeout: Duration::from_secs(5),
             response_timeout: Duration::from_secs(10),
             longest: None,
+            root_certificates: None,
         }
     }
 

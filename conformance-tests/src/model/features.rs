@@ -1,6 +1,7 @@
 //! What happened in a history: proof that the generator reaches what it is meant to.
 
 use retry_core::store::{Applied, Inserted};
+use retry_core::task::State;
 
 use super::call::Answer;
 use super::history::Features;
@@ -72,6 +73,14 @@ pub(super) fn of_change(before: &Tasks, after: &Tasks, features: &mut Features) 
         match after.get(id) {
             Some(after) if after.state != before.state => {
                 features.insert(format!("{} → {}", before.state, after.state));
+                let comes_back = before.state == State::Running && after.state == State::Pending;
+                let uncounted = after.attempt < before.attempt && after.step == before.step;
+                if comes_back && uncounted && after.run_at == before.run_at {
+                    features.insert("back in its place".to_owned());
+                }
+            }
+            Some(after) if before.state == State::Running && after.attempt > before.attempt => {
+                features.insert("the next attempt under the same lease".to_owned());
             }
             Some(after) if before.purge_at.is_some() && after.purge_at > before.purge_at => {
                 features.insert("a child put off by purge".to_owned());

@@ -97,7 +97,9 @@ pub(super) enum What {
     Succeed,
     SucceedWithOutput,
     Retry,
+    RetryInPlace,
     Fail,
+    PutBack,
     Snooze,
     Continue,
     Checkpoint,
@@ -122,7 +124,7 @@ pub(super) enum What {
 }
 
 impl What {
-    /// Everything, the simplest first; what leads on to more stands twice.
+    /// Everything, the simplest first; what leads on to more stands twice, and the way to children three times.
     pub(super) const ALL: &[Self] = &[
         Self::Succeed,
         Self::SucceedWithOutput,
@@ -149,6 +151,9 @@ impl What {
         Self::Delete,
         Self::Expire,
         Self::LeaseLost,
+        Self::RetryInPlace,
+        Self::PutBack,
+        Self::Split,
         Self::Split,
         Self::Wait,
         Self::Rerun,

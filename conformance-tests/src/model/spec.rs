@@ -287,7 +287,9 @@ fn action(task: &Task, happens: What, what: &EditSpec, now: Timestamp, random: u
             at,
             failure: failed(),
         },
+        What::RetryInPlace => Event::RetryInPlace { failure: failed() },
         What::Fail => Event::Fail { failure: failed() },
+        What::PutBack => Event::PutBack,
         What::Snooze => Event::Snooze { at },
         What::Continue => Event::Continue {
             at,
@@ -338,11 +340,13 @@ fn early(task: &Task, what: &EditSpec, outcome: CompletionOutcome) -> Option<Act
     open.then_some(Action::StoreCompletion(Completion { step, outcome }))
 }
 
-/// Whether the engine sends children with this change: a split, or a chunk of one with a checkpoint.
+/// Whether the engine sends children with this change: a split, or a chunk of one with a checkpoint. A further attempt under the
+/// same lease is neither.
 pub(super) fn takes_children(action: &Action) -> bool {
     match action {
         Action::Set(change) => {
-            change.from == State::Running && matches!(change.to.state, State::Joining | State::Running)
+            let goes_on = change.to.state == State::Running && change.to.failure.is_none();
+            change.from == State::Running && (goes_on || change.to.state == State::Joining)
         }
         _ => false,
     }

@@ -70,6 +70,30 @@ edit_fault! {
 }
 
 edit_fault! {
+    /// Keeps no history of an attempt after which the next one begins under the same lease.
+    NoHistoryInPlace, |_store, edit| {
+        with_change(&mut edit, |change| {
+            if change.to.state == State::Running {
+                change.to.failure = None;
+            }
+        })
+    }
+}
+
+edit_fault! {
+    /// Puts what comes back to its place behind all that became due before its claim.
+    LosesPlaces, |store, edit| {
+        let stored = store.get(edit.id).await?;
+        with_change(&mut edit, |change| {
+            let comes_back = change.from == State::Running && change.to.state == State::Pending;
+            if let Some(stored) = stored.filter(|stored| comes_back && stored.task.run_at == change.to.run_at) {
+                change.to.run_at = stored.task.updated_at;
+            }
+        })
+    }
+}
+
+edit_fault! {
     /// Does not look for an early completion when a wait begins.
     NoCompletion, |_store, edit| with_change(&mut edit, |change| change.if_completed = None)
 }

@@ -94,6 +94,8 @@ pub const MUTANTS: &[Mutant] = mutants! {
     settles::NoGuard: "ignores_versions" breaks "L6" in "settle::an_old_version_writes_nothing", [Sequential];
     settles::NoNonce: "forgets_nonces" breaks "L10" in "settle::a_repeated_edit_is_recognised", [Sequential];
     settles::ResetsAttempts: "resets_attempts" breaks "L7" in "claim::every_claim_counts_an_attempt", [Sequential];
+    settles::NoHistoryInPlace: "forgets_attempts_in_place" breaks "L6" in "table::retry_in_place_and_put_back", [Sequential];
+    settles::LosesPlaces: "loses_places" breaks "L6" in "table::retry_in_place_and_put_back", [Sequential];
     settles::StaleStops: "stale_stops_the_batch" breaks "L6" in "exchange::edits_are_independent", [Sequential];
     settles::InsertsAnyway: "inserts_despite_stale" breaks "L8" in "exchange::a_stale_edit_inserts_nothing", [Sequential];
     settles::LosesCancels: "loses_cancels" breaks "L6" in "settle::a_cancel_request_flags_a_running_task", [Sequential];

@@ -459,16 +459,13 @@ fn row(metric: &Metric) -> String {
 fn the_page_lists_every_metric() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/metrics.md");
     let page = std::fs::read_to_string(&path).unwrap();
-    let listed: Vec<_> = page
-        .lines()
-        .filter(|line| line.starts_with("| `task_retry_"))
-        .collect();
+    // Those of a relay stand in a table of their own, which its crate compares.
+    let is_row =
+        |line: &&str| line.starts_with("| `task_retry_") && !line.starts_with("| `task_retry_relay_");
+    let listed: Vec<_> = page.lines().filter(is_row).collect();
     let wanted: Vec<_> = TABLE.iter().map(row).collect();
     if std::env::var_os("UPDATE_DOCS").is_some() {
-        let rest: Vec<_> = page
-            .lines()
-            .filter(|line| !line.starts_with("| `task_retry_"))
-            .collect();
+        let rest: Vec<_> = page.lines().filter(|line| !is_row(line)).collect();
         let head = rest.iter().position(|line| line.starts_with("|---")).unwrap();
         let mut lines: Vec<String> = rest.iter().map(|line| (*line).to_owned()).collect();
         lines.splice(head + 1..head + 1, wanted.clone());

@@ -22,7 +22,7 @@ pub(crate) async fn all_claims_of_a_call_see_one_pause(server: Arc<Server>) {
     store.insert(&[task(1), other], NOW).await.unwrap();
     let holder = session(&store, 1).await;
     let mut gate = Gate::before(server.ports()[0], FIRST);
-    let gated = retry_mysql::MySqlStore::builder(&place.url_at(gate.port))
+    let gated = retry_mysql::MySqlStore::builder(&place.url_in_clear_at(gate.port))
         .migrate(false)
         .connect()
         .await

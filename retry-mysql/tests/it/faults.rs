@@ -401,7 +401,7 @@ pub(crate) async fn tasks_of_live_sessions_are_never_reported(server: Arc<Server
         let (place, direct) = fresh(&server).await;
         direct.insert(&tasks(0..3), NOW).await.unwrap();
         let mut gate = Gate::before(server.ports()[0], statement);
-        let store = MySqlStore::builder(&place.url_at(gate.port))
+        let store = MySqlStore::builder(&place.url_in_clear_at(gate.port))
             .poll_interval(None)
             .connect()
             .await

@@ -1,4 +1,5 @@
-//! A door before the server that stops a client where it sends a certain statement.
+//! A door before the server that stops a client where it sends a certain statement. It reads what passes, so clients come without
+//! TLS (`Place::url_in_clear_at`).
 
 use std::io::{Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};

@@ -102,7 +102,7 @@ pub(crate) async fn a_claim_locks_what_it_takes(server: Arc<Server>) {
 
 /// The store behind a gate; its tables are there already, so that connecting commits nothing.
 async fn gated(place: &Place, gate: &Gate) -> MySqlStore {
-    MySqlStore::builder(&place.url_at(gate.port))
+    MySqlStore::builder(&place.url_in_clear_at(gate.port))
         .migrate(false)
         .connect()
         .await

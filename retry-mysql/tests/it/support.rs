@@ -53,6 +53,11 @@ impl Place {
         format!("mysql://retry:retry@127.0.0.1:{port}/{}", self.name)
     }
 
+    /// The same without TLS, which MySQL has by itself: for somebody at `port` who reads what is said.
+    pub(crate) fn url_in_clear_at(&self, port: u16) -> String {
+        format!("{}?ssl-mode=DISABLED", self.url_at(port))
+    }
+
     pub(crate) fn url(&self) -> String {
         self.url_at(self.server.ports()[0])
     }

@@ -221,10 +221,13 @@ fn the_connections_are_bounded(env: Arc<Env>) {
             .await;
         assert!(renewed.is_ok(), "a heartbeat passes by");
         let mut conn = env.beside().await;
-        let sql = format!(
-            "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%\"{schema}\"%'"
+        let waits = crate::support::waits(&schema);
+        crate::support::until(&mut conn, waits.clone(), |calls| calls == 2).await;
+        assert_eq!(
+            crate::support::number(&mut conn, waits).await,
+            2,
+            "the others wait here"
         );
-        assert!(crate::support::number(&mut conn, sql).await <= 2);
         execute(&mut blocker, "COMMIT").await;
         for call in calls {
             call.await.unwrap().unwrap();

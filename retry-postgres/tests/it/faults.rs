@@ -3,13 +3,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use retry_core::store::{Applied, Certainty, Inserted, StoreErrorKind, TaskStore as _, TaskStoreExt as _};
+use retry_core::clock::{Clock as _, SystemClock};
+use retry_core::store::{
+    Applied, Certainty, Inserted, Renewed, StoreErrorKind, TaskStore as _, TaskStoreExt as _,
+};
 use retry_core::task::State;
 use retry_postgres::PostgresStore;
 use test_servers::{Fault, Kind, Proxy, start};
 
 use crate::Test;
-use crate::support::{Env, NOW, block_on, claimed, execute, keyed, number, success, task, task_id, tasks};
+use crate::support::{
+    Env, FAR, NOW, block_on, claimed, execute, keyed, number, request, session, success, task, task_id,
+    tasks, until,
+};
 
 pub(crate) const TESTS: &[(&str, Test)] = &[
     (
@@ -19,6 +25,10 @@ pub(crate) const TESTS: &[(&str, Test)] = &[
     (
         "faults::a_terminated_connection_is_replaced",
         a_terminated_connection_is_replaced,
+    ),
+    (
+        "faults::a_claim_after_a_rest_goes_out_on_a_connection_that_works",
+        a_claim_after_a_rest_goes_out_on_a_connection_that_works,
     ),
     (
         "faults::a_lost_reply_is_unknown_and_converges",
@@ -107,7 +117,37 @@ fn a_terminated_connection_is_replaced(env: Arc<Env>) {
             assert_eq!(inserted, [Inserted::New { leased: false }]);
             assert!(store.get(task_id(n)).await.unwrap().is_some());
             number(&mut conn, kill.clone()).await;
-            while number(&mut conn, open.clone()).await > 0 {}
+            until(&mut conn, open.clone(), |connections| connections == 0).await;
+        }
+    });
+}
+
+/// What of a statement that commits by itself is unknown is not tried again, a claim least of all.
+fn a_claim_after_a_rest_goes_out_on_a_connection_that_works(env: Arc<Env>) {
+    block_on(async move {
+        let (store, schema) = env.fresh().await;
+        let worker = session(1);
+        store.open_session(&worker, FAR, NOW).await.unwrap();
+        store.insert(&tasks(0..3), NOW).await.unwrap();
+        let mut conn = env.beside().await;
+        let named =
+            format!("FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND query LIKE '%\"{schema}\"%'");
+        let clock = SystemClock::new();
+        for held in 1..4 {
+            let claimed = store.claim(request(&worker, 1), NOW).await.unwrap();
+            assert_eq!(claimed.tasks.len(), 1);
+            let renewed = store.renew(worker.id, FAR, NOW).await.unwrap();
+            assert_eq!(renewed, Renewed::Live { cancel: vec![], held });
+            number(
+                &mut conn,
+                format!("SELECT count(pg_terminate_backend(pid)) {named}"),
+            )
+            .await;
+            until(&mut conn, format!("SELECT count(*) {named}"), |open| open == 0).await;
+            // The store tells nobody that its connections have rested.
+            clock
+                .sleep_until(clock.monotonic() + Duration::from_millis(2_500))
+                .await;
         }
     });
 }

@@ -8,7 +8,7 @@ use sqlx::PgConnection;
 use sqlx::postgres::PgListener;
 
 use crate::Test;
-use crate::support::{Env, NOW, block_on, execute, number, task, task_id};
+use crate::support::{Env, NOW, block_on, execute, number, task, task_id, until};
 
 pub(crate) const TESTS: &[(&str, Test)] = &[
     ("hints::another_process_is_told", another_process_is_told),
@@ -21,7 +21,7 @@ pub(crate) async fn await_listener(conn: &mut PgConnection, schema: &str) {
     let sql = format!(
         "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'LISTEN%task_retry_{schema}\"%' AND state = 'idle'"
     );
-    while number(conn, sql.clone()).await == 0 {}
+    until(conn, sql, |listeners| listeners > 0).await;
 }
 
 fn another_process_is_told(env: Arc<Env>) {

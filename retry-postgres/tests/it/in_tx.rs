@@ -13,7 +13,7 @@ use sqlx::Connection as _;
 use sqlx::postgres::PgPoolOptions;
 
 use crate::Test;
-use crate::support::{Env, NOW, block_on, execute, keyed, number, task, task_id, tasks};
+use crate::support::{Env, NOW, block_on, execute, keyed, number, task, task_id, tasks, until, waits};
 
 pub(crate) const TESTS: &[(&str, Test)] = &[
     (
@@ -171,12 +171,8 @@ fn an_uncommitted_holder_is_waited_for(env: Arc<Env>) {
                 .unwrap();
             let (waiting, late) = (store.clone(), keyed(n + 1, &key));
             let waiting = tokio::spawn(async move { waiting.insert_one(late, NOW).await });
-            let waits = format!(
-                "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%\"{schema}\"%'"
-            );
-            while number(&mut other, waits.clone()).await == 0 {
-                assert!(!waiting.is_finished(), "the holder has not committed");
-            }
+            until(&mut other, waits(&schema), |calls| calls > 0).await;
+            assert!(!waiting.is_finished(), "the holder has not committed");
             if commits {
                 tx.commit().await.unwrap();
             } else {

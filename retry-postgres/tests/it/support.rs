@@ -1,7 +1,9 @@
 //! Tasks, sessions and stores for the tests, all from numbers.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
+use retry_core::clock::{Clock as _, SystemClock};
 use retry_core::headers::Headers;
 use retry_core::id::{Nonce, SessionId, TaskId};
 use retry_core::machine::{Event, transition};
@@ -20,6 +22,9 @@ pub(crate) const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_000);
 
 /// So late that no lease ends by itself.
 pub(crate) const FAR: Timestamp = Timestamp::from_millis(1_800_000_000_000);
+
+/// Far more than anything that is waited for takes, on a busy machine too.
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// The server of this run.
 pub(crate) struct Env {
@@ -91,6 +96,28 @@ pub(crate) async fn number(conn: &mut PgConnection, sql: impl Into<String>) -> i
         .fetch_one(conn)
         .await
         .unwrap_or_else(|error| panic!("{sql}: {error}"))
+}
+
+/// Looks until the number that a statement answers is as wanted. Each look is a transaction of its own: inside of one the server
+/// shows what others do as it was at the first look.
+pub(crate) async fn until(conn: &mut PgConnection, sql: impl Into<String>, is_wanted: impl Fn(i64) -> bool) {
+    let sql = sql.into();
+    let clock = SystemClock::new();
+    let over = clock.monotonic() + PATIENCE;
+    loop {
+        let seen = number(conn, sql.clone()).await;
+        if is_wanted(seen) {
+            return;
+        }
+        assert!(clock.monotonic() < over, "{sql}: still {seen}");
+    }
+}
+
+/// How many calls of the store in a schema wait for a lock.
+pub(crate) fn waits(schema: &str) -> String {
+    format!(
+        "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%\"{schema}\"%'"
+    )
 }
 
 pub(crate) fn task_id(n: u64) -> TaskId {

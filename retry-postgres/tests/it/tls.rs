@@ -63,13 +63,8 @@ fn only_the_right_certificate_is_believed(_env: Arc<Env>) {
         }
         crate::support::execute(&mut conn, "ALTER SYSTEM SET ssl = on").await;
         crate::support::execute(&mut conn, "SELECT pg_reload_conf()").await;
-        while crate::support::number(
-            &mut conn,
-            "SELECT count(*) FROM pg_settings WHERE name = 'ssl' AND setting = 'on'",
-        )
-        .await
-            == 0
-        {}
+        let is_on = "SELECT count(*) FROM pg_settings WHERE name = 'ssl' AND setting = 'on'";
+        crate::support::until(&mut conn, is_on, |on| on > 0).await;
         let url = |host: &str, root: &str| {
             let plain = server.url().replace("127.0.0.1", host);
             let root = keys.path().join(root);

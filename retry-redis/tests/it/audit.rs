@@ -48,15 +48,12 @@ impl Eye {
     }
 
     /// When each task is to be forgotten.
-    fn ended(&self) -> BTreeMap<Bytes, i64> {
-        let mut times = BTreeMap::new();
-        for (ids, time) in self.scores("p") {
-            for id in ids.chunks(16) {
-                let last: &mut i64 = times.entry(id.to_vec()).or_insert(time);
-                *last = time.max(*last);
-            }
-        }
-        times
+    fn ended(&self) -> BTreeSet<(Bytes, i64)> {
+        let of_member = |(ids, time): (Bytes, i64)| {
+            let ids: Vec<Bytes> = ids.chunks(16).map(<[u8]>::to_vec).collect();
+            ids.into_iter().map(move |id| (id, time))
+        };
+        self.scores("p").into_iter().flat_map(of_member).collect()
     }
 }
 
@@ -145,7 +142,7 @@ struct Picture {
     listed: BTreeSet<Bytes>,
     children: BTreeSet<Bytes>,
     alarms: BTreeMap<Bytes, i64>,
-    purges: BTreeMap<Bytes, i64>,
+    purges: BTreeSet<(Bytes, i64)>,
     unique: BTreeMap<Bytes, Bytes>,
     counts: BTreeMap<Bytes, Bytes>,
     rest: BTreeSet<Bytes>,
@@ -162,7 +159,7 @@ impl Picture {
             listed: eye.set("l"),
             children: eye.set("c"),
             alarms: eye.scores("a"),
-            // A member is the ids of one time in a row; of an id that a rerun left behind, the last counts.
+            // A member is the ids of one time in a row. One that a rerun left behind may be of a later time than the right one.
             purges: eye.ended(),
             unique: eye.hash("k"),
             counts: eye.hash("n"),
@@ -197,7 +194,7 @@ impl Picture {
             self.alarms.insert(id.to_vec(), alarm);
         }
         if let Some(purge) = row.purge() {
-            self.purges.insert(id.to_vec(), purge);
+            self.purges.insert((id.to_vec(), purge));
         }
         assert_eq!(row.head[1], row.rare(), "what is rare about {id:?}");
         assert_eq!(row.head[row.head.len() - 1], (row.rest[32] >> 4) * 2);
@@ -246,9 +243,7 @@ pub(crate) fn audit(url: &str, name: &str) {
     }
     let mut stored = Picture::stored(&eye);
     // What a rerun left behind in the row of ids of one time is passed over by a purge.
-    stored
-        .purges
-        .retain(|id, time| wanted.purges.get(id) == Some(time));
+    stored.purges.retain(|ends| wanted.purges.contains(ends));
     assert_eq!(stored, wanted, "what is stored, and what the records say");
     for id in heads.keys() {
         assert_eq!(

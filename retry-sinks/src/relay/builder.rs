@@ -213,7 +213,7 @@ impl RelayBuilder {
             queue: self.queue.clone(),
             sink: Arc::clone(&self.sink),
             options: self.options.clone(),
-            counts: super::Counters::default(),
+            counts: super::Counters::of(&self.queue),
             stop: CancellationToken::new(),
         });
         let members = self.store.parts();
@@ -223,9 +223,9 @@ impl RelayBuilder {
             members
         };
         let mut parts = Vec::new();
-        for store in stores {
+        for (index, store) in stores.into_iter().enumerate() {
             let (clock, random) = (Arc::clone(&self.clock), Arc::clone(&self.random));
-            let part = Part::new(store, clock, random, name.clone(), self.lease);
+            let part = Part::new(index, store, clock, random, name.clone(), self.lease);
             let part = Arc::new(part);
             let worker = self
                 .worker_of(&shared, &part)

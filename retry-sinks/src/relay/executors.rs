@@ -73,25 +73,26 @@ impl Executor for Unkeyed {
             // The error of the decoder may quote the payload.
             let mut message = read.map_err(|_| Final::new("the task's payload is no message"))?;
             message.fence = ctx.version();
-            message.topic = (shared.options.naming)(&message.topic);
+            let topic = message.topic;
+            message.topic = (shared.options.naming)(&topic);
             if ctx.is_dry_run() {
                 return Ok(Outcome::Done);
             }
             let answers = publish(&shared, clock.as_ref(), std::slice::from_ref(&message)).await;
-            match answers.into_iter().next() {
-                Some(Answer::Acked) => {
-                    shared.counts.acked();
+            let answer = answers.into_iter().next();
+            match answer.unwrap_or_else(|| Answer::retry("the sink gave no answer")) {
+                Answer::Acked => {
+                    shared.counts.acked(&topic);
                     Ok(Outcome::Done)
                 }
-                Some(Answer::Refused(reason)) => {
-                    shared.counts.refused();
+                Answer::Refused(reason) => {
+                    shared.counts.refused(&topic);
                     Err(Final::new(reason.as_str()).into())
                 }
-                Some(Answer::Retry(reason)) => {
-                    shared.counts.retried();
+                Answer::Retry(reason) => {
+                    shared.counts.retried(&topic);
                     Err(reason.as_str().into())
                 }
-                None => Err("the sink gave no answer".into()),
             }
         })
     }

@@ -8,6 +8,8 @@ use futures_util::future::join_all;
 use retry_core::engine::{Worker, WorkerHandle};
 
 use super::Shared;
+use crate::meters::Meters;
+use crate::queue::SinkQueue;
 
 /// What a relay has done so far, all its partitions and the messages without key together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -21,24 +23,38 @@ pub struct Counts {
     pub refused: u64,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Counters {
     acked: AtomicU64,
     retried: AtomicU64,
     refused: AtomicU64,
+    pub(super) meters: Meters,
 }
 
 impl Counters {
-    pub(super) fn acked(&self) {
+    pub(super) fn of(queue: &SinkQueue) -> Self {
+        Self {
+            acked: AtomicU64::new(0),
+            retried: AtomicU64::new(0),
+            refused: AtomicU64::new(0),
+            meters: Meters::new(queue.name()),
+        }
+    }
+
+    /// A message was acknowledged; of which topic, by the name that it was enqueued with. So are the others.
+    pub(super) fn acked(&self, topic: &str) {
         self.acked.fetch_add(1, Ordering::Relaxed);
+        self.meters.published(topic);
     }
 
-    pub(super) fn retried(&self) {
+    pub(super) fn retried(&self, topic: &str) {
         self.retried.fetch_add(1, Ordering::Relaxed);
+        self.meters.retried(topic);
     }
 
-    pub(super) fn refused(&self) {
+    pub(super) fn refused(&self, topic: &str) {
         self.refused.fetch_add(1, Ordering::Relaxed);
+        self.meters.refused(topic);
     }
 }
 

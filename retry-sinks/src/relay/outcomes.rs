@@ -43,18 +43,18 @@ impl Outcomes {
         for sent in ended {
             match sent {
                 Sent::Acked(held) => {
-                    shared.counts.acked();
+                    shared.counts.acked(&held.message.topic);
                     let (output, via_fallback) = (None, false);
                     self.end(part, &held.task, Event::Succeed { output, via_fallback });
                 }
                 Sent::Refused(held, error) => {
-                    shared.counts.refused();
+                    shared.counts.refused(&held.message.topic);
                     tracing::warn!(task = %held.task.id, "the broker refuses a message for good: it fails");
                     let failure = failed(&held.task, Some(part), part.last_now(), error);
                     self.end(part, &held.task, Event::Fail { failure });
                 }
                 Sent::Failed(failure) => {
-                    shared.counts.retried();
+                    shared.counts.retried(&failure.topic);
                     self.record(part, shared, failure, window);
                 }
             }
@@ -68,6 +68,7 @@ impl Outcomes {
             task,
             error,
             failures,
+            ..
         } = failure;
         tracing::warn!(task = %task.id, failures, "a message was not acknowledged: it is sent again");
         let pause = shared.options.backoff.delay(failures, part.random.next_u64());

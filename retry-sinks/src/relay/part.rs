@@ -15,6 +15,8 @@ use retry_core::time::Timestamp;
 /// One part of the store.
 #[derive(Debug)]
 pub(super) struct Part {
+    /// Which of the store's parts it is.
+    pub(super) index: usize,
     pub(super) store: Arc<dyn TaskStore>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) random: Arc<dyn Random>,
@@ -25,6 +27,7 @@ pub(super) struct Part {
 
 impl Part {
     pub(super) fn new(
+        index: usize,
         store: Arc<dyn TaskStore>,
         clock: Arc<dyn Clock>,
         random: Arc<dyn Random>,
@@ -32,6 +35,7 @@ impl Part {
         lease: Duration,
     ) -> Self {
         Self {
+            index,
             store,
             time: SyncedClock::new(Arc::clone(&clock)),
             clock,

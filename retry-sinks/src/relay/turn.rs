@@ -22,6 +22,7 @@ use super::takeover::{Sessions, take_over};
 use super::window::Window;
 use crate::limits::MAX_HELD;
 use crate::message::Outgoing;
+use crate::meters::Place;
 use crate::sink::Answer;
 
 /// How soon an exchange is repeated while the store fails.
@@ -129,6 +130,7 @@ impl Turn {
                 }
                 self.outcomes.put_back(&self.part, self.window.take_all());
             }
+            self.measure();
             self.begin();
             match self.next().await {
                 Happened::Cancelled => return Err("the owner of a partition was stopped".into()),
@@ -147,6 +149,18 @@ impl Turn {
                 Happened::Woken => {}
             }
         }
+    }
+
+    /// Tells how long the oldest message has waited.
+    fn measure(&self) {
+        let meters = &self.shared.counts.meters;
+        if meters.are_on() {
+            meters.oldest(self.place(), self.window.oldest(), self.part.last_now());
+        }
+    }
+
+    fn place(&self) -> Place {
+        (self.part.index, self.partition)
     }
 
     /// Whether this owner may still write to the broker: asked right before each write. What is under way when the answer
@@ -310,6 +324,14 @@ impl Turn {
                 true
             }
         }
+    }
+}
+
+/// What it held is somebody else's, however the turn ended.
+impl Drop for Turn {
+    fn drop(&mut self) {
+        let now = self.part.last_now();
+        self.shared.counts.meters.oldest(self.place(), None, now);
     }
 }
 

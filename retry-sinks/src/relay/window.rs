@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 use retry_core::clock::Monotonic;
 use retry_core::id::TaskId;
 use retry_core::task::{ErrorText, Task};
+use retry_core::time::Timestamp;
 
 use crate::limits::{MAX_HELD, MAX_HELD_BYTES, MAX_WAVE_BYTES};
 use crate::message::Outgoing;
@@ -51,6 +52,7 @@ pub(super) enum Sent {
 #[derive(Debug)]
 pub(super) struct Failure {
     pub(super) key: String,
+    pub(super) topic: String,
     pub(super) task: Task,
     pub(super) error: ErrorText,
     /// How often it has failed in a row.
@@ -153,6 +155,7 @@ impl Window {
                     ended.extend(lane.waiting.front().map(|held| {
                         Sent::Failed(Failure {
                             key: lane_of(message),
+                            topic: held.message.topic.clone(),
                             task: held.task.clone(),
                             error,
                             failures,
@@ -230,6 +233,12 @@ impl Window {
             .into_values()
             .flat_map(|lane| lane.waiting)
             .collect()
+    }
+
+    /// Since when the oldest message is due.
+    pub(super) fn oldest(&self) -> Option<Timestamp> {
+        let first = self.lanes.values().filter_map(|lane| lane.waiting.front());
+        first.map(|held| held.task.run_at).min()
     }
 
     /// When the next message may be sent, as far as that is a matter of time.

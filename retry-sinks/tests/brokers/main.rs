@@ -7,6 +7,7 @@ mod nats;
 mod rabbitmq;
 mod redis_streams;
 mod stream;
+mod tls;
 
 use std::process::ExitCode;
 
@@ -20,6 +21,7 @@ fn main() -> ExitCode {
         nats::trials(),
         rabbitmq::trials(),
         redis_streams::trials(),
+        tls::trials(),
     ];
     let trials = trials.into_iter().flatten().collect();
     let mut arguments = Arguments::from_args();

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_nats::jetstream;
 use async_nats::jetstream::stream::{Config, StorageType};
+use async_nats::jetstream::{self, Context};
 use libtest_mimic::Trial;
 use retry_sinks::{NatsSink, TASK_ID_HEADER};
 use test_servers::{Kind, start};
@@ -19,10 +19,10 @@ pub(crate) fn trials() -> Vec<Trial> {
     ]
 }
 
-fn config() -> Config {
+pub(crate) fn config() -> Config {
     Config {
         name: "orders".to_owned(),
-        subjects: vec!["orders.>".to_owned()],
+        subjects: vec!["orders".to_owned(), "orders.>".to_owned()],
         storage: StorageType::File,
         duplicate_window: Duration::from_mins(10),
         ..Config::default()
@@ -30,7 +30,10 @@ fn config() -> Config {
 }
 
 async fn read(url: &str) -> Vec<Received> {
-    let context = jetstream::new(async_nats::connect(url).await.unwrap());
+    read_from(jetstream::new(async_nats::connect(url).await.unwrap())).await
+}
+
+pub(crate) async fn read_from(context: Context) -> Vec<Received> {
     let stream = context.get_stream("orders").await.unwrap();
     let mut received = Vec::new();
     for sequence in 1..=stream.cached_info().state.last_sequence {

@@ -42,7 +42,7 @@ async fn channel(url: &str) -> (Connection, Channel) {
     (connection, channel)
 }
 
-async fn declare(url: &str, queue: &str, durable: bool) {
+pub(crate) async fn declare(url: &str, queue: &str, durable: bool) {
     let (_connection, channel) = channel(url).await;
     let options = QueueDeclareOptions {
         durable,
@@ -54,7 +54,7 @@ async fn declare(url: &str, queue: &str, durable: bool) {
         .unwrap();
 }
 
-async fn read(url: &str, queue: &str) -> Vec<Received> {
+pub(crate) async fn read(url: &str, queue: &str) -> Vec<Received> {
     let (_connection, channel) = channel(url).await;
     let mut received = Vec::new();
     let options = BasicGetOptions { no_ack: true };
@@ -153,16 +153,21 @@ async fn has_all(url: &str, queue: &str, messages: u64) {
 
 /// Has the process of a queue stop its work, or go on.
 fn tell(server: &Server, queue: &str, what: &str) {
-    let cookie = std::fs::read_to_string(server.folder().join(".erlang.cookie")).unwrap();
-    let (mapper, port) = (server.ports()[0], server.ports()[1]);
     let code = format!(
         "{{ok, Q}} = rabbit_amqqueue:lookup(rabbit_misc:r(<<\"/\">>, queue, <<\"{queue}\">>)), \
          sys:{what}(amqqueue:get_pid(Q))."
     );
+    eval(server, &code);
+}
+
+/// Has the node of a server evaluate some Erlang.
+pub(crate) fn eval(server: &Server, code: &str) {
+    let cookie = std::fs::read_to_string(server.folder().join(".erlang.cookie")).unwrap();
+    let (mapper, port) = (server.ports()[0], server.ports()[1]);
     let told = Command::new("rabbitmqctl")
         .env("ERL_EPMD_PORT", mapper.to_string())
         .args(["--node", &format!("retry-{port}@localhost")])
-        .args(["--erlang-cookie", cookie.trim(), "eval", &code])
+        .args(["--erlang-cookie", cookie.trim(), "eval", code])
         .output()
         .unwrap();
     assert!(told.status.success(), "{told:?}");

@@ -26,8 +26,11 @@ pub(crate) struct Received {
 struct Watched {
     inner: Box<dyn MessageSink>,
     acked: watch::Sender<u64>,
-    failed: watch::Sender<u64>,
+    failed: watch::Sender<Failures>,
 }
+
+/// How many attempts have failed, and why the last one did.
+type Failures = (u64, String);
 
 impl fmt::Debug for Watched {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -46,7 +49,16 @@ impl MessageSink for Watched {
             count(|answer| matches!(answer, Answer::Retry(_))),
         );
         self.acked.send_modify(|sum| *sum += acked);
-        self.failed.send_modify(|sum| *sum += failed);
+        let mut reasons = answers.iter().filter_map(|answer| match answer {
+            Answer::Retry(reason) => Some(reason.to_string()),
+            _ => None,
+        });
+        if let Some(last) = reasons.next_back() {
+            self.failed.send_modify(|(sum, why)| {
+                *sum += failed;
+                *why = last;
+            });
+        }
         answers
     }
 
@@ -66,7 +78,7 @@ pub(crate) struct Stream {
     queue: SinkQueue,
     relay: RelayHandle,
     acked: watch::Receiver<u64>,
-    failed: watch::Receiver<u64>,
+    failed: watch::Receiver<Failures>,
     enqueued: u32,
 }
 
@@ -76,7 +88,7 @@ impl Stream {
         let client = Client::new(store.clone());
         let queue = SinkQueue::new("events").unwrap().partitions(4).unwrap();
         let queue = queue.default_topic(topic).unwrap();
-        let (acked, failed) = (watch::Sender::new(0), watch::Sender::new(0));
+        let (acked, failed) = (watch::Sender::new(0), watch::Sender::default());
         let (acks, failures) = (acked.subscribe(), failed.subscribe());
         let inner = Box::new(sink);
         let relay = Relay::builder(&client, queue.clone(), Watched { inner, acked, failed });
@@ -123,10 +135,11 @@ impl Stream {
         self.acked.wait_for(|sum| *sum >= messages).await.unwrap();
     }
 
-    /// Ends when further attempts have failed.
-    pub(crate) async fn fails(&mut self) {
-        let before = *self.failed.borrow();
-        self.failed.wait_for(|sum| *sum > before).await.unwrap();
+    /// Ends when further attempts have failed; why the last one did.
+    pub(crate) async fn fails(&mut self) -> String {
+        let before = self.failed.borrow().0;
+        let failed = self.failed.wait_for(|(sum, _)| *sum > before).await;
+        failed.unwrap().1.clone()
     }
 
     /// Ends when everything was acknowledged and settled.

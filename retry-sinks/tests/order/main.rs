@@ -5,6 +5,7 @@ mod broker;
 mod exec;
 mod owners;
 mod parts;
+mod sharded;
 mod store;
 mod takeover;
 mod world;

@@ -203,6 +203,16 @@ pub(crate) async fn open_and_tell(file: &Path) {
     say(format!("{:?} {:?} {error}", error.kind(), error.certainty()));
 }
 
+/// By another process: were the copy open for writing here, a process that another test starts at that moment would have it open
+/// for a moment too, and a file that somebody writes to cannot be run ("Text file busy").
+#[cfg(unix)]
+fn copy_this_program(to: &Path) {
+    let copied = Command::new("cp")
+        .args([std::env::current_exe().unwrap().as_path(), to])
+        .status();
+    assert!(copied.unwrap().success());
+}
+
 #[cfg(unix)]
 #[test]
 fn a_read_only_file_is_read_only() {
@@ -211,7 +221,7 @@ fn a_read_only_file_is_read_only() {
     let (dir, path) = place();
     drop(builder(&path).build().unwrap());
     let program = dir.path().join("program");
-    fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+    copy_this_program(&program);
     let mut locks = path.as_os_str().to_owned();
     locks.push("-locks");
     for (file, mode) in [
@@ -243,7 +253,7 @@ fn a_read_only_directory_is_read_only() {
     use std::os::unix::process::CommandExt as _;
     let (dir, path) = place();
     let program = dir.path().join("program");
-    fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+    copy_this_program(&program);
     for (file, mode) in [(program.as_path(), 0o555), (dir.path(), 0o555)] {
         fs::set_permissions(file, fs::Permissions::from_mode(mode)).unwrap();
     }
