@@ -118,7 +118,7 @@ pub(crate) fn encode(task: NewTask, now: Timestamp) -> Result<NewRow> {
     });
     let head = Head {
         v: VERSION,
-        kind: task.kind,
+        kind: task.kind.clone(),
         queue: task.queue,
         priority: task.priority,
         headers: task
@@ -136,6 +136,7 @@ pub(crate) fn encode(task: NewTask, now: Timestamp) -> Result<NewRow> {
     let body = format!("{head}\n{settings}\n{}", task.payload.as_json()).into_bytes();
     let row = NewRow {
         id: task.id,
+        kind: task.kind,
         created_at: now,
         body,
     };

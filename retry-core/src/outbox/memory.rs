@@ -160,7 +160,10 @@ impl WriteOutbox<&mut MemoryOutboxTransaction> for MemoryOutbox {
             }
             check::write(&rows)?;
             let mut table = lock(&self.table);
-            for NewRow { id, created_at, body } in rows {
+            for NewRow {
+                id, created_at, body, ..
+            } in rows
+            {
                 // As a sequence does: drawn when it is written, lost when that rolls back.
                 table.last += 1;
                 let row = RowId { seq: table.last, id };
@@ -182,6 +185,7 @@ mod tests {
     use super::*;
     use crate::id::{Shard, TaskId, TaskIds};
     use crate::limits::{MAX_BATCH, MAX_OUTBOX_BODY_BYTES};
+    use crate::name::Kind;
     use crate::time::Timestamp;
 
     const ROOM: Room = Room { rows: 10, bytes: 100 };
@@ -197,6 +201,7 @@ mod tests {
     fn write(outbox: &MemoryOutbox, tx: &mut MemoryOutboxTransaction, n: u64, bytes: usize) -> Result<()> {
         let row = NewRow {
             id: id(n),
+            kind: Kind::new("k").unwrap(),
             created_at: Timestamp::from_millis(5),
             body: vec![b'x'; bytes],
         };
@@ -267,6 +272,7 @@ mod tests {
         assert!(write(&outbox, &mut tx, 2, MAX_OUTBOX_BODY_BYTES + 1).is_err());
         let row = NewRow {
             id: id(3),
+            kind: Kind::new("k").unwrap(),
             created_at: Timestamp::EPOCH,
             body: Vec::new(),
         };

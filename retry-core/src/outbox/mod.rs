@@ -13,8 +13,8 @@
 //!   committed comes behind it. Numbers need not be dense.
 //! - **O3** *Nothing is passed over*: an answer has the first rows of all that can be read now. A row that can be read only
 //!   now, and has a lower number than others that were answered or removed before, comes first in the next answer.
-//! - **O4** *What is handed over goes*: a row is removed by its number and its id together, and is in no later answer, this
-//!   one included. A row that is not there is passed over, so that a repeated call converges.
+//! - **O4** *What is handed over goes*: a row is removed by its number and its id together, durably, and is in no later answer,
+//!   this one included. A row that is not there is passed over, so that a repeated call converges.
 //! - **O5** *Else it stays*: a row is answered again and again, to whoever asks, until it was handed over or set aside.
 //! - **O6** *Bytes come back as they went in*; so does the time.
 //! - **O7** *Bounded work*: a call costs in proportion to what it carries and answers, not to what waits, nor to what
@@ -23,10 +23,12 @@
 mod body;
 pub mod check;
 mod memory;
+mod relay;
 mod table;
 mod write;
 
 pub use memory::{MemoryOutbox, MemoryOutboxTransaction};
+pub use relay::{BuildError, Counts, Lag, OutboxRelay, OutboxRelayBuilder, OutboxRelayHandle, OutboxWaker};
 pub use table::{NewRow, OutboxRow, OutboxTable, Room, RowId, Waiting};
 pub use write::WriteOutbox;
 

@@ -5,7 +5,7 @@ use std::fmt;
 use async_trait::async_trait;
 
 use crate::id::TaskId;
-use crate::name::OutboxName;
+use crate::name::{Kind, OutboxName};
 use crate::store::{Count, Result};
 use crate::task::ErrorText;
 use crate::time::Timestamp;
@@ -25,6 +25,8 @@ pub struct RowId {
 pub struct NewRow {
     /// The task's id.
     pub id: TaskId,
+    /// Its kind, for operators: a table need not keep it, and never gives it back.
+    pub kind: Kind,
     /// When it was written, by the clock of the store to which it goes.
     pub created_at: Timestamp,
     /// The task: UTF-8 text of at most [`MAX_OUTBOX_BODY_BYTES`](crate::limits::MAX_OUTBOX_BODY_BYTES), to be kept byte for byte.
