@@ -4,7 +4,7 @@ use retry_core::alert::Alert;
 use retry_core::clock::Monotonic;
 use retry_core::executor::Ctx;
 use retry_core::id::{SessionId, TaskId};
-use retry_core::store::{ClaimRequest, Took};
+use retry_core::store::{ClaimRequest, Inserted, Took};
 use retry_core::task::{Edit, State, Task, WaitToken};
 
 use super::exec::HostId;
@@ -34,10 +34,12 @@ pub(super) enum Op {
     SetQueue,
     Queues,
     Time,
+    /// Of an outbox.
+    Next,
 }
 
 impl Op {
-    pub(super) const ALL: [Self; 14] = [
+    pub(super) const ALL: [Self; 15] = [
         Self::Insert,
         Self::Exchange,
         Self::Open,
@@ -52,6 +54,7 @@ impl Op {
         Self::SetQueue,
         Self::Queues,
         Self::Time,
+        Self::Next,
     ];
 }
 
@@ -215,6 +218,19 @@ pub(super) enum Fact<'a> {
     /// An enqueue failed, and certainly nothing was written.
     Refused {
         script: usize,
+    },
+    /// A task was written into the outbox.
+    Outboxed {
+        id: TaskId,
+    },
+    /// The transaction that did was committed.
+    Committed {
+        id: TaskId,
+    },
+    /// The store took a task of the outbox.
+    HandedOver {
+        id: TaskId,
+        inserted: Inserted,
     },
     /// A completion was acknowledged.
     Completed {

@@ -11,6 +11,7 @@ use super::alerts;
 use super::config::{Config, MAX_PARTS};
 use super::cover::Coverage;
 use super::fact::{Answer, By, Fact, How, Op, Row, Run, Who};
+use super::outbox::RowFact;
 
 /// A session, as the store has it.
 #[derive(Debug, Clone, Copy)]
@@ -139,6 +140,9 @@ pub(super) struct Facts {
     pub(super) cut_at: Option<Monotonic>,
     /// How often each version of a task was told to have failed.
     pub(super) told: BTreeMap<(TaskId, u64), usize>,
+    /// The rows of the outbox, and how often something happened to one.
+    pub(super) outbox: BTreeMap<TaskId, RowFact>,
+    outbox_steps: u64,
     pub(super) cover: Coverage,
 }
 
@@ -174,6 +178,8 @@ impl Facts {
             step: [Duration::ZERO; MAX_PARTS],
             cut_at: None,
             told: BTreeMap::new(),
+            outbox: BTreeMap::new(),
+            outbox_steps: 0,
             cover: Coverage::default(),
             config,
         }
@@ -297,10 +303,34 @@ impl Facts {
             Fact::Refused { script } => {
                 self.refused.insert(*script);
             }
+            Fact::Outboxed { id } => {
+                let row = RowFact {
+                    written: self.outbox_step(),
+                    committed: None,
+                    handed_over: false,
+                };
+                self.outbox.insert(*id, row);
+            }
+            Fact::Committed { id } => {
+                let step = self.outbox_step();
+                if let Some(row) = self.outbox.get_mut(id) {
+                    row.committed = Some(step);
+                }
+            }
+            Fact::HandedOver { id, .. } => {
+                if let Some(row) = self.outbox.get_mut(id) {
+                    row.handed_over = true;
+                }
+            }
             Fact::Completed { token, reruns } => {
                 self.completed.insert((token.task, token.step, *reruns));
             }
         }
+    }
+
+    const fn outbox_step(&mut self) -> u64 {
+        self.outbox_steps += 1;
+        self.outbox_steps
     }
 
     fn answered(

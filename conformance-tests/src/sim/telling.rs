@@ -1,6 +1,7 @@
 //! How a fact is told: what of it counts for the trace's hash, and its line in the trace.
 
 use retry_core::alert::Alert;
+use retry_core::store::Inserted;
 use retry_core::task::{Action, CompletionOutcome};
 
 use super::fact::{By, Fact, How, Row, Run, Who, name, short};
@@ -65,6 +66,16 @@ impl Fact<'_> {
             } => [8, short(*id), *version, u64::from(*stored), 0, 0],
             Self::Enqueued { id, new } => [9, short(*id), u64::from(*new), 0, 0, 0],
             Self::Refused { script } => [10, *script as u64, 0, 0, 0, 0],
+            Self::Outboxed { id } => [16, short(*id), 0, 0, 0, 0],
+            Self::Committed { id } => [17, short(*id), 0, 0, 0, 0],
+            Self::HandedOver { id, inserted } => [
+                18,
+                short(*id),
+                u64::from(matches!(inserted, Inserted::New { .. })),
+                0,
+                0,
+                0,
+            ],
             Self::Completed { token, reruns } => [
                 11,
                 short(token.task),
@@ -141,6 +152,9 @@ impl Fact<'_> {
             }
             Self::Enqueued { id, new } => format!("acknowledged {} new {new}", name(*id)),
             Self::Refused { script } => format!("refused the enqueue of script {script}"),
+            Self::Outboxed { id } => format!("{} is written into the outbox", name(*id)),
+            Self::Committed { id } => format!("{} is committed in the outbox", name(*id)),
+            Self::HandedOver { id, inserted } => format!("{} is handed over: {inserted:?}", name(*id)),
             Self::Completed { token, .. } => format!(
                 "acknowledged the completion of {} step {}",
                 name(token.task),

@@ -25,6 +25,8 @@ pub mod check;
 mod memory;
 mod relay;
 mod table;
+#[cfg(test)]
+mod tests;
 mod write;
 
 pub use memory::{MemoryOutbox, MemoryOutboxTransaction};
