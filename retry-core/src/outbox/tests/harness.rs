@@ -218,7 +218,8 @@ impl Office {
 
     /// A relay that meets no faults but hand-overs of three rows.
     pub(super) fn relay(&self) -> Running {
-        Self::start(self.builder(&self.store(), &self.table()).batch(3))
+        let polls = Duration::from_millis(20)..=Duration::from_secs(2);
+        Self::start(self.builder(&self.store(), &self.table()).batch(3).poll(polls))
     }
 
     /// A relay that looks once a turn, unless it is told of a commit.

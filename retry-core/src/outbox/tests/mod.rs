@@ -3,6 +3,8 @@
 mod harness;
 
 mod crashes;
+#[cfg(feature = "metrics")]
+mod metrics;
 mod outcomes;
 mod poison;
 mod rows;

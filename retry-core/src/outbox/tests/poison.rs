@@ -9,7 +9,7 @@ use crate::outbox::{NewRow, WriteOutbox as _};
 use crate::payload::Payload;
 use crate::task::Edit;
 
-fn raw(office: &Office, body: &[u8]) {
+pub(super) fn raw(office: &Office, body: &[u8]) {
     let mut tx = office.outbox.begin();
     let row = NewRow {
         id: office.write(&mut office.outbox.begin(), passing()),

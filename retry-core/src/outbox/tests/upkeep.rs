@@ -12,9 +12,13 @@ use crate::outbox::BuildError;
 use crate::store::TaskFilter;
 use crate::task::{State, Task};
 
+pub(super) fn queue() -> Queue {
+    Queue::new("outbox/orders").unwrap()
+}
+
 async fn owner(office: &Office) -> Task {
     let filter = TaskFilter {
-        queues: vec![Queue::new("outbox/orders").unwrap()],
+        queues: vec![queue()],
         ..TaskFilter::default()
     };
     let mut tasks = office.world.list(filter).await;
@@ -51,7 +55,7 @@ async fn a_pause_of_its_queue_stops_it_within_a_turn() {
     let office = Office::new();
     let relay = office.relay();
     office.world.pass(SECOND).await;
-    let queue = Queue::new("outbox/orders").unwrap();
+    let queue = queue();
     office.world.client.pause(&queue).await.unwrap();
     office.world.pass(Duration::from_secs(65)).await;
     office.commit_all(1);
