@@ -451,24 +451,24 @@ fn happening(feature: Feature, rng: &mut Rng, fleet: &Fleet) -> Option<Happening
             queue: rng.index(2),
             millis: short * 2,
         }),
-        Feature::Outbox => {
-            let fall = rng.pick(&[
-                Fall::Crash,
-                Fall::Crash,
-                Fall::Freeze,
-                Fall::Restart,
-                Fall::Cancel,
-            ]);
-            let millis = match fall {
-                Fall::Freeze => rng.range(lease / 2, lease * 2),
-                Fall::Crash | Fall::Restart | Fall::Cancel => short,
-            };
-            Some(Happening::Relay {
-                relay: rng.index(MAX_RELAYS),
-                fall,
-                millis,
-            })
-        }
+        Feature::Outbox => Some(relay_falls(rng, short, lease)),
         _ => None,
+    }
+}
+
+fn relay_falls(rng: &mut Rng, short: u64, lease: u64) -> Happening {
+    let falls = [
+        Fall::Crash,
+        Fall::Crash,
+        Fall::Freeze,
+        Fall::Restart,
+        Fall::Cancel,
+    ];
+    let fall = rng.pick(&falls);
+    let frozen = rng.range(lease / 2, lease * 2);
+    Happening::Relay {
+        relay: rng.index(MAX_RELAYS),
+        fall,
+        millis: if fall == Fall::Freeze { frozen } else { short },
     }
 }

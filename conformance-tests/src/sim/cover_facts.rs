@@ -6,7 +6,7 @@ use retry_core::task::{Action, State};
 
 use super::alerts;
 use super::cover::Sometimes as S;
-use super::fact::{Answer, By, Fact, How, Row};
+use super::fact::{Answer, By, Fact, How, Row, RowStep};
 use super::facts::Facts;
 use super::outbox::RowFact;
 
@@ -59,7 +59,10 @@ pub(super) fn note(fact: &Fact<'_>, facts: &mut Facts) {
             () if alert.reason.is_dead_letter() => S::ToldDead,
             () => S::Told,
         }),
-        Fact::HandedOver { id, inserted } => handed_over(*id, *inserted, facts),
+        Fact::Outbox {
+            id,
+            step: RowStep::HandedOver(inserted),
+        } => handed_over(*id, *inserted, facts),
         Fact::Enqueued { new: false, .. } => facts.cover.hit(S::Duplicate),
         Fact::Changed {
             by: By::Purge,

@@ -139,6 +139,15 @@ pub(super) struct Run {
     pub(super) cancelled: bool,
 }
 
+/// What happens to a row of the outbox.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum RowStep {
+    Written,
+    Committed,
+    /// The store took its task.
+    HandedOver(Inserted),
+}
+
 /// What changed a stored task.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum By<'a> {
@@ -219,18 +228,10 @@ pub(super) enum Fact<'a> {
     Refused {
         script: usize,
     },
-    /// A task was written into the outbox.
-    Outboxed {
+    /// Something happened to a row of the outbox.
+    Outbox {
         id: TaskId,
-    },
-    /// The transaction that did was committed.
-    Committed {
-        id: TaskId,
-    },
-    /// The store took a task of the outbox.
-    HandedOver {
-        id: TaskId,
-        inserted: Inserted,
+        step: RowStep,
     },
     /// A completion was acknowledged.
     Completed {

@@ -10,7 +10,7 @@ use retry_core::task::{Action, State};
 use super::alerts;
 use super::config::{Config, MAX_PARTS};
 use super::cover::Coverage;
-use super::fact::{Answer, By, Fact, How, Op, Row, Run, Who};
+use super::fact::{Answer, By, Fact, How, Op, Row, RowStep, Run, Who};
 use super::outbox::RowFact;
 
 /// A session, as the store has it.
@@ -303,34 +303,25 @@ impl Facts {
             Fact::Refused { script } => {
                 self.refused.insert(*script);
             }
-            Fact::Outboxed { id } => {
-                let row = RowFact {
-                    written: self.outbox_step(),
-                    committed: None,
-                    handed_over: false,
-                };
-                self.outbox.insert(*id, row);
-            }
-            Fact::Committed { id } => {
-                let step = self.outbox_step();
-                if let Some(row) = self.outbox.get_mut(id) {
-                    row.committed = Some(step);
-                }
-            }
-            Fact::HandedOver { id, .. } => {
-                if let Some(row) = self.outbox.get_mut(id) {
-                    row.handed_over = true;
-                }
-            }
+            Fact::Outbox { id, step } => self.row_step(*id, *step),
             Fact::Completed { token, reruns } => {
                 self.completed.insert((token.task, token.step, *reruns));
             }
         }
     }
 
-    const fn outbox_step(&mut self) -> u64 {
+    fn row_step(&mut self, id: TaskId, step: RowStep) {
         self.outbox_steps += 1;
-        self.outbox_steps
+        let row = self.outbox.entry(id).or_insert(RowFact {
+            written: self.outbox_steps,
+            committed: None,
+            handed_over: false,
+        });
+        match step {
+            RowStep::Written => {}
+            RowStep::Committed => row.committed = Some(self.outbox_steps),
+            RowStep::HandedOver(_) => row.handed_over = true,
+        }
     }
 
     fn answered(

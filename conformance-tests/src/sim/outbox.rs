@@ -12,7 +12,7 @@ use retry_core::task::ErrorText;
 use super::actors::Party;
 use super::config::Commit;
 use super::cover::Sometimes;
-use super::fact::{Fact, Op};
+use super::fact::{Fact, Op, RowStep};
 use super::link::Link;
 use super::server::done;
 use super::shared::Shared;
@@ -91,7 +91,8 @@ impl OutboxTable for OutboxLink {
 /// Tells what became of a task that was inserted, if it is of the outbox.
 pub(super) fn note(shared: &Shared, id: TaskId, inserted: Inserted) {
     if shared.facts(|facts| facts.outbox.contains_key(&id)) {
-        shared.tell(Fact::HandedOver { id, inserted });
+        let step = RowStep::HandedOver(inserted);
+        shared.tell(Fact::Outbox { id, step });
     }
 }
 
@@ -121,11 +122,12 @@ impl Party {
             let Ok(id) = party.client.enqueue(draft).outbox(table, &mut tx) else {
                 return;
             };
-            party.shared.tell(Fact::Outboxed { id });
+            let tell = |step| party.shared.tell(Fact::Outbox { id, step });
+            tell(RowStep::Written);
             party.wait(commit.millis).await;
             if commit.commits {
                 tx.commit();
-                party.shared.tell(Fact::Committed { id });
+                tell(RowStep::Committed);
             } else {
                 party.shared.hit(Sometimes::RolledBack);
             }

@@ -261,7 +261,10 @@ impl World {
                 }
                 self.next_act += 1;
             }
-            Act::Happen(happening) => self.happen(happening),
+            Act::Happen(happening) => {
+                self.shared.remark(self.now_ms(), || format!("{happening:?}"));
+                self.happen(happening);
+            }
             Act::Start(host) if self.machines[host].is_down() => self.machines[host].start(&self.parts),
             // Its shutdown is not over yet.
             Act::Start(host) => {
@@ -328,7 +331,6 @@ impl World {
 
     fn happen(&mut self, happening: Happening) {
         let now = self.now_ms();
-        self.shared.remark(now, || format!("{happening:?}"));
         match happening {
             Happening::Crash { host, down } => {
                 self.freeze(host, false);

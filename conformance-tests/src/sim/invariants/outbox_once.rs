@@ -1,11 +1,14 @@
 //! What is committed in the outbox is handed over once; what is not, never. A task that has come and gone does not come again.
 
-use crate::sim::fact::{Fact, name};
+use crate::sim::fact::{Fact, RowStep, name};
 use crate::sim::facts::Facts;
 
 pub(super) fn check(fact: &Fact<'_>, facts: &Facts) -> Result<(), String> {
     match fact {
-        Fact::HandedOver { id, inserted } => {
+        Fact::Outbox {
+            id,
+            step: RowStep::HandedOver(inserted),
+        } => {
             let row = facts.outbox.get(id);
             let Some(row) = row.filter(|row| row.committed.is_some()) else {
                 return Err(format!("{} is handed over and was not committed", name(*id)));

@@ -1,10 +1,14 @@
 //! A row that was written when another was committed is handed over behind it.
 
-use crate::sim::fact::{Fact, name};
+use crate::sim::fact::{Fact, RowStep, name};
 use crate::sim::facts::Facts;
 
 pub(super) fn check(fact: &Fact<'_>, facts: &Facts) -> Result<(), String> {
-    let Fact::HandedOver { id, .. } = fact else {
+    let Fact::Outbox {
+        id,
+        step: RowStep::HandedOver(_),
+    } = fact
+    else {
         return Ok(());
     };
     let Some(row) = facts.outbox.get(id) else {

@@ -92,6 +92,33 @@ impl fmt::Debug for OutboxRelayBuilder {
 
 /// Hands the rows of an outbox over to a store, in order, as long as it takes. Any number of relays may serve an outbox: one
 /// works at a time, and another goes on when it is gone.
+///
+/// ```
+/// # use retry_core as task_retry;
+/// # use task_retry::draft::TaskPayload;
+/// # use serde::{Deserialize, Serialize};
+/// use task_retry::client::Client;
+/// use task_retry::outbox::{MemoryOutbox, OutboxName, OutboxRelay};
+/// use task_retry::store::MemoryStore;
+///
+/// # #[derive(Serialize, Deserialize)]
+/// # struct Ship { order: i64 }
+/// # impl TaskPayload for Ship { const KIND: &'static str = "ship"; }
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let client = Client::new(MemoryStore::new());
+/// let outbox = MemoryOutbox::new(OutboxName::new("shop")?);
+/// let relay = OutboxRelay::builder(&client, outbox.clone()).build()?.start();
+///
+/// let mut tx = outbox.begin();
+/// let id = client.enqueue(Ship { order: 7 }).outbox(&outbox, &mut tx)?;
+/// tx.commit();
+/// relay.waker().wake();
+/// # while client.get(id).await?.is_none() { tokio::task::yield_now().await; }
+/// relay.shutdown().await;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct OutboxRelay {
     shared: Arc<Shared>,

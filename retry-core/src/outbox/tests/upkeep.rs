@@ -1,15 +1,17 @@
 //! The owner task in the hands of operators, and what cannot be built.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::harness::{Fault, Office};
-use crate::client::Error;
+use crate::client::{Client, Error};
 use crate::engine;
 use crate::engine::tests::harness::{SECOND, job};
 use crate::limits::MAX_BATCH;
 use crate::name::Queue;
 use crate::outbox::BuildError;
-use crate::store::TaskFilter;
+use crate::sharded::ShardedStore;
+use crate::store::{MemoryStore, TaskFilter, TaskStore};
 use crate::task::{State, Task};
 
 pub(super) fn queue() -> Queue {
@@ -105,14 +107,40 @@ async fn what_cannot_work_is_not_built() {
 async fn a_store_with_parts_is_refused_on_both_sides() {
     let office = Office::new();
     let store = office.store();
-    let part: std::sync::Arc<dyn crate::store::TaskStore> = std::sync::Arc::new(office.world.memory.clone());
+    let part: Arc<dyn TaskStore> = Arc::new(office.world.memory.clone());
     store.shard(vec![part]);
     let built = office.builder(&store, &office.table()).build();
     assert!(matches!(built, Err(BuildError::Parts(_))));
-    let client = crate::client::Client::new(store);
+    let client = Client::new(store);
     let mut tx = office.outbox.begin();
     let refused = client.enqueue(job("a")).outbox(&office.outbox, &mut tx);
     assert!(matches!(refused, Err(Error::Store(_))));
     tx.commit();
     assert_eq!(office.waiting().await, 0);
+}
+
+#[tokio::test]
+async fn an_outbox_serves_one_part_of_a_sharded_store() {
+    let office = Office::new();
+    let clock = || Arc::new(office.world.clock.clone());
+    let whole = ShardedStore::builder()
+        .part("here", office.world.memory.clone())
+        .part("there", MemoryStore::with_clock(clock()))
+        .clock(clock())
+        .build()
+        .unwrap();
+    let client = Client::builder(office.world.memory.clone())
+        .slots(whole.slots("here").unwrap())
+        .clock(clock())
+        .build();
+    let mut tx = office.outbox.begin();
+    let mut enqueue = || client.enqueue(job("a")).outbox(&office.outbox, &mut tx).unwrap();
+    let ids: Vec<_> = (0..8).map(|_| enqueue()).collect();
+    tx.commit();
+    let relay = office.relay();
+    office.world.pass(SECOND * 2).await;
+    for id in ids {
+        assert!(whole.get(id).await.unwrap().is_some(), "the whole store finds it");
+    }
+    relay.kill().await;
 }
