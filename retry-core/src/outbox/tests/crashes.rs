@@ -1,10 +1,7 @@
 //! The relay killed at every step, again and again.
 
-use super::harness::Office;
+use super::harness::{Office, STEPS};
 use crate::engine::tests::harness::SECOND;
-
-/// More polls of its futures than a relay needs for all that it does here.
-const STEPS: usize = 150;
 
 #[tokio::test]
 async fn killed_at_every_step_each_task_comes_once() {
@@ -14,12 +11,7 @@ async fn killed_at_every_step_each_task_comes_once() {
         let worker = office.worker();
         let mut tasks = office.commit_all(5);
         let relay = office.relay();
-        for step in 0..steps {
-            if step % 20 == 19 {
-                office.world.clock.advance_to_next();
-            }
-            tokio::task::yield_now().await;
-        }
+        office.steps(steps).await;
         left.push(office.waiting().await);
         relay.kill().await;
         tasks.extend(office.commit_all(2));

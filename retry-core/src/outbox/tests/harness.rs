@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -25,6 +26,9 @@ use crate::seams::{SeededRandom, Spawn};
 use crate::store::{Result, StoreError, StoreErrorKind, TaskStore as _};
 use crate::task::{ErrorText, Retention};
 
+/// More polls of its futures than a relay needs to hand five rows over.
+pub(super) const STEPS: usize = 60;
+
 /// What goes wrong in one call of the outbox's database.
 #[derive(Debug, Clone)]
 pub(super) enum Fault {
@@ -36,6 +40,8 @@ pub(super) enum Fault {
     Answerless,
     /// It is done; the answer comes when the gate opens.
     HoldAnswer(CancellationToken),
+    /// It reaches the database when the gate opens.
+    HoldCall(CancellationToken),
 }
 
 /// One relay's way to the outbox.
@@ -79,6 +85,10 @@ impl FaultyOutbox {
                 gate.cancelled().await;
                 answer
             }
+            Some(Fault::HoldCall(gate)) => {
+                gate.cancelled().await;
+                call.await
+            }
         }
     }
 }
@@ -102,14 +112,45 @@ impl OutboxTable for FaultyOutbox {
     }
 }
 
-/// Futures that end together, as those of a process do.
+/// Futures that stop, go on and end together, as those of a process do.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Process(Arc<Mutex<Vec<AbortHandle>>>);
+pub(super) struct Process(Arc<Mutex<Inside>>);
+
+#[derive(Debug, Default)]
+struct Inside {
+    handles: Vec<AbortHandle>,
+    stopped: bool,
+    /// Of those that were woken while they were stopped.
+    wakers: Vec<Waker>,
+}
+
+impl Process {
+    fn stop(&self) {
+        lock(&self.0).stopped = true;
+    }
+
+    fn go_on(&self) {
+        let mut inside = lock(&self.0);
+        inside.stopped = false;
+        inside.wakers.drain(..).for_each(Waker::wake);
+    }
+}
 
 impl Spawn for Process {
-    fn spawn(&self, future: BoxFuture<'static, ()>) {
-        let handle = tokio::spawn(future).abort_handle();
-        lock(&self.0).push(handle);
+    fn spawn(&self, mut future: BoxFuture<'static, ()>) {
+        let process = Arc::clone(&self.0);
+        let living = std::future::poll_fn(move |context| {
+            {
+                let mut inside = lock(&process);
+                if inside.stopped {
+                    inside.wakers.push(context.waker().clone());
+                    return Poll::Pending;
+                }
+            }
+            future.as_mut().poll(context)
+        });
+        let handle = tokio::spawn(living).abort_handle();
+        lock(&self.0).handles.push(handle);
     }
 }
 
@@ -120,9 +161,22 @@ pub(super) struct Running {
 }
 
 impl Running {
+    /// It is not scheduled any more.
+    pub(super) fn stop(&self) {
+        self.process.stop();
+    }
+
+    /// It goes on where it stopped.
+    pub(super) fn go_on(&self) {
+        self.process.go_on();
+    }
+
     /// Ends it at once.
     pub(super) async fn kill(self) {
-        lock(&self.process.0).drain(..).for_each(|future| future.abort());
+        lock(&self.process.0)
+            .handles
+            .drain(..)
+            .for_each(|future| future.abort());
         tokio::task::yield_now().await;
         drop(self.handle);
     }
@@ -236,6 +290,16 @@ impl Office {
             async { Ok(Outcome::Done) }
         });
         self.world.worker().kind("job", executor).build().unwrap().start()
+    }
+
+    /// Lets everything take so many steps, and time pass now and then.
+    pub(super) async fn steps(&self, steps: usize) {
+        for step in 0..steps {
+            if step % 20 == 19 {
+                self.world.clock.advance_to_next();
+            }
+            tokio::task::yield_now().await;
+        }
     }
 
     pub(super) fn sent(&self) -> Vec<TaskId> {

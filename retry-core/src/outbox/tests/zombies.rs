@@ -2,7 +2,7 @@
 
 use tokio_util::sync::CancellationToken;
 
-use super::harness::{Fault, Office};
+use super::harness::{Fault, Office, STEPS};
 use crate::engine::tests::faulty::{self, Op};
 use crate::engine::tests::harness::{SECOND, quiet};
 use crate::store::TaskStore as _;
@@ -25,27 +25,49 @@ async fn two_relays_hand_over_each_row_once() {
     office.world.shut_down(worker).await;
 }
 
-/// The rows were read before the lease was lost; they are written after another relay has handed them over, and their
-/// tasks have come and gone.
+/// It stands still at every place, and goes on when another has handed everything over and the tasks have come and gone.
 #[tokio::test]
-async fn what_a_zombie_read_it_cannot_hand_over() {
-    for good in 0..4 {
+async fn a_relay_that_stood_still_hands_nothing_over_again() {
+    for steps in 0..STEPS {
         let office = Office::new();
         let worker = office.worker();
-        let tasks = office.commit_all(7);
-        let (store, table, gate) = (office.store(), office.table(), CancellationToken::new());
-        table.plan(good, Fault::HoldAnswer(gate.clone()));
-        let zombie = Office::start(office.builder(&store, &table).batch(3));
-        office.world.pass(SECOND).await;
-        // It is not scheduled any more, as far as the store can tell.
-        store.all(Some(faulty::Fault::Lost));
+        let mut tasks = office.commit_all(5);
+        let zombie = office.relay();
+        office.steps(steps).await;
+        zombie.stop();
         let relay = office.relay();
-        office.until_ran(7).await;
-        store.heal();
-        gate.cancel();
-        quiet().await;
+        office.until_ran(5).await;
+        tasks.extend(office.commit_all(2));
+        zombie.go_on();
         office
-            .assert_once(&tasks, &format!("a zombie since call {good}"))
+            .assert_once(&tasks, &format!("a zombie after {steps} steps"))
+            .await;
+        zombie.kill().await;
+        relay.kill().await;
+        office.world.shut_down(worker).await;
+    }
+}
+
+/// It goes on when another has taken over and handed nothing over yet.
+#[tokio::test]
+async fn a_relay_that_stood_still_removes_nothing_of_others() {
+    for steps in 0..STEPS {
+        let office = Office::new();
+        let worker = office.worker();
+        let mut tasks = office.commit_all(5);
+        let zombie = office.relay();
+        office.steps(steps).await;
+        zombie.stop();
+        let (store, table, gate) = (office.store(), office.table(), CancellationToken::new());
+        table.plan(0, Fault::HoldCall(gate.clone()));
+        let relay = Office::start(office.builder(&store, &table).batch(3));
+        office.world.pass(SECOND * 20).await;
+        tasks.extend(office.commit_all(2));
+        zombie.go_on();
+        quiet().await;
+        gate.cancel();
+        office
+            .assert_once(&tasks, &format!("a zombie after {steps} steps"))
             .await;
         zombie.kill().await;
         relay.kill().await;
