@@ -206,6 +206,18 @@ mod tests {
     }
 
     #[test]
+    fn an_outbox_leaves_room_for_what_stands_before_its_name() {
+        let longest = "o".repeat(48);
+        assert!(OutboxName::new(&longest).is_ok() && Queue::new(format!("outbox/{longest}")).is_ok());
+        assert_eq!(
+            OutboxName::new(longest + "o"),
+            Err(InvalidName::TooLong { bytes: 49, limit: 48 })
+        );
+        assert_eq!(OutboxName::new(""), Err(InvalidName::Empty));
+        assert_eq!(OutboxName::new("a b"), Err(InvalidName::Character(' ')));
+    }
+
+    #[test]
     fn keys_take_any_text_but_nul() {
         assert!(UniqueKey::new(" Zoë's ключ 🎉 ").is_ok());
         assert!(UniqueKey::new("k".repeat(255)).is_ok());

@@ -1,11 +1,13 @@
 //! Rows that are committed come over in their order; others never do.
 
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::harness::{Office, passing};
 use crate::client::Error;
 use crate::draft::Draft;
 use crate::engine::tests::harness::{SECOND, job, quiet};
+use crate::limits::MAX_OUTBOX_BATCH_BYTES;
 use crate::outbox::{OutboxTable as _, Room};
 use crate::payload::Payload;
 use crate::store::{Count, StoreErrorKind, TaskStore as _};
@@ -116,5 +118,34 @@ async fn a_commit_in_the_same_process_need_not_wait_for_the_next_round() {
     relay.handle.waker().wake();
     quiet().await;
     assert_eq!(office.sent().len(), 1);
+    relay.kill().await;
+}
+
+#[tokio::test]
+async fn a_hand_over_stays_within_half_a_calls_bytes() {
+    let office = Office::new();
+    let large = Payload::encode(&"x".repeat(1_000_000)).unwrap();
+    let tasks: Vec<_> = (0..9)
+        .map(|_| office.commit(Draft::raw("large", large.clone())))
+        .collect();
+    let (store, sizes) = (office.world.store(), Arc::new(Mutex::new(Vec::new())));
+    let seen = Arc::clone(&sizes);
+    store.refuse(move |edit| {
+        if !edit.insert.is_empty() {
+            seen.lock().unwrap().push((edit.insert.len(), edit.bytes()));
+        }
+        false
+    });
+    let relay = Office::start(office.builder(&store, &office.table()));
+    office.world.pass(SECOND * 2).await;
+    for id in tasks {
+        assert!(office.world.memory.get(id).await.unwrap().is_some());
+    }
+    let sizes = sizes.lock().unwrap().clone();
+    assert_eq!(
+        sizes.iter().map(|(tasks, _)| *tasks).collect::<Vec<_>>(),
+        [4, 4, 1]
+    );
+    assert!(sizes.iter().all(|(_, bytes)| *bytes <= MAX_OUTBOX_BATCH_BYTES));
     relay.kill().await;
 }
