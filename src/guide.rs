@@ -26,6 +26,9 @@ pub mod getting_started {}
 #[doc = include_str!("../docs/guide/handlers.md")]
 pub mod handlers {}
 
+#[doc = include_str!("../docs/guide/outbox.md")]
+pub mod outbox {}
+
 #[doc = include_str!("../docs/guide/retries.md")]
 pub mod retries {}
 

@@ -27,8 +27,8 @@ pub use retry_core::time::Timestamp;
 pub use retry_core::why::Why;
 // Everything else, under the names that the documentation of the core uses.
 pub use retry_core::{
-    alert, batch, client, clock, draft, engine, executor, headers, id, limits, machine, name, payload,
-    policy, priority, propagate, seams, sharded, store, task, time, why,
+    alert, batch, client, clock, draft, engine, executor, headers, id, limits, machine, name, outbox,
+    payload, policy, priority, propagate, seams, sharded, store, task, time, why,
 };
 
 /// The MySQL and MariaDB store.

@@ -33,5 +33,7 @@ mod meters;
 pub mod client;
 pub mod engine;
 
+pub mod outbox;
+
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

@@ -106,3 +106,17 @@ pub const DEFAULT_ALERT_QUEUE: usize = 1_000;
 
 /// Cool-downs remembered at a time. Beyond it they begin anew: alerts then come more often, never less.
 pub const MAX_COOL_DOWNS: usize = 10_000;
+
+/// Bytes in the name of an outbox: with what the relay puts before it, it is the name of a queue, and short enough for the
+/// name of a table.
+pub const MAX_OUTBOX_NAME_BYTES: usize = 48;
+
+/// Bytes of a task as a row of an outbox keeps it: the largest payload and all headers, even if each of their characters
+/// is escaped, fit; two hand-overs of such rows fit into a call.
+pub const MAX_OUTBOX_BODY_BYTES: usize = 2 * 1024 * 1024;
+
+/// Rows that one hand-over takes at most, unless told otherwise: half a call's, so that other outcomes find room beside it.
+pub const DEFAULT_OUTBOX_BATCH: usize = MAX_BATCH / 2;
+
+/// Bytes of the rows of one hand-over: half of what a call carries, for the same reason.
+pub const MAX_OUTBOX_BATCH_BYTES: usize = MAX_CALL_BYTES / 2;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::limits::{MAX_KEY_BYTES, MAX_NAME_BYTES};
+use crate::limits::{MAX_KEY_BYTES, MAX_NAME_BYTES, MAX_OUTBOX_NAME_BYTES};
 
 /// Why a name or key was refused.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -57,6 +57,16 @@ fn check_name(name: &str) -> Result<(), InvalidName> {
         Some(c) => Err(InvalidName::Character(c)),
         None => Ok(()),
     }
+}
+
+fn check_outbox(name: &str) -> Result<(), InvalidName> {
+    if name.len() > MAX_OUTBOX_NAME_BYTES {
+        return Err(InvalidName::TooLong {
+            bytes: name.len(),
+            limit: MAX_OUTBOX_NAME_BYTES,
+        });
+    }
+    check_name(name)
 }
 
 fn check_key(key: &str) -> Result<(), InvalidName> {
@@ -159,6 +169,11 @@ name_type! {
     WorkerName, check_name
 }
 name_type! {
+    /// The name of an [outbox](crate::outbox): 1–48 bytes of `[A-Za-z0-9._:/-]`. Among the outboxes whose tasks go to one store
+    /// it has to be unique.
+    OutboxName, check_outbox
+}
+name_type! {
     /// Keeps a second task of the same kind out: 1–255 bytes of UTF-8 without U+0000; case and spaces matter.
     UniqueKey, check_key
 }
@@ -188,6 +203,18 @@ mod tests {
         assert_eq!(Queue::new("a b"), Err(InvalidName::Character(' ')));
         assert_eq!(Queue::new("é"), Err(InvalidName::Character('é')));
         assert!(Queue::new("Mail.v1:eu/west-1_x").is_ok());
+    }
+
+    #[test]
+    fn an_outbox_leaves_room_for_what_stands_before_its_name() {
+        let longest = "o".repeat(48);
+        assert!(OutboxName::new(&longest).is_ok() && Queue::new(format!("outbox/{longest}")).is_ok());
+        assert_eq!(
+            OutboxName::new(longest + "o"),
+            Err(InvalidName::TooLong { bytes: 49, limit: 48 })
+        );
+        assert_eq!(OutboxName::new(""), Err(InvalidName::Empty));
+        assert_eq!(OutboxName::new("a b"), Err(InvalidName::Character(' ')));
     }
 
     #[test]

@@ -38,11 +38,11 @@ impl fmt::Debug for Party {
 const PATIENCE: u32 = 5;
 
 impl Party {
-    fn spawn(&self, future: impl Future<Output = ()> + Send + 'static) {
+    pub(super) fn spawn(&self, future: impl Future<Output = ()> + Send + 'static) {
         self.shared.exec.spawn(self.host, Box::pin(future));
     }
 
-    async fn wait(&self, millis: u64) {
+    pub(super) async fn wait(&self, millis: u64) {
         let clock = &self.shared.clock;
         clock
             .sleep_until(clock.monotonic() + Duration::from_millis(millis))

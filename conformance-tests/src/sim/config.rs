@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::author::Author;
 use super::exec::HostId;
 use super::features::{Feature, Features};
+use super::relays::Fall;
 use super::rng::Rng;
 use super::script::Script;
 
@@ -67,6 +68,12 @@ pub(super) enum Happening {
         queue: usize,
         millis: u64,
     },
+    /// To one of the outbox's relays.
+    Relay {
+        relay: usize,
+        fall: Fall,
+        millis: u64,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -99,6 +106,25 @@ pub(super) struct Enqueue {
     pub(super) born_on: Option<usize>,
     /// By the program of this worker, to be run there.
     pub(super) here: Option<(usize, Here)>,
+    /// Through the outbox.
+    pub(super) outbox: Option<Commit>,
+}
+
+/// A transaction of the outbox's database.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Commit {
+    /// How long it is open.
+    pub(super) millis: u64,
+    pub(super) commits: bool,
+}
+
+/// The outbox's relays.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Relays {
+    /// How many; none without [`Feature::Outbox`].
+    pub(super) count: usize,
+    /// Rows of one hand-over.
+    pub(super) batch: usize,
 }
 
 /// How a worker's program enqueues what is to run there.
@@ -163,7 +189,11 @@ pub(super) struct Config {
     pub(super) events: Vec<Planned<Happening>>,
     pub(super) chaos_ms: u64,
     pub(super) parts: usize,
+    pub(super) outbox: Relays,
 }
+
+/// The most relays.
+const MAX_RELAYS: usize = 2;
 
 /// Parts of the store with [`Feature::Parts`].
 pub(super) const MAX_PARTS: usize = 2;
@@ -174,6 +204,7 @@ const FLEET: u64 = 2;
 const RATES: u64 = 3;
 const TASKS: u64 = 4;
 const EVENTS: u64 = 5;
+const RELAYS: u64 = 6;
 
 impl Config {
     pub(super) fn new(options: &Options) -> Self {
@@ -186,7 +217,7 @@ impl Config {
             .copied()
             .filter(|_| rng.chance(share))
             .collect();
-        let features = drawn.minus(options.without);
+        let features = fitting(drawn.minus(options.without));
         let fleet = fleet(&mut root.split(FLEET), options);
         let chaos_ms = rng.pick(&[3_000, 10_000, 25_000]);
         let (scripts, tasks) = tasks(&root.split(TASKS), features, &fleet, chaos_ms);
@@ -199,12 +230,30 @@ impl Config {
             fleet,
             scripts,
             chaos_ms,
+            outbox: relays(&mut root.split(RELAYS), features),
             parts: if features.has(Feature::Parts) {
                 MAX_PARTS
             } else {
                 1
             },
         }
+    }
+}
+
+/// A hand-over reaches one part only, and a store that loses what it acknowledged loses rows that are gone from the outbox.
+fn fitting(features: Features) -> Features {
+    if features.has(Feature::Parts) || features.has(Feature::PowerCut) {
+        return features.minus(Features::default().with(Feature::Outbox));
+    }
+    features
+}
+
+fn relays(rng: &mut Rng, features: Features) -> Relays {
+    let (count, batch) = (rng.pick(&[1, 2, 2]), rng.pick(&[1, 2, 3, 10]));
+    if features.has(Feature::Outbox) {
+        Relays { count, batch }
+    } else {
+        Relays::default()
     }
 }
 
@@ -288,10 +337,20 @@ fn tasks(
                 client,
                 born_on: born.filter(|_| features.has(Feature::Born)),
                 here: here.filter(|(_, how)| features.has(Feature::Here) || *how == Here::Try),
+                outbox: commit(&mut rng.split(4)).filter(|_| features.has(Feature::Outbox)),
             },
         });
     }
     (scripts, tasks)
+}
+
+fn commit(rng: &mut Rng) -> Option<Commit> {
+    let through = rng.chance(600);
+    let commit = Commit {
+        millis: rng.pick(&[0, 0, 20, 400, 5_000]),
+        commits: rng.chance(850),
+    };
+    through.then_some(commit)
 }
 
 fn here_how(rng: &mut Rng) -> Here {
@@ -392,6 +451,24 @@ fn happening(feature: Feature, rng: &mut Rng, fleet: &Fleet) -> Option<Happening
             queue: rng.index(2),
             millis: short * 2,
         }),
+        Feature::Outbox => Some(relay_falls(rng, short, lease)),
         _ => None,
+    }
+}
+
+fn relay_falls(rng: &mut Rng, short: u64, lease: u64) -> Happening {
+    let falls = [
+        Fall::Crash,
+        Fall::Crash,
+        Fall::Freeze,
+        Fall::Restart,
+        Fall::Cancel,
+    ];
+    let fall = rng.pick(&falls);
+    let frozen = rng.range(lease / 2, lease * 2);
+    Happening::Relay {
+        relay: rng.index(MAX_RELAYS),
+        fall,
+        millis: if fall == Fall::Freeze { frozen } else { short },
     }
 }

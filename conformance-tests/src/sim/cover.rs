@@ -100,6 +100,15 @@ sometimes! {
     TriedAndKept "a task whose try did not succeed was stored",
     Chunked "a split was stored in chunks",
     ChunksResumed "a split went on behind the chunks of an earlier attempt",
+    HandedOver "a row of an outbox was handed over",
+    HandedTogether "several rows of an outbox were handed over in one write",
+    HandedLate "a row of an outbox was handed over behind one that had been written after it",
+    KeptOutAtHandOver "a row's task was kept out by the holder of its key",
+    RolledBack "a row of an outbox was rolled back",
+    HandOverRefused "a hand-over came too late: another relay had taken over",
+    HandOverRepeated "a hand-over was sent again and met its first copy",
+    RelayCrash "a relay crashed",
+    OwnerCancelled "an operator cancelled the task by which relays take turns",
     Overlap "two runs of one task overlapped after a lost lease",
 }
 

@@ -1,11 +1,14 @@
 //! Notes what a history hits.
 
+use retry_core::id::TaskId;
+use retry_core::store::Inserted;
 use retry_core::task::{Action, State};
 
 use super::alerts;
 use super::cover::Sometimes as S;
-use super::fact::{Answer, By, Fact, How, Row};
+use super::fact::{Answer, By, Fact, How, Row, RowStep};
 use super::facts::Facts;
+use super::outbox::RowFact;
 
 pub(super) fn note(fact: &Fact<'_>, facts: &mut Facts) {
     match fact {
@@ -56,6 +59,10 @@ pub(super) fn note(fact: &Fact<'_>, facts: &mut Facts) {
             () if alert.reason.is_dead_letter() => S::ToldDead,
             () => S::Told,
         }),
+        Fact::Outbox {
+            id,
+            step: RowStep::HandedOver(inserted),
+        } => handed_over(*id, *inserted, facts),
         Fact::Enqueued { new: false, .. } => facts.cover.hit(S::Duplicate),
         Fact::Changed {
             by: By::Purge,
@@ -69,6 +76,18 @@ pub(super) fn note(fact: &Fact<'_>, facts: &mut Facts) {
         } if facts.claims_of(after.task.id, after.task.version) > 0 => facts.cover.hit(S::SameClaim),
         Fact::Changed { .. } => changed(fact, facts),
         _ => {}
+    }
+}
+
+fn handed_over(id: TaskId, inserted: Inserted, facts: &mut Facts) {
+    facts.cover.hit(S::HandedOver);
+    if !matches!(inserted, Inserted::New { .. }) {
+        facts.cover.hit(S::KeptOutAtHandOver);
+    }
+    let written = facts.outbox.get(&id).map_or(0, |row| row.written);
+    let behind = |row: &RowFact| row.handed_over && row.written > written;
+    if facts.outbox.values().any(behind) {
+        facts.cover.hit(S::HandedLate);
     }
 }
 

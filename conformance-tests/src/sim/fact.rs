@@ -4,7 +4,7 @@ use retry_core::alert::Alert;
 use retry_core::clock::Monotonic;
 use retry_core::executor::Ctx;
 use retry_core::id::{SessionId, TaskId};
-use retry_core::store::{ClaimRequest, Took};
+use retry_core::store::{ClaimRequest, Inserted, Took};
 use retry_core::task::{Edit, State, Task, WaitToken};
 
 use super::exec::HostId;
@@ -34,10 +34,12 @@ pub(super) enum Op {
     SetQueue,
     Queues,
     Time,
+    /// Of an outbox.
+    Next,
 }
 
 impl Op {
-    pub(super) const ALL: [Self; 14] = [
+    pub(super) const ALL: [Self; 15] = [
         Self::Insert,
         Self::Exchange,
         Self::Open,
@@ -52,6 +54,7 @@ impl Op {
         Self::SetQueue,
         Self::Queues,
         Self::Time,
+        Self::Next,
     ];
 }
 
@@ -136,6 +139,15 @@ pub(super) struct Run {
     pub(super) cancelled: bool,
 }
 
+/// What happens to a row of the outbox.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum RowStep {
+    Written,
+    Committed,
+    /// The store took its task.
+    HandedOver(Inserted),
+}
+
 /// What changed a stored task.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum By<'a> {
@@ -215,6 +227,11 @@ pub(super) enum Fact<'a> {
     /// An enqueue failed, and certainly nothing was written.
     Refused {
         script: usize,
+    },
+    /// Something happened to a row of the outbox.
+    Outbox {
+        id: TaskId,
+        step: RowStep,
     },
     /// A completion was acknowledged.
     Completed {

@@ -10,7 +10,8 @@ use retry_core::task::{Action, State};
 use super::alerts;
 use super::config::{Config, MAX_PARTS};
 use super::cover::Coverage;
-use super::fact::{Answer, By, Fact, How, Op, Row, Run, Who};
+use super::fact::{Answer, By, Fact, How, Op, Row, RowStep, Run, Who};
+use super::outbox::RowFact;
 
 /// A session, as the store has it.
 #[derive(Debug, Clone, Copy)]
@@ -139,6 +140,9 @@ pub(super) struct Facts {
     pub(super) cut_at: Option<Monotonic>,
     /// How often each version of a task was told to have failed.
     pub(super) told: BTreeMap<(TaskId, u64), usize>,
+    /// The rows of the outbox, and how often something happened to one.
+    pub(super) outbox: BTreeMap<TaskId, RowFact>,
+    outbox_steps: u64,
     pub(super) cover: Coverage,
 }
 
@@ -174,6 +178,8 @@ impl Facts {
             step: [Duration::ZERO; MAX_PARTS],
             cut_at: None,
             told: BTreeMap::new(),
+            outbox: BTreeMap::new(),
+            outbox_steps: 0,
             cover: Coverage::default(),
             config,
         }
@@ -297,9 +303,24 @@ impl Facts {
             Fact::Refused { script } => {
                 self.refused.insert(*script);
             }
+            Fact::Outbox { id, step } => self.row_step(*id, *step),
             Fact::Completed { token, reruns } => {
                 self.completed.insert((token.task, token.step, *reruns));
             }
+        }
+    }
+
+    fn row_step(&mut self, id: TaskId, step: RowStep) {
+        self.outbox_steps += 1;
+        let row = self.outbox.entry(id).or_insert(RowFact {
+            written: self.outbox_steps,
+            committed: None,
+            handed_over: false,
+        });
+        match step {
+            RowStep::Written => {}
+            RowStep::Committed => row.committed = Some(self.outbox_steps),
+            RowStep::HandedOver(_) => row.handed_over = true,
         }
     }
 

@@ -73,6 +73,7 @@ features! {
     Alerts "alerts" "Workers tell failures, and look for tasks that hang.",
     Quick "quick-retries" "Failed runs are repeated inside their attempt.",
     Try "try-first" "Workers' programs try tasks before they store them.",
+    Outbox "outbox" "Clients commit tasks in an outbox, and relays hand them over.",
 }
 
 impl fmt::Display for Feature {

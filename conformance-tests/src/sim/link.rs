@@ -66,7 +66,7 @@ impl Link {
         }
     }
 
-    fn draw<T>(&self, draw: impl FnOnce(&mut Rng) -> T) -> T {
+    pub(super) fn draw<T>(&self, draw: impl FnOnce(&mut Rng) -> T) -> T {
         draw(&mut self.rng.lock().unwrap_or_else(PoisonError::into_inner))
     }
 

@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use retry_core::limits::RESEND_WINDOW;
+use retry_core::outbox::OutboxTable as _;
 
 use super::fact::{Fact, Row, name};
 use super::fleet::Machine;
+use super::relays::RelayMachine;
 use super::script::Script;
-use super::server::Server;
+use super::server::{Server, done};
 use super::world::{Act, Phase, World};
 
 /// How long everything may take to end once nothing goes wrong any more, beside the work itself.
@@ -32,6 +34,9 @@ impl World {
         match self.phase {
             Phase::Chaos if now >= self.chaos_ms => self.heal(),
             Phase::Healing { until } => {
+                for relay in &mut self.relays {
+                    relay.start(&self.parts);
+                }
                 let all_up = self.machines.iter().all(|machine| !machine.is_down());
                 if !all_up {
                     (0..self.machines.len()).for_each(|host| self.act(Act::Start(host)));
@@ -50,7 +55,10 @@ impl World {
                 }
             }
             Phase::Stopping { until, aged } => {
-                if !self.machines.iter().all(Machine::is_down) {
+                let shared = &self.shared;
+                self.relays.iter_mut().for_each(|relay| relay.look(shared));
+                let relays_down = self.relays.iter().all(RelayMachine::is_down);
+                if !relays_down || !self.machines.iter().all(Machine::is_down) {
                     if now > until {
                         self.shared.accuse(
                             "shutdown_ends",
@@ -77,6 +85,9 @@ impl World {
             self.freeze(host, false);
             self.machines[host].clock.set_skew(0);
         }
+        self.relays
+            .iter()
+            .for_each(|relay| self.freeze(relay.host, false));
         self.agenda.retain(|_, act| matches!(act, Act::Sync));
         self.plan(self.now_ms(), Act::Patrol);
         // At worst one after another, as on a single worker that runs one at a time.
@@ -104,10 +115,15 @@ impl World {
         let running = self.machines.iter().map(Machine::running).sum::<usize>();
         quiet
             && running == 0
+            && self.outbox_is_empty()
             && self
                 .shared
                 .facts(|facts| facts.rows.values().all(|row| row.task.state.is_final()))
             && !self.enqueuing()
+    }
+
+    fn outbox_is_empty(&self) -> bool {
+        done(self.shared.outbox.waiting(1)).is_ok_and(|waiting| waiting.rows.get() == 0)
     }
 
     /// Whether a worker's program is still in the middle of an enqueue, its transaction open perhaps.
@@ -148,6 +164,9 @@ impl World {
     fn stop(&mut self, aged: bool) {
         for machine in &mut self.machines {
             machine.shut_down(&self.shared);
+        }
+        for relay in &mut self.relays {
+            relay.shut_down(&self.shared);
         }
         self.phase = Phase::Stopping {
             until: self.now_ms() + STOP_MS,

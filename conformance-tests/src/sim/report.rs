@@ -9,7 +9,7 @@ use retry_core::task::{Edit, State};
 
 use super::cover::Sometimes;
 use super::fact::{By, Claim, Fact, Row};
-use super::server::{Server, done};
+use super::server::{Server, done, is_owner};
 use super::shared::Shared;
 
 impl Server {
@@ -55,7 +55,12 @@ impl Server {
         queues: &mut BTreeSet<Queue>,
     ) {
         let before = shared.facts(|facts| facts.rows.get(&id).cloned());
-        let after = done(store.get(id)).ok().flatten().map(|detail| {
+        let detail = done(store.get(id)).ok().flatten();
+        if let Some(detail) = detail.as_ref().filter(|detail| is_owner(&detail.task)) {
+            queues.insert(detail.task.queue.clone());
+            return;
+        }
+        let after = detail.map(|detail| {
             let mut claim = before.as_ref().and_then(|row| row.claim);
             let held = matches!(by, By::Claim) || before.is_none();
             if let Some(session) = detail.task.session.filter(|_| held) {

@@ -12,13 +12,14 @@ use retry_core::store::{
     Applied, ClaimRequest, Exchanged, Expired, ExpiredRequest, Inserted, MemoryStore, Page, QueueSetting,
     Renewed, Result, SessionInfo, StoreError, StoreErrorKind, TaskFilter, TaskStore as _, Waker,
 };
-use retry_core::task::{Action, Edit, NewTask, State, TaskSummary};
+use retry_core::task::{Action, Edit, NewTask, State, Task, TaskSummary};
 use retry_core::time::Timestamp;
 
 use super::cover::Sometimes;
 use super::fact::{By, Fact, Row, Who};
 use super::facts::SessionFact;
 use super::features::{Feature, Features};
+use super::outbox;
 use super::power::Write;
 use super::rng::Rng;
 use super::shared::Shared;
@@ -50,6 +51,32 @@ const fn repeated(edit: &Edit) -> Sometimes {
             Sometimes::CheckpointRepeated
         }
         _ => Sometimes::EditRepeated,
+    }
+}
+
+/// Whether it is the task by which relays take turns: the world's tasks are others.
+pub(super) fn is_owner(task: &Task) -> bool {
+    task.kind.as_str().starts_with("outbox/")
+}
+
+/// Notes what became of a hand-over.
+fn note_hand_over(shared: &Shared, edit: &Edit, applied: &Applied) {
+    let ours = |id: &TaskId| shared.facts(|facts| facts.outbox.contains_key(id));
+    if !edit.insert.iter().any(|task| ours(&task.id)) {
+        return;
+    }
+    match applied {
+        Applied::Done { inserted, .. } => {
+            if inserted.len() > 1 {
+                shared.hit(Sometimes::HandedTogether);
+            }
+            for (task, inserted) in edit.insert.iter().zip(inserted) {
+                outbox::note(shared, task.id, *inserted);
+            }
+        }
+        Applied::Repeated => shared.hit(Sometimes::HandOverRepeated),
+        Applied::Stale => shared.hit(Sometimes::HandOverRefused),
+        _ => {}
     }
 }
 
@@ -111,7 +138,8 @@ impl Server {
     /// What the store has and the facts do not, if anything: then the simulation itself is wrong.
     pub(super) fn differs(&self, shared: &Shared) -> Option<String> {
         let store = self.store();
-        let listed = done(store.list(&TaskFilter::default(), &Page::first(1_000))).ok()?;
+        let mut listed = done(store.list(&TaskFilter::default(), &Page::first(1_000))).ok()?;
+        listed.tasks.retain(|task| !is_owner(&task.task));
         shared.facts(|facts| {
             let other = |task: &&TaskSummary| {
                 facts
@@ -148,6 +176,7 @@ impl Server {
         let inserted = done(store.insert(tasks, now))?;
         let mut queues = BTreeSet::new();
         for (task, inserted) in tasks.iter().zip(&inserted) {
+            outbox::note(shared, task.id, *inserted);
             let id = match inserted {
                 Inserted::New { .. } => task.id,
                 Inserted::Replaced { holder } => {
@@ -191,6 +220,7 @@ impl Server {
                 if applied == Applied::Repeated {
                     shared.hit(repeated(edit));
                 }
+                note_hand_over(shared, edit, &applied);
                 if let Applied::Done { took, inserted } = &applied {
                     let by = By::Edit {
                         who,

@@ -5,12 +5,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use retry_core::clock::{Clock as _, ManualClock, Monotonic};
 
+use retry_core::outbox::MemoryOutbox;
+
 use super::cover::Sometimes;
 use super::exec::Exec;
 use super::fact::{Fact, Op};
 use super::facts::Facts;
 use super::fault::Fault;
 use super::invariants;
+use super::outbox;
 use super::rng::Rng;
 use super::server::Server;
 use super::trace::Trace;
@@ -29,6 +32,7 @@ pub(super) struct Shared {
     pub(super) exec: Exec,
     /// The parts of the store.
     pub(super) servers: Vec<Server>,
+    pub(super) outbox: MemoryOutbox,
     judge: Mutex<Judge>,
 }
 
@@ -63,6 +67,7 @@ impl Shared {
             clock,
             exec,
             servers,
+            outbox: outbox::table(),
             judge: Mutex::new(judge),
         })
     }

@@ -1,9 +1,10 @@
 //! How a fact is told: what of it counts for the trace's hash, and its line in the trace.
 
 use retry_core::alert::Alert;
+use retry_core::store::Inserted;
 use retry_core::task::{Action, CompletionOutcome};
 
-use super::fact::{By, Fact, How, Row, Run, Who, name, short};
+use super::fact::{By, Fact, How, Row, RowStep, Run, Who, name, short};
 
 impl Fact<'_> {
     /// What of it counts for the trace's hash.
@@ -65,6 +66,7 @@ impl Fact<'_> {
             } => [8, short(*id), *version, u64::from(*stored), 0, 0],
             Self::Enqueued { id, new } => [9, short(*id), u64::from(*new), 0, 0, 0],
             Self::Refused { script } => [10, *script as u64, 0, 0, 0, 0],
+            Self::Outbox { id, step } => [16, short(*id), digest_of_step(step), 0, 0, 0],
             Self::Completed { token, reruns } => [
                 11,
                 short(token.task),
@@ -141,6 +143,7 @@ impl Fact<'_> {
             }
             Self::Enqueued { id, new } => format!("acknowledged {} new {new}", name(*id)),
             Self::Refused { script } => format!("refused the enqueue of script {script}"),
+            Self::Outbox { id, step } => format!("the outbox's row of {}: {step:?}", name(*id)),
             Self::Completed { token, .. } => format!(
                 "acknowledged the completion of {} step {}",
                 name(token.task),
@@ -150,6 +153,16 @@ impl Fact<'_> {
             Self::Quiet => "quiet".to_owned(),
             Self::Drained => "drained".to_owned(),
         }
+    }
+}
+
+/// What of a step counts.
+const fn digest_of_step(step: &RowStep) -> u64 {
+    match step {
+        RowStep::Written => 0,
+        RowStep::Committed => 1,
+        RowStep::HandedOver(Inserted::New { .. }) => 2,
+        RowStep::HandedOver(_) => 3,
     }
 }
 

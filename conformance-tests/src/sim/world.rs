@@ -17,6 +17,7 @@ use super::facts::Facts;
 use super::features::Feature;
 use super::fleet::{Machine, Parts};
 use super::link::Link;
+use super::relays::{Fall, RelayMachine};
 use super::rng::Rng;
 use super::server::Server;
 use super::sharded::Whole;
@@ -37,6 +38,7 @@ pub(super) enum Act {
     Enqueue(Enqueue),
     Happen(Happening),
     Start(usize),
+    StartRelay(usize),
     Thaw(usize),
     Return(usize),
     Sync,
@@ -65,6 +67,7 @@ pub(super) struct World {
     pub(super) weather: Arc<Weather>,
     parties: Vec<Party>,
     pub(super) machines: Vec<Machine>,
+    pub(super) relays: Vec<RelayMachine>,
     pub(super) parts: Parts,
     pub(super) agenda: BTreeMap<(u64, usize), Act>,
     next_act: usize,
@@ -84,8 +87,9 @@ impl World {
         let root = Rng::new(options.seed).split(1);
         let (workers, clients) = (config.fleet.workers, config.fleet.clients);
         let network = workers + clients;
-        let exec = Exec::new(network + 1, root.split(1), config.features.has(Feature::Ranks));
-        let facts = Facts::new(config.clone(), network + 1);
+        let hosts = network + 1 + config.outbox.count;
+        let exec = Exec::new(hosts, root.split(1), config.features.has(Feature::Ranks));
+        let facts = Facts::new(config.clone(), hosts);
         let shared = Shared::new(facts, exec, options.trace, root.split(2));
         let weather = Arc::new(Weather::new(config.rates, config.features, config.fleet.sync_ms));
         shared
@@ -105,11 +109,15 @@ impl World {
         let machines = (0..workers)
             .map(|host| Machine::new(host, &shared, root.split(10 + host as u64)))
             .collect();
+        let relays = (network + 1..hosts)
+            .map(|host| RelayMachine::new(host, &shared, root.split(200 + host as u64)))
+            .collect();
         let mut world = Self {
             shared,
             weather,
             parties,
             machines,
+            relays,
             parts,
             agenda: BTreeMap::new(),
             next_act: 0,
@@ -121,6 +129,7 @@ impl World {
             polls: 0,
         };
         (0..workers).for_each(|host| world.plan(0, Act::Start(host)));
+        (0..config.outbox.count).for_each(|relay| world.plan(0, Act::StartRelay(relay)));
         config
             .tasks
             .iter()
@@ -253,14 +262,18 @@ impl World {
                 let here = enqueue
                     .here
                     .is_some_and(|(host, how)| self.machines[host].enqueue(script, draft(), how));
-                match enqueue.born_on {
+                match (enqueue.born_on, enqueue.outbox) {
                     _ if here => {}
-                    Some(host) => party.bear(script, draft(), host, self.next_act as u64),
-                    None => party.enqueue(script, draft(), enqueue.many),
+                    (_, Some(commit)) => party.commit(draft(), commit),
+                    (Some(host), None) => party.bear(script, draft(), host, self.next_act as u64),
+                    (None, None) => party.enqueue(script, draft(), enqueue.many),
                 }
                 self.next_act += 1;
             }
-            Act::Happen(happening) => self.happen(happening),
+            Act::Happen(happening) => {
+                self.shared.remark(self.now_ms(), || format!("{happening:?}"));
+                self.happen(happening);
+            }
             Act::Start(host) if self.machines[host].is_down() => self.machines[host].start(&self.parts),
             // Its shutdown is not over yet.
             Act::Start(host) => {
@@ -270,6 +283,7 @@ impl World {
                     self.plan(self.now_ms() + 500, Act::Start(host));
                 }
             }
+            Act::StartRelay(relay) => self.relays[relay].start(&self.parts),
             Act::Thaw(host) => self.freeze(host, false),
             Act::Return(part) => self.weather.set_away(part, false),
             Act::Sync => {
@@ -296,15 +310,43 @@ impl World {
         });
     }
 
+    fn fell(&mut self, relay: usize, fall: Fall, millis: u64) {
+        let relay = relay % self.relays.len().max(1);
+        let Some(machine) = self.relays.get_mut(relay) else {
+            return;
+        };
+        let (host, then) = (
+            machine.host,
+            self.parts.shared.now() + Duration::from_millis(millis),
+        );
+        let then = u64::try_from(then.since_start().as_millis()).unwrap_or(u64::MAX);
+        match fall {
+            Fall::Crash => {
+                machine.crash(&self.shared);
+                self.freeze(host, false);
+                self.plan(then, Act::StartRelay(relay));
+            }
+            Fall::Restart => {
+                machine.shut_down(&self.shared);
+                self.plan(then, Act::StartRelay(relay));
+            }
+            Fall::Freeze => {
+                self.freeze(host, true);
+                self.plan(then, Act::Thaw(host));
+            }
+            Fall::Cancel => self.parties[1].cancel_owner(),
+        }
+    }
+
     fn happen(&mut self, happening: Happening) {
         let now = self.now_ms();
-        self.shared.remark(now, || format!("{happening:?}"));
         match happening {
             Happening::Crash { host, down } => {
                 self.freeze(host, false);
                 self.machines[host].crash(&self.shared);
                 self.plan(now + down, Act::Start(host));
             }
+            Happening::Relay { relay, fall, millis } => self.fell(relay, fall, millis),
             Happening::Restart { host, down } => {
                 if (0..self.shared.servers.len()).any(|part| self.weather.is_away(part)) {
                     self.shared.hit(Sometimes::ShutdownInOutage);

@@ -239,6 +239,7 @@ impl<'c, S> Split<'c, S> {
             Err(NotWritten::NotStored) => Ok(false),
             Err(NotWritten::LeaseLost) => Err(LeaseLost.into()),
             Err(NotWritten::Invalid(error)) => Err(error.into()),
+            Err(NotWritten::Refused(error)) => Err(error.into()),
         }
     }
 }

@@ -11,7 +11,8 @@ use super::{Client, Error, Result, Shared, insert, not_tried};
 use crate::draft::{Draft, option_setters};
 use crate::id::TaskId;
 use crate::limits::{MAX_BATCH, MAX_CALL_BYTES};
-use crate::store::{self, Certainty, Enlist, Inserted, StoreError, StoreErrorKind, TaskStore};
+use crate::outbox::{self, WriteOutbox};
+use crate::store::{self, Certainty, Enlist, Inserted, StoreError, StoreErrorKind, TaskStore, check};
 use crate::task::NewTask;
 
 /// A task that is about to be enqueued: set options, then `.await` it, or hand it to [`in_tx`](Self::in_tx).
@@ -230,6 +231,32 @@ impl<'c, S: TaskStore + ?Sized> Enqueue<'c, S> {
         client.store.enlist(tx, tasks, now, move |answer| {
             finish.answer(answer).map(|(enqueued, _)| enqueued)
         })
+    }
+}
+
+impl<S: TaskStore + ?Sized> Enqueue<'_, S> {
+    /// Writes the task into an [outbox](crate::outbox) of the user's own database, inside the caller's transaction. When that
+    /// has committed, a relay of the outbox hands the task over to this client's store, exactly once; if it rolls back,
+    /// the task never was. Times such as a delay count from now, not from the hand-over.
+    ///
+    /// With a blocking driver (rusqlite: `.outbox(&outbox, &tx)?`) the answer is a plain result, with an asynchronous one
+    /// (sqlx: `.outbox(&outbox, &mut tx).await?`) a future. It is the task's id. Whether the holder of a unique key keeps the
+    /// task out is known at the hand-over only.
+    ///
+    /// # Errors
+    /// The task is invalid or too large, or the store is a [sharded](crate::sharded) one, whose tasks no single hand-over
+    /// reaches: then nothing is written. Or the database failed: as the driver has it, the transaction may have to be rolled back.
+    pub fn outbox<O, Tx, Reply>(self, outbox: &O, tx: Tx) -> Reply
+    where
+        O: WriteOutbox<Tx, Reply<Result<TaskId>> = Reply>,
+    {
+        let refused = outbox::refuse_parts(self.client.shared.store.as_ref());
+        let (tasks, now, finish) = self.enlisting(false).split();
+        let rows = refused.and(tasks).and_then(|tasks| {
+            check::insert(&tasks)?;
+            tasks.into_iter().map(|task| outbox::encode(task, now)).collect()
+        });
+        outbox.write(tx, rows, move |answer| finish.written(answer))
     }
 }
 

@@ -73,6 +73,15 @@ impl Finish {
             (Err(error), None) => Err(Error::Store(error)),
         }
     }
+
+    /// The answer of an outbox, which only keeps the task.
+    pub(super) fn written(self, answer: crate::store::Result<()>) -> Result<TaskId> {
+        match (answer, self.invalid) {
+            (Ok(()), _) => Ok(self.id),
+            (Err(_), Some(invalid)) => Err(Error::Invalid(invalid)),
+            (Err(error), None) => Err(Error::Store(error)),
+        }
+    }
 }
 
 impl Enlisting {

@@ -2,14 +2,14 @@
 
 use super::outbox::Role;
 use super::part::Part;
-use crate::store::{Applied, Written};
+use crate::store::{Applied, StoreError, Written};
 use crate::task::{Action, Edit, State};
 
 /// Lets go of the task that was settled, or tells the attempt that waits.
 pub(super) fn applied(part: &Part, edit: &Edit, role: Role, applied: &Applied) {
     let written = Written::of(&edit.action, applied);
     match role {
-        Role::Progress(on_applied) => on_applied(applied),
+        Role::Progress(on_answer) => on_answer(Ok(applied)),
         Role::Settle {
             hold,
             task,
@@ -29,6 +29,17 @@ pub(super) fn applied(part: &Part, edit: &Edit, role: Role, applied: &Applied) {
         }
     }
     trace(edit, written, applied);
+}
+
+/// An edit that the store refuses for good, and for which nothing else stands in.
+pub(super) fn refused(part: &Part, edit: &Edit, role: Role, error: &StoreError) {
+    match role {
+        Role::Progress(on_answer) => {
+            tracing::warn!(task = %edit.id, %error, "the store refuses what goes with a task's progress");
+            on_answer(Err(error));
+        }
+        Role::Settle { .. } => applied(part, edit, role, &Applied::Stale),
+    }
 }
 
 /// Whether something may be due behind this edit that was not before: the task itself, what it inserts, or its parent.

@@ -203,6 +203,10 @@ impl Attempt for InMemory {
         Err(NotWritten::NotStored)
     }
 
+    async fn insert_tasks(self: Arc<Self>, _: Progress, _: Vec<NewTask>) -> Result<(), NotWritten> {
+        Err(NotWritten::NotStored)
+    }
+
     async fn list(&self, filter: &TaskFilter, page: &Page) -> store::Result<Listed> {
         self.part.call(self.part.store.list(filter, page)).await
     }

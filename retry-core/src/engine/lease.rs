@@ -19,7 +19,7 @@ use crate::id::TaskId;
 use crate::limits::MAX_BATCH;
 use crate::machine::Event;
 use crate::payload::Payload;
-use crate::store::{self, Applied, Inserted, Listed, Page, TaskFilter};
+use crate::store::{self, Applied, Inserted, Listed, Page, StoreError, TaskFilter};
 use crate::task::{Children, NewTask, Task};
 use crate::time::Timestamp;
 
@@ -116,11 +116,14 @@ impl Lease {
         })
     }
 
-    /// `sent`: the children that went with it.
-    fn written(&self, applied: &Applied, sent: usize) -> Result<(), LeaseLost> {
-        let children = match applied {
-            Applied::Done { inserted, .. } => inserted.iter().filter(|inserted| is_new(inserted)).count(),
-            _ => sent,
+    /// `sent`: what went with it.
+    fn written(&self, applied: &Applied, sent: Sent) -> Result<(), LeaseLost> {
+        let children = match (sent, applied) {
+            (Sent::Tasks, _) => 0,
+            (Sent::Children(_), Applied::Done { inserted, .. }) => {
+                inserted.iter().filter(|inserted| is_new(inserted)).count()
+            }
+            (Sent::Children(sent), _) => sent,
         };
         match applied {
             Applied::Done { .. } | Applied::Repeated => {
@@ -152,7 +155,7 @@ impl Attempt for Lease {
     }
 
     async fn checkpoint(self: Arc<Self>, progress: Progress) -> Result<(), NotWritten> {
-        self.progress(progress, Vec::new()).await
+        self.progress(progress, Vec::new(), Sent::Children(0)).await
     }
 
     fn child(&self, id: TaskId, draft: Draft, headers: &Headers) -> Result<NewTask, InvalidTask> {
@@ -164,7 +167,16 @@ impl Attempt for Lease {
         progress: Progress,
         children: Vec<NewTask>,
     ) -> Result<(), NotWritten> {
-        self.progress(progress, children).await
+        let sent = Sent::Children(children.len());
+        self.progress(progress, children, sent).await
+    }
+
+    async fn insert_tasks(
+        self: Arc<Self>,
+        progress: Progress,
+        tasks: Vec<NewTask>,
+    ) -> Result<(), NotWritten> {
+        self.progress(progress, tasks, Sent::Tasks).await
     }
 
     async fn list(&self, filter: &TaskFilter, page: &Page) -> store::Result<Listed> {
@@ -181,13 +193,26 @@ const fn is_new(inserted: &Inserted) -> bool {
     matches!(inserted, Inserted::New { .. } | Inserted::Repeated)
 }
 
+/// What goes with progress.
+#[derive(Debug, Clone, Copy)]
+enum Sent {
+    /// So many children of the task.
+    Children(usize),
+    /// Tasks of their own.
+    Tasks,
+}
+
 impl Lease {
-    /// Writes progress, and with it children, under the lease.
-    async fn progress(self: Arc<Self>, progress: Progress, children: Vec<NewTask>) -> Result<(), NotWritten> {
-        let sent = children.len();
+    /// Writes progress, and with it tasks, under the lease.
+    async fn progress(
+        self: Arc<Self>,
+        progress: Progress,
+        insert: Vec<NewTask>,
+        sent: Sent,
+    ) -> Result<(), NotWritten> {
         if let Some(kept) = &self.copy {
             let stored = progress.stored();
-            lock(kept).keep(stored.write()?, children);
+            lock(kept).keep(stored.write()?, insert);
             progress.written(stored);
             return Ok(self.written(&Applied::Repeated, sent)?);
         }
@@ -199,11 +224,16 @@ impl Lease {
             .part
             .edit(&self.task(), Event::Checkpoint { checkpoint })
             .map_err(|_| LeaseLost)?;
-        edit.insert = children;
+        edit.insert = insert;
         let (reply, answer) = oneshot::channel();
         let part = Arc::clone(&self.part);
-        let on_applied = move |applied: &Applied| {
-            let written = self.written(applied, sent);
+        let on_answer = move |answer: Result<&Applied, &StoreError>| {
+            let written = match (answer, sent) {
+                (Ok(applied), _) => self.written(applied, sent).map_err(NotWritten::from),
+                // Who brings tasks of others may leave the one out that is not taken.
+                (Err(error), Sent::Tasks) => Err(NotWritten::Refused(error.clone())),
+                (Err(_), Sent::Children(_)) => self.written(&Applied::Stale, sent).map_err(NotWritten::from),
+            };
             if written.is_ok() {
                 progress.written(stored);
             }
@@ -211,8 +241,8 @@ impl Lease {
             let _ = reply.send(written);
             drop(writing);
         };
-        part.send(edit, Role::Progress(Box::new(on_applied)));
-        Ok(answer.await.unwrap_or(Err(LeaseLost))?)
+        part.send(edit, Role::Progress(Box::new(on_answer)));
+        answer.await.unwrap_or(Err(NotWritten::LeaseLost))
     }
 }
 

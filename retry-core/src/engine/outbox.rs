@@ -9,11 +9,11 @@ use super::held::Hold;
 use super::part::lock;
 use super::teller::Teller;
 use crate::limits::{MAX_BATCH, MAX_CALL_BYTES};
-use crate::store::Applied;
+use crate::store::{Applied, StoreError};
 use crate::task::{Edit, Task};
 
-/// What is to happen when the store has answered a checkpoint.
-pub(super) type OnApplied = Box<dyn FnOnce(&Applied) + Send>;
+/// What is to happen when the store has answered a checkpoint, or refuses it for good.
+pub(super) type OnAnswer = Box<dyn FnOnce(Result<&Applied, &StoreError>) + Send>;
 
 /// What an edit is to its task.
 pub(super) enum Role {
@@ -30,7 +30,7 @@ pub(super) enum Role {
         teller: Option<Teller>,
     },
     /// It stores progress of an attempt that goes on.
-    Progress(OnApplied),
+    Progress(OnAnswer),
 }
 
 struct Outgoing {

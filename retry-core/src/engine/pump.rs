@@ -251,7 +251,7 @@ impl Pump {
             let Some(failure) = refusal(part, role, error) else {
                 part.outbox.answered();
                 for (edit, role) in sent.edits.iter().zip(sent.roles) {
-                    answers::applied(part, edit, role, &Applied::Stale);
+                    answers::refused(part, edit, role, error);
                 }
                 return;
             };

@@ -86,6 +86,10 @@ pub(crate) trait Attempt: fmt::Debug + Send + Sync {
         children: Vec<NewTask>,
     ) -> Result<(), NotWritten>;
 
+    /// Stores progress together with tasks that are not the task's children, in one write; raises the version.
+    async fn insert_tasks(self: Arc<Self>, progress: Progress, tasks: Vec<NewTask>)
+    -> Result<(), NotWritten>;
+
     /// Lists tasks of the store.
     async fn list(&self, filter: &TaskFilter, page: &Page) -> store::Result<Listed>;
 }
@@ -264,7 +268,9 @@ impl Ctx {
         let written = Arc::clone(&self.0.attempt).checkpoint(progress).await;
         written.map_err(|error| match error {
             NotWritten::Invalid(error) => invalid(error),
-            NotWritten::LeaseLost | NotWritten::NotStored => CheckpointError::LeaseLost(LeaseLost),
+            NotWritten::LeaseLost | NotWritten::NotStored | NotWritten::Refused(_) => {
+                CheckpointError::LeaseLost(LeaseLost)
+            }
         })
     }
 

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::ctx::LeaseLost;
 use super::stored::{SplitState, Stored};
 use crate::payload::{InvalidPayload, Payload};
+use crate::store::StoreError;
 
 /// The checkpoint as an attempt knows it, shared by its contexts and its writes.
 #[derive(Debug, Clone, Default)]
@@ -81,6 +82,8 @@ pub(crate) enum NotWritten {
     LeaseLost,
     /// The task itself is not stored yet, so it cannot have children.
     NotStored,
+    /// The store refuses for good what was to be written; the lease is as it was.
+    Refused(StoreError),
 }
 
 impl From<InvalidPayload> for NotWritten {

@@ -10,7 +10,7 @@ use metrics::{Counter, Gauge, Histogram};
 use super::metered::Metered;
 use super::names::{self, TABLE, Type};
 use crate::alert::AlertReason;
-use crate::name::{Kind, Queue};
+use crate::name::{Kind, OutboxName, Queue};
 use crate::store::{Inserted, TaskStore, Written};
 use crate::task::{NewTask, State, Task};
 use crate::time::Timestamp;
@@ -300,4 +300,23 @@ fn describe() {
 pub(crate) fn part_open(part: &str, open: bool) {
     let gauge = metrics::gauge!(names::PART_OPEN, "part" => part.to_owned());
     gauge.set(f64::from(u8::from(open)));
+}
+
+/// Rows that a relay handed over.
+pub(crate) fn outbox_handed_over(outbox: &OutboxName, rows: usize) {
+    metrics::counter!(names::OUTBOX_HANDED_OVER, "outbox" => outbox.as_str().to_owned())
+        .increment(rows as u64);
+}
+
+/// A row that a relay set aside.
+pub(crate) fn outbox_set_aside(outbox: &OutboxName) {
+    metrics::counter!(names::OUTBOX_SET_ASIDE, "outbox" => outbox.as_str().to_owned()).increment(1);
+}
+
+/// What waits in an outbox, and for how long.
+pub(crate) fn outbox_lag(outbox: &OutboxName, rows: u64, age: Duration) {
+    let label = || outbox.as_str().to_owned();
+    let rows = usize::try_from(rows).unwrap_or(usize::MAX);
+    metrics::gauge!(names::OUTBOX_WAITING, "outbox" => label()).set(as_float(rows));
+    metrics::gauge!(names::OUTBOX_LAG_SECONDS, "outbox" => label()).set(age.as_secs_f64());
 }

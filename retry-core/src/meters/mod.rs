@@ -15,6 +15,9 @@ mod none;
 mod tests;
 
 #[cfg(feature = "metrics")]
-pub(crate) use live::{Meters, part_open};
+pub(crate) use live::{Meters, outbox_handed_over, outbox_lag, outbox_set_aside, part_open};
 #[cfg(not(feature = "metrics"))]
-pub(crate) use none::{Meters, part_open};
+pub(crate) use none::{Meters, outbox_handed_over, outbox_lag, outbox_set_aside, part_open};
+
+/// Whether anything is counted: what costs a read of a database only to be shown is left out otherwise.
+pub(crate) const ON: bool = cfg!(feature = "metrics");

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::alert::AlertReason;
-use crate::name::{Kind, Queue};
+use crate::name::{Kind, OutboxName, Queue};
 use crate::store::{Inserted, TaskStore, Written};
 use crate::task::{NewTask, Task};
 use crate::time::Timestamp;
@@ -57,3 +57,9 @@ impl Meters {
 }
 
 pub(crate) const fn part_open(_: &str, _: bool) {}
+
+pub(crate) const fn outbox_handed_over(_: &OutboxName, _: usize) {}
+
+pub(crate) const fn outbox_set_aside(_: &OutboxName) {}
+
+pub(crate) const fn outbox_lag(_: &OutboxName, _: u64, _: Duration) {}

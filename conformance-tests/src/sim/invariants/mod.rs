@@ -30,6 +30,9 @@ mod nothing_lost;
 mod one_run_at_a_time;
 mod one_run_per_version;
 mod orphans_called;
+mod outbox_drained;
+mod outbox_once;
+mod outbox_order;
 mod outcome_kept;
 mod policy_kept;
 mod quick_in_turn;
@@ -267,6 +270,21 @@ const TABLE: &[(&str, &str, Check)] = &[
         "no_busy_loop",
         "an idle worker calls the store a few times a second",
         no_busy_loop::check,
+    ),
+    (
+        "outbox_once",
+        "what is committed in an outbox is handed over once, and nothing else",
+        outbox_once::check,
+    ),
+    (
+        "outbox_order",
+        "rows of an outbox are handed over in the order of their commits",
+        outbox_order::check,
+    ),
+    (
+        "outbox_drained",
+        "everything that was committed in an outbox is handed over",
+        outbox_drained::check,
     ),
     (
         "memory_bounded",

@@ -56,7 +56,7 @@ type Refuses = Box<dyn Fn(&Edit) -> bool + Send>;
 
 #[derive(Default)]
 struct Faults {
-    planned: BTreeMap<Op, VecDeque<Fault>>,
+    planned: BTreeMap<Op, VecDeque<Option<Fault>>>,
     always: BTreeMap<Op, Fault>,
     all: Option<Fault>,
     refuses: Option<Refuses>,
@@ -102,8 +102,15 @@ impl FaultyStore {
 
     /// The next `times` calls of `op` go wrong.
     pub(crate) fn plan(&self, op: Op, fault: &Fault, times: usize) {
-        let planned = std::iter::repeat_n(fault.clone(), times);
-        self.faults().planned.entry(op).or_default().extend(planned);
+        self.plan_after(op, 0, fault, times);
+    }
+
+    /// The `times` calls of `op` after `good` more ones go wrong.
+    pub(crate) fn plan_after(&self, op: Op, good: usize, fault: &Fault, times: usize) {
+        let mut faults = self.faults();
+        let planned = faults.planned.entry(op).or_default();
+        planned.extend(std::iter::repeat_n(None, good));
+        planned.extend(std::iter::repeat_n(Some(fault.clone()), times));
     }
 
     /// Every call of `op` goes wrong from now on, or none any more.
@@ -216,6 +223,7 @@ impl FaultyStore {
             *faults.calls.entry(op).or_default() += 1;
             let planned = faults.planned.get_mut(&op).and_then(VecDeque::pop_front);
             planned
+                .flatten()
                 .or_else(|| faults.always.get(&op).cloned())
                 .or_else(|| faults.all.clone())
         };
