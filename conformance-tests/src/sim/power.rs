@@ -67,7 +67,8 @@ impl Server {
             for summary in listed.tasks {
                 let (id, known) = (summary.task.id, before.get(&summary.task.id));
                 let version = summary.task.version;
-                if known.is_none_or(|row| row.task != summary.task) {
+                let same = known.filter(|row| row.task == summary.task);
+                if same.is_none() {
                     facts.unfenced.insert(id);
                 }
                 let row = Row {
@@ -76,9 +77,11 @@ impl Server {
                     claim: known
                         .and_then(|row| row.claim)
                         .filter(|claim| claim.version <= version),
-                    flagged_at: known
-                        .and_then(|row| row.flagged_at)
-                        .filter(|_| summary.task.cancel_requested),
+                    // A beat before the cut may have met the row as it is no more.
+                    flagged_at: match same {
+                        Some(row) => row.flagged_at,
+                        None => summary.task.cancel_requested.then_some(now),
+                    },
                     task: summary.task,
                 };
                 facts.rows.insert(id, row);
