@@ -12,7 +12,7 @@ use crate::id::TaskId;
 use crate::limits::{MAX_BATCH, MAX_CALL_BYTES, MAX_SPLIT_CHILDREN};
 use crate::machine::Event;
 use crate::propagate;
-use crate::task::{Edit, ErrorText, FailedAttempt, NewTask, Task};
+use crate::task::{Action, Edit, ErrorText, FailedAttempt, NewTask, State, Task};
 use crate::time::Timestamp;
 
 /// What became of an attempt, before the machine decides what it means.
@@ -29,6 +29,10 @@ pub(super) struct Report<'a> {
     pub(super) ended: Ended,
 }
 
+fn is_cancel(edit: &Edit) -> bool {
+    matches!(&edit.action, Action::Set(change) if change.to.state == State::Cancelled)
+}
+
 impl Report<'_> {
     /// The edit that records the end. What cannot be recorded as asked, such as children beyond the bounds, is
     /// recorded as the task's failure.
@@ -42,7 +46,10 @@ impl Report<'_> {
         let (event, insert) =
             made.unwrap_or_else(|error| (self.invalid(part, &error.to_string()), Vec::new()));
         let mut edit = self.decide(part, event)?;
-        edit.insert = insert;
+        // Decided on a record that is to be cancelled, a split is the cancel: nobody would cancel its children.
+        if !is_cancel(&edit) {
+            edit.insert = insert;
+        }
         if edit.bytes() > MAX_CALL_BYTES || edit.insert.len() > MAX_BATCH {
             let text = format!(
                 "its outcome has {} bytes and {} tasks to insert, at most {MAX_CALL_BYTES} and {MAX_BATCH} are allowed",

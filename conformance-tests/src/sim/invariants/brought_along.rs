@@ -32,6 +32,8 @@ pub(super) fn check(fact: &Fact<'_>, facts: &Facts) -> Result<(), String> {
         return Ok(());
     };
     let due = match (&step.end, run.ended) {
+        // A try of which its worker learns late that it was stored, and is to be cancelled.
+        _ if after.is_some_and(|after| after.is(State::Cancelled)) => 0,
         (End::FollowUp(_), Some(How::Succeeded)) => 1,
         (End::Split { children, chunk }, Some(How::Splits)) => match (children.len(), *chunk) {
             (all @ 1.., Some(chunk)) => (all - 1) % chunk + 1,

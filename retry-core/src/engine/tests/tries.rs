@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use futures_util::FutureExt as _;
+use tokio_util::sync::CancellationToken;
 
 use super::contexts::{Echo, headers_of};
 use super::faulty::{Fault, Op};
@@ -234,5 +235,38 @@ async fn a_birth_that_cannot_be_looked_up_is_lost() {
         panic!("{inline:?}");
     };
     assert_eq!(world.until_final(id).await.task.state, State::Succeeded);
+    world.shut_down(handle).await;
+}
+
+/// The answer to its birth is lost, and a cancel is requested before the record is read.
+#[tokio::test]
+async fn a_try_that_splits_a_task_to_be_cancelled_leaves_no_child() {
+    let world = World::new();
+    let own = world.store();
+    let executor = script(|_| async { Ok(Outcome::split([job("b"), job("b")])) });
+    let handle = world.worker_on(&own).kind("a", executor).build().unwrap().start();
+    handle.ready().await;
+    let gate = CancellationToken::new();
+    own.plan(Op::Get, &Fault::HoldCall(gate.clone()), 1);
+    let store = world.store();
+    store.plan(Op::Insert, &Fault::Answerless, 1);
+    let client = Client::builder(store)
+        .clock(Arc::new(world.clock.clone()))
+        .build();
+    let client = client.attach(&handle);
+    let mut tried = Box::pin(client.enqueue(job("a")).try_first());
+    world
+        .until("its birth is looked up", async || {
+            assert!((&mut tried).now_or_never().is_none());
+            own.calls(Op::Get) == 1
+        })
+        .await;
+    let [born] = world.list(TaskFilter::default()).await.try_into().unwrap();
+    world.client.cancel(born.id).await.unwrap();
+    gate.cancel();
+    world.finish("the try", tried).await.unwrap();
+    let ended = world.detail(born.id).await.task;
+    assert_eq!((ended.state, ended.children.total), (State::Cancelled, 0));
+    assert_eq!(world.list(TaskFilter::default()).await.len(), 1);
     world.shut_down(handle).await;
 }
