@@ -58,7 +58,6 @@ impl fmt::Debug for OutboxRow {
 
 /// What one answer may carry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(clippy::exhaustive_structs, reason = "part of the contract")]
 pub struct Room {
     /// Rows, at least 1.
     pub rows: usize,
@@ -68,7 +67,6 @@ pub struct Room {
 
 /// What waits in an outbox.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(clippy::exhaustive_structs, reason = "part of the contract")]
 pub struct Waiting {
     /// Rows that wait.
     pub rows: Count,

@@ -27,7 +27,7 @@ use crate::store::{Result, StoreError, StoreErrorKind, TaskStore as _};
 use crate::task::{ErrorText, Retention};
 
 /// More polls of its futures than a relay needs to hand five rows over.
-pub(super) const STEPS: usize = 60;
+pub(super) const STEPS: usize = 90;
 
 /// What goes wrong in one call of the outbox's database.
 #[derive(Debug, Clone)]
@@ -72,7 +72,9 @@ impl FaultyOutbox {
         *lock(&self.calls) += 1;
         let fault = lock(&self.planned).pop_front().flatten();
         let unknown = || StoreError::unknown(StoreErrorKind::Unavailable, "no answer");
-        match fault {
+        // A call is on its way for a while, there and back: whoever sent it may stop meanwhile.
+        tokio::task::yield_now().await;
+        let answer = match fault {
             None => call.await,
             Some(Fault::Rejected) => Err(StoreError::rejected(StoreErrorKind::Unavailable, "away")),
             Some(Fault::Lost) => Err(unknown()),
@@ -89,7 +91,9 @@ impl FaultyOutbox {
                 gate.cancelled().await;
                 call.await
             }
-        }
+        };
+        tokio::task::yield_now().await;
+        answer
     }
 }
 

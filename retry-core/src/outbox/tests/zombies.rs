@@ -75,6 +75,41 @@ async fn a_relay_that_stood_still_removes_nothing_of_others() {
     }
 }
 
+/// Its session is marked lost while its lease holds by its own count, as when the store's clock stepped: what it sends is refused,
+/// and counts as nothing.
+#[tokio::test]
+async fn a_relay_whose_lease_was_taken_away_removes_nothing() {
+    for steps in 0..STEPS {
+        let office = Office::new();
+        let worker = office.worker();
+        let mut tasks = office.commit_all(5);
+        let zombie = office.relay();
+        office.steps(steps).await;
+        zombie.stop();
+        let sessions = office.world.memory.sessions().await.unwrap();
+        for session in sessions
+            .iter()
+            .filter(|it| it.info.name.as_str() == "outbox-relay")
+        {
+            office.world.memory.close_session(session.info.id).await.unwrap();
+        }
+        let (store, table, gate) = (office.store(), office.table(), CancellationToken::new());
+        table.plan(0, Fault::HoldCall(gate.clone()));
+        let relay = Office::start(office.builder(&store, &table).batch(3));
+        office.world.pass(SECOND * 2).await;
+        tasks.extend(office.commit_all(2));
+        zombie.go_on();
+        quiet().await;
+        gate.cancel();
+        office
+            .assert_once(&tasks, &format!("taken away after {steps} steps"))
+            .await;
+        zombie.kill().await;
+        relay.kill().await;
+        office.world.shut_down(worker).await;
+    }
+}
+
 /// The write itself stands still on its way, and reaches the store when its rows have long been handed over.
 #[tokio::test]
 async fn a_write_that_comes_late_writes_nothing() {
