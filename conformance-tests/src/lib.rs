@@ -9,6 +9,7 @@ pub mod invariants;
 pub mod laws;
 pub mod model;
 pub mod mutants;
+pub mod outbox;
 pub mod runner;
 pub mod sharded;
 pub mod sim;

@@ -19,7 +19,7 @@ use crate::model::{self, Sort};
 use crate::verdict::Failure;
 
 /// How long a case may take before it counts as hung. No case waits for time, so this is far more than any needs.
-const HANG_LIMIT: Duration = Duration::from_secs(120);
+pub(crate) const HANG_LIMIT: Duration = Duration::from_secs(120);
 
 /// Runs the suite on a store as the whole of a test program's `main`.
 pub fn run(harness: impl Harness) -> ExitCode {
@@ -186,7 +186,7 @@ pub(crate) fn runtime() -> Runtime {
 }
 
 /// Runs `body` on a thread of its own; one that does not end in time is left behind.
-fn within(
+pub(crate) fn within(
     limit: Duration,
     body: impl FnOnce() -> Result<(), Unpassed> + Send + 'static,
 ) -> Result<(), Unpassed> {
@@ -211,13 +211,17 @@ fn within(
 }
 
 pub(crate) fn completion(harness: &dyn Harness, verdict: Result<(), Unpassed>) -> Result<Completion, Failed> {
+    completion_of(harness.name(), verdict)
+}
+
+/// What a verdict about `name` is to the test program.
+pub(crate) fn completion_of(name: &str, verdict: Result<(), Unpassed>) -> Result<Completion, Failed> {
     match verdict {
         Ok(()) => Ok(Completion::Completed),
         Err(Unpassed::Failed(failure)) => Err(Failed::from(*failure)),
-        Err(Unpassed::Skipped(skip)) if is_required(harness.name()) => Err(Failed::from(format!(
-            "RETRY_REQUIRE asks for {}: {skip}",
-            harness.name()
-        ))),
+        Err(Unpassed::Skipped(skip)) if is_required(name) => {
+            Err(Failed::from(format!("RETRY_REQUIRE asks for {name}: {skip}")))
+        }
         Err(Unpassed::Skipped(skip)) => Ok(Completion::ignored_with(skip)),
     }
 }

@@ -76,6 +76,12 @@ impl MySqlStore {
         apart(async move { alone(&inner, &inner.readers, During::Call, work).await }).await
     }
 
+    /// Does `work`, of which each statement commits by itself.
+    pub(crate) async fn write_at_once<T: Send + 'static>(&self, work: impl Work<T>) -> Result<T> {
+        let inner = Arc::clone(&self.inner);
+        apart(async move { alone(&inner, &inner.readers, During::Commit, work).await }).await
+    }
+
     /// Does `work`, of which each statement commits by itself, on the connection that is kept for renewals.
     pub(crate) async fn renew_with<T: Send + 'static>(&self, work: impl Work<T>) -> Result<T> {
         let inner = Arc::clone(&self.inner);

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use retry_core::clock::{Clock, SystemClock};
+use retry_core::name::InvalidName;
 use retry_core::store::StoreError;
 use sqlx::mysql::{MySqlConnectOptions, MySqlSslMode};
 
@@ -197,7 +198,7 @@ impl MySqlBuilder {
         MySqlStore::start(config).await.map_err(OpenError::Store)
     }
 
-    fn check(self) -> Result<Config, ConfigError> {
+    pub(crate) fn check(self) -> Result<Config, ConfigError> {
         // The driver's error could repeat the address, and with it the password.
         let options = MySqlConnectOptions::from_str(&self.url).map_err(|_| ConfigError::Url)?;
         let is_mysql = ["mysql://", "mariadb://"]
@@ -269,6 +270,11 @@ fn is_name(name: &str, most: usize, allowed: impl Fn(char) -> bool) -> bool {
         && !name.starts_with(|c: char| c.is_ascii_digit())
 }
 
+/// Whether an outbox's table may have this name.
+pub(crate) fn is_table_name(name: &str) -> bool {
+    is_name(name, 48, |c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+}
+
 fn bounds(option: &'static str, given: usize, most: usize) -> Result<(), ConfigError> {
     if (1..=most).contains(&given) {
         Ok(())
@@ -326,6 +332,10 @@ pub enum ConfigError {
     Database(String),
     /// This prefix of the tables' names.
     Prefix(String),
+    /// This name of an outbox's table.
+    Table(String),
+    /// The name cannot be that of an outbox.
+    Outbox(InvalidName),
     /// A number of connections.
     Size {
         /// The option.
@@ -363,6 +373,11 @@ impl fmt::Display for ConfigError {
                 f,
                 "the prefix `{prefix}`; use 1 to 32 of a-z, 0-9 and `_`, not a digit first"
             ),
+            Self::Table(name) => write!(
+                f,
+                "the table `{name}`; use 1 to 48 of a-z, 0-9 and `_`, not a digit first"
+            ),
+            Self::Outbox(error) => write!(f, "an outbox cannot have that name: {error}"),
             Self::Size { option, given, most } => write!(f, "{given} {option}; choose 1 to {most}"),
             Self::TooShort { option, given, least } => write!(f, "{option} of {given:?}; choose {least:?} or more"),
             Self::Unprotected => f.write_str(

@@ -84,6 +84,12 @@ impl<'c> Db<'c> {
         })
     }
 
+    /// Runs statements as one text, and gives all their rows.
+    pub(crate) async fn texts(&mut self, sql: &Sql, args: Args) -> Outcome<Vec<MySqlRow>> {
+        let text = sql.with(args.literals());
+        Ok(sqlx::raw_sql(text).fetch_all(&mut *self.conn).await?)
+    }
+
     /// Runs a statement and gives its first row.
     pub(crate) async fn row(&mut self, sql: &Sql, args: Args) -> Outcome<Option<MySqlRow>> {
         Ok(self.rows(sql, args).await?.into_iter().next())

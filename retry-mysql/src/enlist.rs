@@ -1,7 +1,7 @@
 //! Inserting through a connection of the user's own, inside the user's transaction.
 
 use futures_util::future::BoxFuture;
-use retry_core::store::{Enlist, Inserted, Result, StoreError, check};
+use retry_core::store::{Enlist, Inserted, Result, check};
 use retry_core::task::NewTask;
 use retry_core::time::Timestamp;
 use sqlx::mysql::MySqlConnection;
@@ -9,16 +9,13 @@ use sqlx::pool::PoolConnection;
 use sqlx::{MySql, Transaction};
 
 use crate::db::Db;
-use crate::error::{During, Fault, Outcome, number, store_error};
+use crate::error::{During, Fault, Outcome, outside_transaction, store_error};
 use crate::load::{Look, load};
 use crate::store::MySqlStore;
 use crate::write::write;
 
 /// How often an insert looks again because somebody else inserted one of its ids or keys between the look and the write.
 const LOOKS: usize = 10;
-
-/// The server's number for a savepoint that is not there.
-const NO_SAVEPOINT: u16 = 1305;
 
 impl<'c> Enlist<&'c mut MySqlConnection> for MySqlStore {
     type Reply<T: Send + 'static> = BoxFuture<'c, T>;
@@ -132,11 +129,7 @@ async fn begin(db: &mut Db<'_>) -> Outcome<()> {
     let set = "SAVEPOINT retry_in_tx; ROLLBACK TO SAVEPOINT retry_in_tx";
     match sqlx::raw_sql(set).execute(&mut *db.conn).await {
         Ok(_) => Ok(()),
-        Err(error) if number(&error) == Some(NO_SAVEPOINT) => Err(StoreError::invalid(
-            "this connection has no transaction open: begin one, or enqueue without `in_tx`",
-        )
-        .into()),
-        Err(error) => Err(error.into()),
+        Err(error) => Err(outside_transaction(&error).map_or_else(|| error.into(), Into::into)),
     }
 }
 

@@ -45,6 +45,8 @@ pub(crate) enum During {
     Foreign,
 }
 
+/// A savepoint is not there.
+const NO_SAVEPOINT: u16 = 1305;
 const DUPLICATE: u16 = 1062;
 const LOCK_WAIT: u16 = 1205;
 const DEADLOCK: u16 = 1213;
@@ -59,6 +61,12 @@ pub(crate) fn number(error: &sqlx::Error) -> Option<u16> {
     error
         .try_downcast_ref::<MySqlDatabaseError>()
         .map(MySqlDatabaseError::number)
+}
+
+/// The refusal of a connection without an open transaction, which shows by a savepoint that is gone at once.
+pub(crate) fn outside_transaction(error: &sqlx::Error) -> Option<StoreError> {
+    let refusal = "this connection has no transaction open: begin one, or enqueue without it";
+    (number(error) == Some(NO_SAVEPOINT)).then(|| StoreError::invalid(refusal))
 }
 
 impl Fault {
@@ -131,7 +139,7 @@ fn kind(error: &sqlx::Error, during: During) -> (StoreErrorKind, &'static str) {
     match (number(error), during) {
         (Some(1146 | 1049 | 1054), During::Foreign) => (
             StoreErrorKind::Schema,
-            "this connection does not see the store's tables; open it on the store's server, after the store was migrated there",
+            "this connection does not see the tables; open it on their server, after they were created by a migration",
         ),
         (Some(LOCK_WAIT), During::Foreign) => (
             StoreErrorKind::Busy,
@@ -188,7 +196,7 @@ fn kind_of(number: u16) -> Option<(StoreErrorKind, &'static str)> {
         ),
         1049 | 1051 | 1054 | 1146 | 1176 => (
             StoreErrorKind::Schema,
-            "the store's tables are missing or were altered; connect with migrations on, or restore a backup",
+            "the tables are missing or were altered; connect with migrations on, or restore a backup",
         ),
         1034 | 1035 | 1194 | 1712 | 1877 => (
             StoreErrorKind::Corrupt,

@@ -18,6 +18,7 @@ mod lanes;
 mod leases;
 mod load;
 mod note;
+mod outbox;
 mod parents;
 mod pool;
 mod purge;
@@ -37,5 +38,6 @@ mod watcher;
 mod write;
 
 pub use config::{ConfigError, MySqlBuilder, OpenError, Tls};
+pub use outbox::{MySqlOutbox, MySqlOutboxBuilder};
 pub use store::MySqlStore;
 pub use transact::MySqlTransaction;

@@ -45,6 +45,11 @@ impl Sql {
         AssertSqlSafe(text).into_sql_str()
     }
 
+    /// Both statements in one text.
+    pub(crate) fn and_then(&self, next: &Self) -> Self {
+        Self(Arc::from(format!("{}; {}", self.0, next.0)))
+    }
+
     /// What connections are told when they are new: this crate's text and numbers.
     pub(crate) fn settings(text: &str) -> Self {
         Self(Arc::from(text))
@@ -76,6 +81,44 @@ impl Many {
     }
 }
 
+/// A statement that inserts any number of rows, for connections on which nothing is prepared.
+#[derive(Debug)]
+pub(crate) struct Rows {
+    before: String,
+    row: String,
+}
+
+impl Rows {
+    pub(crate) fn new(sql: &Sql) -> Self {
+        let (before, row) = sql.0.split_once("{row ").unwrap_or((&sql.0, ""));
+        Self {
+            before: before.to_owned(),
+            row: row.trim_end_matches('}').to_owned(),
+        }
+    }
+
+    /// The statement for `rows` of them, with literals in place of its parameters.
+    pub(crate) fn of(&self, rows: usize, literals: impl Iterator<Item = String>) -> SqlStr {
+        let text = format!("{}{}", self.before, vec![self.row.as_str(); rows].join(", "));
+        Sql(Arc::from(text)).with(literals)
+    }
+}
+
+/// Statements in one text.
+pub(crate) fn joined<'t>(texts: impl IntoIterator<Item = Option<&'t str>>) -> SqlStr {
+    let texts: Vec<&str> = texts.into_iter().flatten().collect();
+    AssertSqlSafe(texts.join("; ")).into_sql_str()
+}
+
+/// A statement without its comments and line breaks.
+pub(crate) fn code(text: &str) -> String {
+    let code: Vec<&str> = text
+        .lines()
+        .map(|line| line.split_once("--").map_or(line, |(code, _)| code).trim())
+        .collect();
+    code.join(" ").trim().to_owned()
+}
+
 /// Where the tables are: a checked database and a checked prefix of their names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Tables {
@@ -85,18 +128,19 @@ pub(crate) struct Tables {
 
 impl Tables {
     fn render(&self, text: &str) -> String {
-        let code: Vec<&str> = text
-            .lines()
-            .map(|line| line.split_once("--").map_or(line, |(code, _)| code).trim())
-            .collect();
-        let code = code
-            .join(" ")
+        let code = code(text)
             .replace("{hot}", HOT)
             .replace("{cold}", COLD)
             .replace("{ids}", IDS)
             .replace("{ids_to_lock}", IDS_TO_LOCK);
         let Self { database, prefix } = self;
-        code.trim().replace("retry_", &format!("`{database}`.{prefix}"))
+        code.replace("retry_", &format!("`{database}`.{prefix}"))
+    }
+
+    /// A statement of an outbox, whose table has a checked name in a checked database.
+    pub(crate) fn outbox(text: &str, database: &str, table: &str) -> Sql {
+        let text = text.replace("{table}", &format!("`{database}`.`{table}`"));
+        Sql(Arc::from(text))
     }
 
     fn one(&self, text: &str) -> Sql {

@@ -80,6 +80,23 @@ impl MySqlStore {
     }
 
     pub(crate) async fn start(config: Config) -> Result<Self> {
+        let store = Self::reach(config).await?;
+        if store.inner.config.migrate {
+            store.migrate().await?;
+        }
+        let inner = Arc::clone(&store.inner);
+        store
+            .read(move |mut db, _| {
+                let inner = Arc::clone(&inner);
+                Box::pin(async move { schema::verify(&mut db, &inner.config.tables, &inner.place).await })
+            })
+            .await?;
+        watcher::start(&store.inner);
+        Ok(store)
+    }
+
+    /// Connects and checks the server. Whether it has the tables is not looked at.
+    pub(crate) async fn reach(config: Config) -> Result<Self> {
         let queries = Queries::new(&config.tables);
         let place = config.place.clone();
         let worded = |fault| store_error(fault, During::Connect, &place);
@@ -113,21 +130,9 @@ impl MySqlStore {
             durability,
             config,
         };
-        let store = Self {
+        Ok(Self {
             inner: Arc::new(inner),
-        };
-        if store.inner.config.migrate {
-            store.migrate().await?;
-        }
-        let inner = Arc::clone(&store.inner);
-        store
-            .read(move |mut db, _| {
-                let inner = Arc::clone(&inner);
-                Box::pin(async move { schema::verify(&mut db, &inner.config.tables, &inner.place).await })
-            })
-            .await?;
-        watcher::start(&store.inner);
-        Ok(store)
+        })
     }
 }
 

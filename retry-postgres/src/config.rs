@@ -6,6 +6,7 @@ use std::str::FromStr as _;
 use std::sync::Arc;
 use std::time::Duration;
 
+use retry_core::name::InvalidName;
 use retry_core::seams::{Random, SystemRandom};
 use retry_core::store::StoreError;
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
@@ -187,7 +188,7 @@ impl PostgresBuilder {
         PostgresStore::start(config).await.map_err(OpenError::Store)
     }
 
-    fn check(self) -> Result<Config, ConfigError> {
+    pub(crate) fn check(self) -> Result<Config, ConfigError> {
         let schema = SchemaName::new(&self.schema).ok_or(ConfigError::Schema)?;
         if !(1..=1_000).contains(&self.max_connections) {
             return Err(ConfigError::MaxConnections(self.max_connections));
@@ -286,6 +287,10 @@ pub enum ConfigError {
     Url,
     /// The name cannot be that of the schema.
     Schema,
+    /// The name cannot be that of an outbox's table.
+    Table,
+    /// The name cannot be that of an outbox.
+    Outbox(InvalidName),
     /// This many connections.
     MaxConnections(usize),
     /// This timeout.
@@ -306,6 +311,10 @@ impl fmt::Display for ConfigError {
                 "a schema's name has lower-case letters, digits and _, no digit first, at most 40 bytes, and is none of \
                  PostgreSQL's own",
             ),
+            Self::Table => f.write_str(
+                "a table's name has lower-case letters, digits and _, no digit first, at most 40 bytes",
+            ),
+            Self::Outbox(error) => write!(f, "an outbox cannot have that name: {error}"),
             Self::MaxConnections(n) => write!(f, "{n} connections; choose 1 to 1,000"),
             Self::Timeout(span) => write!(f, "a timeout of {span:?}; choose a millisecond to an hour"),
             Self::TimeoutOrder => f.write_str(

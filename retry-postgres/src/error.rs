@@ -133,7 +133,7 @@ fn kind(error: &sqlx::Error, during: During) -> (StoreErrorKind, &'static str) {
         ),
         "25P01" => (
             Kind::Invalid,
-            "this connection has no transaction open: begin one, or enqueue without `in_tx`",
+            "this connection has no transaction open: begin one, or enqueue without it",
         ),
         "25P02" => (
             Kind::Invalid,
@@ -211,10 +211,10 @@ const fn conflict_remedy(during: During) -> &'static str {
 const fn schema_remedy(during: During) -> &'static str {
     match during {
         During::Foreign => {
-            "this connection does not see the store's tables; open it on the store's database, after the store was migrated"
+            "this connection does not see the tables; open it on their database, after they were created by a migration"
         }
         During::Before | During::Commit => {
-            "the store's tables are missing or were altered; connect with migrations on, or restore a backup"
+            "the tables are missing or were altered; connect with migrations on, or restore a backup"
         }
     }
 }

@@ -20,6 +20,7 @@ mod insert;
 mod lanes;
 mod memo;
 mod note;
+mod outbox;
 mod parents;
 #[doc(hidden)]
 pub mod plans;
@@ -42,5 +43,6 @@ mod types;
 mod wait;
 
 pub use config::{ConfigError, OpenError, PostgresBuilder};
+pub use outbox::{PostgresOutbox, PostgresOutboxBuilder};
 pub use store::PostgresStore;
 pub use transact::PostgresTransaction;

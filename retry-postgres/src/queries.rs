@@ -20,6 +20,49 @@ const FROM: &str = "{schema}.task t \
                     LEFT JOIN LATERAL (SELECT * FROM {schema}.body WHERE id = t.id LIMIT 1) b ON true \
                     LEFT JOIN LATERAL (SELECT * FROM {schema}.note WHERE t.noted AND id = t.id LIMIT 1) n ON true";
 
+/// A table in a schema of the user's own.
+#[derive(Debug)]
+pub(crate) struct TableName {
+    pub(crate) schema: SchemaName,
+    pub(crate) table: SchemaName,
+}
+
+/// The statements of an outbox.
+#[derive(Debug)]
+pub(crate) struct OutboxQueries {
+    /// The table's schema.
+    pub(crate) schema: String,
+    /// The table with its schema, as it stands in the statements.
+    pub(crate) table: String,
+    pub(crate) create: SqlStr,
+    pub(crate) columns: SqlStr,
+    pub(crate) write: SqlStr,
+    pub(crate) next: SqlStr,
+    pub(crate) set_aside: SqlStr,
+    pub(crate) waiting: SqlStr,
+}
+
+impl OutboxQueries {
+    /// The statements for a table.
+    pub(crate) fn new(name: &TableName) -> Self {
+        let table = format!("{}.{}", name.schema.quoted(), name.table.quoted());
+        let render = |text: &str| {
+            let text = text.replace("{table}", &table);
+            AssertSqlSafe(Arc::<str>::from(text)).into_sql_str()
+        };
+        Self {
+            create: render(include_str!("../sql/outbox_create.sql")),
+            columns: render(include_str!("../sql/outbox_columns.sql")),
+            write: render(include_str!("../sql/outbox_write.sql")),
+            next: render(include_str!("../sql/outbox_next.sql")),
+            set_aside: render(include_str!("../sql/outbox_set_aside.sql")),
+            waiting: render(include_str!("../sql/outbox_waiting.sql")),
+            schema: name.schema.to_string(),
+            table,
+        }
+    }
+}
+
 /// Puts the schema's name and the record's columns into a statement.
 fn render(text: &'static str, schema: &SchemaName) -> SqlStr {
     let text = text

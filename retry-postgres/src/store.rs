@@ -27,7 +27,7 @@ use crate::rescue::Marked;
 use crate::{apply, claim, count, purge, queues, read, record, rescue, schema, sessions};
 
 /// An idle connection is closed after this long, at the latest after twice that.
-const MAX_REST: Duration = Duration::from_mins(3);
+pub(crate) const MAX_REST: Duration = Duration::from_mins(3);
 
 /// A [`TaskStore`] in a PostgreSQL database. Clones share its connections; the last one closes them when it is dropped.
 #[derive(Clone)]

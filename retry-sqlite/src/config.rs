@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use retry_core::clock::{Clock, SystemClock};
+use retry_core::name::InvalidName;
 use retry_core::store::{Durability, StoreError};
 
 use crate::store::SqliteStore;
@@ -154,8 +155,13 @@ impl SqliteBuilder {
     /// # Errors
     /// [`OpenError::Config`] names the option that is wrong; [`OpenError::Store`] says why the file cannot be used.
     pub fn build(self) -> Result<SqliteStore, OpenError> {
-        check(&self.config).map_err(OpenError::Config)?;
-        SqliteStore::start(self.config).map_err(OpenError::Store)
+        let config = self.check().map_err(OpenError::Config)?;
+        SqliteStore::start(config).map_err(OpenError::Store)
+    }
+
+    pub(crate) fn check(self) -> Result<Config, ConfigError> {
+        check(&self.config)?;
+        Ok(self.config)
     }
 }
 
@@ -188,6 +194,10 @@ pub enum ConfigError {
     PollInterval(Duration),
     /// This limit of the write-ahead log.
     WalLimit(u64),
+    /// This name of an outbox's table.
+    Table(String),
+    /// The name cannot be that of an outbox.
+    Outbox(InvalidName),
 }
 
 impl fmt::Display for ConfigError {
@@ -196,6 +206,11 @@ impl fmt::Display for ConfigError {
             Self::InMemory => f.write_str(
                 "the path names a database in memory, which several connections cannot share; use `MemoryStore`",
             ),
+            Self::Table(name) => write!(
+                f,
+                "the table `{name}`; use 1 to 48 of a-z, 0-9 and `_`, no digit and no `sqlite_` first"
+            ),
+            Self::Outbox(error) => write!(f, "an outbox cannot have that name: {error}"),
             Self::Readers(n) => write!(f, "{n} readers; choose 1 to 64"),
             Self::PollInterval(interval) => {
                 write!(

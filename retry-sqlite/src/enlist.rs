@@ -1,5 +1,7 @@
 //! Inserting through a connection of the user's own, inside the user's transaction.
 
+use std::path::Path;
+
 use retry_core::store::{Enlist, Inserted, Result, StoreError, StoreErrorKind, TransactBlocking, check};
 use retry_core::task::NewTask;
 use retry_core::time::Timestamp;
@@ -75,7 +77,7 @@ impl SqliteStore {
         if tasks.is_empty() {
             return Ok(Vec::new());
         }
-        self.check_file(conn)?;
+        check_file(conn, self.path())?;
         let mut effects = Effects::default();
         let inserted = all_or_none(conn, tasks, now, &mut effects)
             .map_err(|fault| store_error(fault, During::Foreign, self.path()))?;
@@ -85,24 +87,24 @@ impl SqliteStore {
         }
         Ok(inserted)
     }
+}
 
-    /// The tasks must go to the file that the store's workers look at.
-    fn check_file(&self, conn: &Connection) -> Result<()> {
-        let file = conn.path().unwrap_or_default();
-        if std::path::Path::new(file) == self.path() {
-            return Ok(());
-        }
-        let message = format!(
-            "{}: this connection is open on {}; open it on the store's file",
-            self.path().display(),
-            if file.is_empty() {
-                "a database in memory"
-            } else {
-                file
-            }
-        );
-        Err(StoreError::rejected(StoreErrorKind::Schema, message))
+/// What is written must go to the file that the workers, or the relay, look at.
+pub(crate) fn check_file(conn: &Connection, path: &Path) -> Result<()> {
+    let file = conn.path().unwrap_or_default();
+    if Path::new(file) == path {
+        return Ok(());
     }
+    let message = format!(
+        "{}: this connection is open on {}; open it on the file named first",
+        path.display(),
+        if file.is_empty() {
+            "a database in memory"
+        } else {
+            file
+        }
+    );
+    Err(StoreError::rejected(StoreErrorKind::Schema, message))
 }
 
 /// Inserts in a savepoint, so that a failure leaves nothing in the user's transaction.

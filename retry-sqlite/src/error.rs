@@ -192,11 +192,10 @@ fn is_schema(error: &rusqlite::Error) -> bool {
 const fn schema_remedy(during: During) -> &'static str {
     match during {
         During::Foreign => {
-            "this connection does not see the store's tables; open it on the store's file, after the store was opened \
-             (migrated) there"
+            "this connection does not see the tables; open it on their file, after they were created there by a migration"
         }
         During::Open | During::Call | During::Commit => {
-            "the store's tables are missing or were altered; open the store with migrations on, or restore a backup"
+            "the tables are missing or were altered; open the file with migrations on, or restore a backup"
         }
     }
 }

@@ -21,6 +21,7 @@ mod job;
 mod lanes;
 mod memo;
 mod note;
+mod outbox;
 mod parents;
 mod patience;
 mod purge;
@@ -44,6 +45,7 @@ mod watcher;
 mod writer;
 
 pub use config::{ConfigError, OpenError, SqliteBuilder, Synchronous};
+pub use outbox::{SqliteOutbox, SqliteOutboxBuilder};
 pub use store::SqliteStore;
 pub use transaction::TRANSACTION_LIMIT;
 

@@ -237,7 +237,7 @@ fn a_failed_transaction_says_so(env: Arc<Env>) {
         let answer = store.enlist(&mut tx, Ok(tasks(1..2)), NOW, same).await;
         let error = answer.unwrap_err();
         assert_eq!(error.kind(), StoreErrorKind::Schema);
-        assert!(error.to_string().contains("store's database"), "{error}");
+        assert!(error.to_string().contains("on their database"), "{error}");
     });
 }
 

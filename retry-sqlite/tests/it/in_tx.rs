@@ -105,7 +105,7 @@ async fn a_connection_to_another_file_is_refused() {
             (StoreErrorKind::Schema, Certainty::Rejected)
         );
         assert!(
-            error.to_string().contains("open it on the store's file"),
+            error.to_string().contains("open it on the file named first"),
             "{error}"
         );
     }

@@ -1,0 +1,9 @@
+-- O3, O7: the first rows. What does not fit is found out from the lengths alone. Parameters: rows, bytes.
+SELECT t.seq, t.id, t.created_at, t.body
+  FROM (SELECT f.seq, ROW_NUMBER() OVER (ORDER BY f.seq) AS place,
+               SUM(f.bytes) OVER (ORDER BY f.seq ROWS UNBOUNDED PRECEDING) AS upto
+          FROM (SELECT o.seq, o.bytes FROM {table} o FORCE INDEX (PRIMARY)
+                 WHERE o.seq > 0 ORDER BY o.seq LIMIT ?) f) w
+  STRAIGHT_JOIN {table} t FORCE INDEX (PRIMARY) ON t.seq = w.seq
+ WHERE w.place = 1 OR w.upto <= ?
+ ORDER BY w.seq
