@@ -1,4 +1,5 @@
-//! The transactional outbox on PostgreSQL: an order and the mail that follows from it are one write, or none.
+//! The transactional outbox on PostgreSQL: an order and the mail that follows from it are one write, or none. For tasks that go to
+//! a store outside of the order's database see `outbox_relay`.
 //!
 //! ```console
 //! cargo run --example outbox_postgres --features postgres -- postgres://user:password@localhost/shop

@@ -7,9 +7,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use conformance_tests::Skip;
 use conformance_tests::outbox::mutants::{MUTANTS, Mutant};
-use conformance_tests::outbox::{
-    CASES, Case, OutboxHarness, OutboxInstance, Transaction, run_case, trials,
-};
+use conformance_tests::outbox::{CASES, Case, OutboxHarness, OutboxInstance, Transaction, run_case, trials};
 use libtest_mimic::{Arguments, Failed, Trial};
 use retry_core::outbox::{
     MemoryOutbox, MemoryOutboxTransaction, NewRow, OutboxName, OutboxTable, WriteOutbox as _,
@@ -77,9 +75,9 @@ fn rejected(mutant: Mutant, by: &str) -> Result<(), Failed> {
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
-    let mutants = MUTANTS.iter().map(|(mutant, by)| {
-        Trial::test(format!("mutant::{mutant:?}"), move || rejected(*mutant, by))
-    });
+    let mutants = MUTANTS
+        .iter()
+        .map(|(mutant, by)| Trial::test(format!("mutant::{mutant:?}"), move || rejected(*mutant, by)));
     let all = trials(Arc::new(Memory)).into_iter().chain(mutants).collect();
     libtest_mimic::run(&arguments, all).exit_code()
 }

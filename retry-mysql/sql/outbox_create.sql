@@ -4,6 +4,7 @@
 CREATE TABLE IF NOT EXISTS {table} (
   seq        BIGINT     NOT NULL AUTO_INCREMENT PRIMARY KEY,
   id         BINARY(16) NOT NULL,
+  kind       VARCHAR(128) CHARACTER SET ascii COLLATE ascii_bin NOT NULL,   -- for people
   created_at BIGINT     NOT NULL,
   bytes      INT        AS (OCTET_LENGTH(body)) STORED,
   body       MEDIUMTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NOT NULL,

@@ -272,7 +272,9 @@ fn is_name(name: &str, most: usize, allowed: impl Fn(char) -> bool) -> bool {
 
 /// Whether an outbox's table may have this name.
 pub(crate) fn is_table_name(name: &str) -> bool {
-    is_name(name, 48, |c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_')
+    is_name(name, 48, |c| {
+        c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_'
+    })
 }
 
 fn bounds(option: &'static str, given: usize, most: usize) -> Result<(), ConfigError> {

@@ -141,7 +141,9 @@ fn main() -> ExitCode {
             .collect(),
         None => vec![Server {
             name: "mysql".to_owned(),
-            url: Err(Skip::new(format!("set {MYSQL} to a server's URL, or install one"))),
+            url: Err(Skip::new(format!(
+                "set {MYSQL} to a server's URL, or install one"
+            ))),
         }],
     };
     let code = run(all);

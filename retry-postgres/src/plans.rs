@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::connect;
-use crate::queries::Queries;
+use crate::queries::{OutboxQueries, Queries, TableName};
 use crate::schema_name::SchemaName;
 
 /// The statements of the store in `schema`, with their names.
@@ -14,6 +14,20 @@ use crate::schema_name::SchemaName;
 pub fn statements(schema: &str) -> Vec<(&'static str, String)> {
     let schema = SchemaName::new(schema).expect("a schema name");
     Queries::new(&schema).all()
+}
+
+/// The statement that reads an outbox.
+///
+/// # Panics
+/// A name cannot be used.
+#[must_use]
+pub fn outbox_next(schema: &str, table: &str) -> String {
+    let name = |name| SchemaName::new(name).expect("a name");
+    let (schema, table) = (name(schema), name(table));
+    OutboxQueries::new(&TableName { schema, table })
+        .next
+        .as_str()
+        .to_owned()
 }
 
 /// The settings of every transaction of the store.

@@ -39,7 +39,9 @@ impl OutboxHarness for Server {
         let url = self.url.clone()?;
         let n = NEXT.fetch_add(1, Ordering::Relaxed);
         let schema = format!("outbox_{}_{n}", std::process::id());
-        let builder = PostgresOutbox::builder("orders", &url).schema(&schema).pooler(self.pooler);
+        let builder = PostgresOutbox::builder("orders", &url)
+            .schema(&schema)
+            .pooler(self.pooler);
         let outbox = builder.connect().await.expect("the outbox connects");
         Ok(Box::new(Fresh { outbox, url, schema }))
     }
@@ -95,7 +97,10 @@ struct Open {
 impl Open {
     async fn run(&mut self, sql: String) {
         let statement = sqlx::raw_sql(AssertSqlSafe(sql));
-        statement.execute(&mut self.conn).await.expect("the statement runs");
+        statement
+            .execute(&mut self.conn)
+            .await
+            .expect("the statement runs");
     }
 }
 
@@ -141,7 +146,9 @@ fn main() -> ExitCode {
     let urls = given(POSTGRES).or_else(|| own.as_ref().map(test_servers::Server::url));
     let missing = |name: &str, variable| Server {
         name: name.to_owned(),
-        url: Err(Skip::new(format!("set {variable} to a server's URL, or install one"))),
+        url: Err(Skip::new(format!(
+            "set {variable} to a server's URL, or install one"
+        ))),
         pooler: false,
     };
     let mut all = match urls {

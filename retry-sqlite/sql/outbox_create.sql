@@ -3,6 +3,7 @@
 CREATE TABLE IF NOT EXISTS {table} (
   seq        INTEGER PRIMARY KEY AUTOINCREMENT,
   id         BLOB    NOT NULL CHECK (length(id) = 16),
+  kind       TEXT    NOT NULL,    -- for people
   created_at INTEGER NOT NULL,
   body       TEXT    NOT NULL,
   set_aside  TEXT

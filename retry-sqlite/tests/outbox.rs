@@ -36,9 +36,8 @@ impl OutboxHarness for Files {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let path = dir.path().canonicalize().expect("its path").join("shop.db");
         let conn = Connection::open(&path).expect("a connection");
-        let mode = conn.pragma_update_and_check(None, "journal_mode", self.journal, |row| {
-            row.get::<_, String>(0)
-        });
+        let mode =
+            conn.pragma_update_and_check(None, "journal_mode", self.journal, |row| row.get::<_, String>(0));
         assert_eq!(mode.expect("the mode is set"), self.journal);
         let outbox = SqliteOutbox::open("orders", &path).expect("the outbox opens");
         Ok(Box::new(Fresh { outbox, _dir: dir }))

@@ -30,6 +30,12 @@ pub(crate) enum Role {
     /// Runs the shards of a batch until its standard input ends.
     #[command(hide = true)]
     BatchWorker(Child),
+    /// Relays an outbox and runs its tasks until its standard input ends.
+    #[command(hide = true)]
+    OutboxWorker(Child),
+    /// Writes orders with their tasks until its standard input ends.
+    #[command(hide = true)]
+    OutboxWriter(Child),
     /// Does both.
     #[command(hide = true)]
     Alone(Child),
@@ -42,6 +48,8 @@ pub(crate) enum Workload {
     Mixed,
     /// One batch, until it has ended.
     Batch,
+    /// Orders in another database, whose tasks an outbox hands over, for a while.
+    Outbox,
 }
 
 #[derive(Debug, Args)]
@@ -50,9 +58,13 @@ pub(crate) struct Run {
     /// postgres, mysql, redis, sled
     #[arg(long, value_name = "SCHEME|URL", default_value = "sqlite")]
     pub(crate) store: String,
-    /// What the processes do: tasks of every sort, or one batch whose sum is checked (SQLite and PostgreSQL)
+    /// What the processes do: tasks of every sort; one batch whose sum is checked (SQLite and PostgreSQL); or orders in another
+    /// database, whose tasks are handed over to the store (all but sled)
     #[arg(long, value_enum, default_value_t = Workload::Mixed)]
     pub(crate) workload: Workload,
+    /// The database of the orders and their outbox, as `--store` names one. Known: sqlite, postgres, mysql
+    #[arg(long, value_name = "SCHEME|URL", default_value = "sqlite")]
+    pub(crate) source: String,
     /// The shards of the batch.
     #[arg(long, default_value_t = 20_000, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) shards: u32,
@@ -118,6 +130,9 @@ pub(crate) struct Child {
     /// The store.
     #[arg(long)]
     pub(crate) url: String,
+    /// The database of an outbox.
+    #[arg(long)]
+    pub(crate) source: Option<String>,
     /// Its place in the crew.
     #[arg(long)]
     pub(crate) slot: u64,

@@ -36,6 +36,26 @@ impl Role {
     }
 }
 
+/// What the crew is at work on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Errand {
+    /// Tasks of every sort in one store.
+    Mixed,
+    /// An outbox in the database `source`.
+    Outbox { source: String },
+}
+
+impl Errand {
+    /// The words by which a process of a role is started.
+    fn words(&self, role: Role) -> Vec<&str> {
+        match (self, role) {
+            (Self::Mixed, _) | (Self::Outbox { .. }, Role::Alone) => vec![role.name()],
+            (Self::Outbox { source }, Role::Worker) => vec!["outbox-worker", "--source", source],
+            (Self::Outbox { source }, Role::Enqueuer) => vec!["outbox-writer", "--source", source],
+        }
+    }
+}
+
 /// A place in the crew.
 #[derive(Debug)]
 pub(crate) struct Slot {
@@ -74,6 +94,7 @@ pub(crate) struct Crew {
     pub(crate) problems: Vec<String>,
     seed: u64,
     log: Log,
+    errand: Errand,
 }
 
 impl Crew {
@@ -100,7 +121,14 @@ impl Crew {
             problems: Vec::new(),
             seed,
             log: Log::create(&place.log("torture"))?,
+            errand: Errand::Mixed,
         })
+    }
+
+    /// Sends it on another errand.
+    pub(crate) fn on(mut self, errand: Errand) -> Self {
+        self.errand = errand;
+        self
     }
 
     /// Does what is due: starts, continues, and notes who ended without being killed.
@@ -153,7 +181,7 @@ impl Crew {
         let told = File::create(self.place.stderr(&name))?;
         let mut command = Command::new(std::env::current_exe()?);
         command
-            .arg(slot.role.name())
+            .args(self.errand.words(slot.role))
             .arg("--folder")
             .arg(&self.place.folder)
             .args(["--url", self.place.subject.url()])

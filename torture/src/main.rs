@@ -15,6 +15,7 @@ mod handlers;
 mod history;
 mod kinds;
 mod log;
+mod outbox;
 mod place;
 mod power;
 mod report;
@@ -42,6 +43,8 @@ fn main() -> anyhow::Result<ExitCode> {
             Some(Role::Worker(child)) => worker::run(&child).await.map(|()| ExitCode::SUCCESS),
             Some(Role::Enqueuer(child)) => enqueuer::run(&child).await.map(|()| ExitCode::SUCCESS),
             Some(Role::BatchWorker(child)) => batch::work(&child).await.map(|()| ExitCode::SUCCESS),
+            Some(Role::OutboxWorker(child)) => outbox::work(&child).await.map(|()| ExitCode::SUCCESS),
+            Some(Role::OutboxWriter(child)) => outbox::write(&child).await.map(|()| ExitCode::SUCCESS),
             Some(Role::Alone(child)) => alone::run(&child).await.map(|()| ExitCode::SUCCESS),
             Some(Role::Audit(kept)) => run::audit(&kept).await,
             None => run::run(&cli.run).await,

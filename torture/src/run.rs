@@ -12,6 +12,7 @@ use crate::batch;
 use crate::chaos;
 use crate::crew::Crew;
 use crate::drain;
+use crate::outbox;
 use crate::place::Place;
 use crate::power::{self, Disk};
 use crate::report::{self, line};
@@ -76,6 +77,9 @@ async fn on(folder: &Path, disk: Option<&Disk>, run: &Run) -> Result<bool> {
 
     if run.workload == Workload::Batch {
         return batch::torture(&place, run, seed).await;
+    }
+    if run.workload == Workload::Outbox {
+        return outbox::torture(&place, &home, run, seed).await;
     }
     let mut crew = Crew::new(&place, run.workers, run.enqueuers, seed)?;
     match disk {

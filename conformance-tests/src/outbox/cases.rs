@@ -9,7 +9,7 @@ use retry_core::time::Timestamp;
 
 use super::concurrent;
 use super::harness::OutboxInstance;
-use super::rows::{ALL, commit, commit_rows, id, names, next, numbers, row, sized, waiting};
+use super::rows::{ALL, commit, commit_rows, id, kind, names, next, numbers, row, sized, waiting};
 use super::runner::{Case, Needs};
 
 macro_rules! cases {
@@ -71,7 +71,11 @@ async fn a_savepoint_takes_its_rows_along(instance: &dyn OutboxInstance) {
     tx.write(vec![row(4)]).await.unwrap();
     tx.savepoint(vec![row(5)]).await.unwrap();
     tx.commit().await;
-    assert_eq!(waiting(&instance.table()).await, [1, 4], "O1: savepoints rolled back");
+    assert_eq!(
+        waiting(&instance.table()).await,
+        [1, 4],
+        "O1: savepoints rolled back"
+    );
 }
 
 async fn a_refused_write_leaves_the_transaction_usable(instance: &dyn OutboxInstance) {
@@ -99,7 +103,10 @@ async fn rows_come_in_the_order_of_writing(instance: &dyn OutboxInstance) {
     let first = next(&table, &[], room).await;
     assert_eq!(numbers(&first), [9, 3, 7, 8, 1, 6], "O2");
     let numbers_only: Vec<i64> = first.iter().map(|row| row.row.seq).collect();
-    assert!(numbers_only.is_sorted() && numbers_only[0] > 0, "O2: {numbers_only:?}");
+    assert!(
+        numbers_only.is_sorted() && numbers_only[0] > 0,
+        "O2: {numbers_only:?}"
+    );
     let rest = next(&table, &names(&first), ALL).await;
     assert_eq!(numbers(&rest), many, "O2: a thousand rows of one call");
 }
@@ -115,7 +122,11 @@ async fn a_late_commit_is_not_passed_over(instance: &dyn OutboxInstance) {
     let second = next(&table, &names(&first), Room { rows: 1, ..ALL }).await;
     assert_eq!(numbers(&second), [3], "O3");
     late.commit().await;
-    assert_eq!(waiting(&table).await, [1, 3], "O3: the row that came late comes first");
+    assert_eq!(
+        waiting(&table).await,
+        [1, 3],
+        "O3: the row that came late comes first"
+    );
     let third = next(&table, &names(&second), ALL).await;
     assert_eq!(numbers(&third), [1], "O3");
 }
@@ -133,7 +144,10 @@ async fn open_transactions_are_not_waited_for(instance: &dyn OutboxInstance) {
     // Neither the removal nor setting aside wait for the rows between and behind, and both writers go on.
     let rest = next(&table, &names(&first)[..2], ALL).await;
     assert_eq!(numbers(&rest), [4], "O4");
-    table.set_aside(rest[0].row, &ErrorText::new("why")).await.unwrap();
+    table
+        .set_aside(rest[0].row, &ErrorText::new("why"))
+        .await
+        .unwrap();
     before.write(vec![row(6)]).await.unwrap();
     after.write(vec![row(7)]).await.unwrap();
     before.commit().await;
@@ -146,7 +160,11 @@ async fn what_was_handed_over_goes(instance: &dyn OutboxInstance) {
     commit(instance, 1..=5).await;
     let first = next(&table, &[], Room { rows: 2, ..ALL }).await;
     let second = next(&table, &names(&first), Room { rows: 2, ..ALL }).await;
-    assert_eq!(numbers(&second), [3, 4], "O4: also the answer to the removal has them no more");
+    assert_eq!(
+        numbers(&second),
+        [3, 4],
+        "O4: also the answer to the removal has them no more"
+    );
     // The same call again, as after an answer that got lost; and a row that nobody ever saw.
     let again = next(&table, &names(&first), Room { rows: 2, ..ALL }).await;
     assert_eq!(again, second, "O4: a repeated call converges");
@@ -156,7 +174,11 @@ async fn what_was_handed_over_goes(instance: &dyn OutboxInstance) {
     };
     let rest = next(&table, &[second[1].row, never, second[0].row], ALL).await;
     assert_eq!(numbers(&rest), [5], "O4");
-    assert_eq!(waiting(&table).await, [5], "O4: it is gone for the next caller, too");
+    assert_eq!(
+        waiting(&table).await,
+        [5],
+        "O4: it is gone for the next caller, too"
+    );
     // As many as a call may name.
     commit(instance, 1_001..=2_000).await;
     next(&table, &names(&rest), ALL).await;
@@ -172,8 +194,14 @@ async fn a_number_alone_removes_nothing(instance: &dyn OutboxInstance) {
     // As after a restored backup, which gives the numbers again to other tasks.
     let other = RowId { id: id(7), ..rows[0] };
     let crossed = [
-        RowId { id: rows[1].id, ..rows[0] },
-        RowId { id: rows[0].id, ..rows[1] },
+        RowId {
+            id: rows[1].id,
+            ..rows[0]
+        },
+        RowId {
+            id: rows[0].id,
+            ..rows[1]
+        },
     ];
     let left = next(&table, &[other, crossed[0], crossed[1]], ALL).await;
     assert_eq!(numbers(&left), [1, 2], "O4: number and id together name a row");
@@ -232,6 +260,7 @@ async fn bytes_and_times_come_back(instance: &dyn OutboxInstance) {
         .zip(1..)
         .map(|((body, time), n)| NewRow {
             id: id(n | n << 40),
+            kind: kind(),
             created_at: Timestamp::from_millis(time),
             body: body.into_bytes(),
         })
@@ -242,7 +271,11 @@ async fn bytes_and_times_come_back(instance: &dyn OutboxInstance) {
     for (read, written) in read.iter().zip(&rows) {
         assert_eq!(read.row.id, written.id, "O6");
         assert_eq!(read.created_at, written.created_at, "O6");
-        assert!(read.body == written.body, "O6: a body of {} bytes", written.body.len());
+        assert!(
+            read.body == written.body,
+            "O6: a body of {} bytes",
+            written.body.len()
+        );
     }
 }
 
@@ -278,16 +311,26 @@ async fn bounds_are_checked_first(instance: &dyn OutboxInstance) {
     let mut tx = instance.begin().await;
     let many: Vec<NewRow> = (0..=1_000).map(row).collect();
     let bytes = MAX_CALL_BYTES / MAX_OUTBOX_BODY_BYTES + 1;
-    let large = (0..bytes as u64).map(|n| sized(n, MAX_OUTBOX_BODY_BYTES)).collect();
+    let large = (0..bytes as u64)
+        .map(|n| sized(n, MAX_OUTBOX_BODY_BYTES))
+        .collect();
     for refused in [many, large] {
         let error = tx.write(refused).await.expect_err("O7: too many, or too large");
         let what = (error.kind(), error.certainty());
-        assert_eq!(what, (StoreErrorKind::Invalid, Certainty::Rejected), "O7: {error}");
+        assert_eq!(
+            what,
+            (StoreErrorKind::Invalid, Certainty::Rejected),
+            "O7: {error}"
+        );
     }
     tx.commit().await;
     let too_many = vec![first; MAX_BATCH + 1];
     let rows = |rows| Room { rows, ..ALL };
-    for (handed, room) in [(&too_many[..], rows(1)), (&[first], rows(0)), (&[first], rows(MAX_BATCH + 1))] {
+    for (handed, room) in [
+        (&too_many[..], rows(1)),
+        (&[first], rows(0)),
+        (&[first], rows(MAX_BATCH + 1)),
+    ] {
         let error = table.next(handed, room).await.expect_err("O7: out of bounds");
         assert_eq!(error.kind(), StoreErrorKind::Invalid, "O7: {error}");
     }

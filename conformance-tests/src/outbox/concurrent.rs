@@ -30,7 +30,9 @@ async fn write(instance: &dyn OutboxInstance, writer: u64, wait: &SeededRandom) 
     for transaction in 0..TRANSACTIONS {
         let mut tx = instance.begin().await;
         for n in 0..ROWS {
-            tx.write(vec![row(numbered(writer, transaction, n))]).await.unwrap();
+            tx.write(vec![row(numbered(writer, transaction, n))])
+                .await
+                .unwrap();
             for _ in 0..wait.next_u64() % 20 {
                 tokio::task::yield_now().await;
             }
@@ -59,7 +61,10 @@ impl Seen {
             let number = number(row.row);
             assert!(self.all.insert(number), "O4: {number} comes again after it went");
             let last = self.last.insert(number / 1_000_000, number);
-            assert!(last < Some(number), "O2: {number} comes behind {last:?} of the same writer");
+            assert!(
+                last < Some(number),
+                "O2: {number} comes behind {last:?} of the same writer"
+            );
         }
     }
 }
@@ -111,7 +116,11 @@ pub(super) async fn two_readers_lose_nothing(instance: &dyn OutboxInstance) {
     };
     let (one, other) = join(read(7), read(11)).await;
     let all: BTreeSet<u64> = one.union(&other).copied().collect();
-    assert_eq!(all, (1..=200).collect(), "O5: each row is answered to one of them");
+    assert_eq!(
+        all,
+        (1..=200).collect(),
+        "O5: each row is answered to one of them"
+    );
     assert!(waiting(&instance.table()).await.is_empty(), "O4");
 }
 
@@ -154,5 +163,9 @@ pub(super) async fn dropped_calls_leave_nothing_open(instance: &dyn OutboxInstan
     commit(instance, [1_002]).await;
     let left = next(&table, &[], ALL).await;
     let last: Vec<_> = left.iter().rev().take(2).rev().map(|row| row.row.id).collect();
-    assert_eq!(last, [id(1_000), id(1_002)], "O1: a dropped write is rolled back with its transaction");
+    assert_eq!(
+        last,
+        [id(1_000), id(1_002)],
+        "O1: a dropped write is rolled back with its transaction"
+    );
 }

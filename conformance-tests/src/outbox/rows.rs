@@ -3,6 +3,8 @@
 use std::sync::Arc;
 
 use retry_core::id::TaskId;
+use retry_core::limits::MAX_NAME_BYTES;
+use retry_core::name::Kind;
 use retry_core::outbox::{NewRow, OutboxRow, OutboxTable, Room, RowId};
 use retry_core::time::Timestamp;
 
@@ -16,6 +18,12 @@ pub(super) const ALL: Room = Room {
 
 pub(super) fn id(n: u64) -> TaskId {
     TaskId::from_bytes(u128::from(n).to_be_bytes())
+}
+
+/// As long as a kind may be.
+pub(super) fn kind() -> Kind {
+    let longest = "a".repeat(MAX_NAME_BYTES);
+    Kind::new(longest).unwrap_or_else(|error| panic!("{error}"))
 }
 
 /// The number of a row.
@@ -41,6 +49,7 @@ pub(super) fn row(n: u64) -> NewRow {
 pub(super) fn sized(n: u64, bytes: usize) -> NewRow {
     NewRow {
         id: id(n),
+        kind: kind(),
         created_at: Timestamp::from_millis(1_000 + n.cast_signed()),
         body: vec![b'x'; bytes],
     }

@@ -18,7 +18,7 @@ use crate::time::Timestamp;
     label = "this store does not join that transaction",
     note = "SQL stores join transactions of their own driver: `.in_tx(&tx)` with rusqlite, `.in_tx(&mut tx)` with sqlx",
     note = "a client made by `connect(url)` or `.erase()` has forgotten its store: build the client from the store itself",
-    note = "Redis and sled have no transaction to join: enqueue after the commit, or choose an SQL store"
+    note = "Redis and sled have no transaction to join: write the task into an outbox of your database, `.outbox(&outbox, &tx)`"
 )]
 pub trait Enlist<Tx>: TaskStore {
     /// How the answer comes: `T` itself, or a future of it.

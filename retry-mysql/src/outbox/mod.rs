@@ -85,9 +85,7 @@ impl OutboxTable for MySqlOutbox {
             let read = self.inner.server.read(move |mut db, _| {
                 let sql = Arc::clone(&sql);
                 Box::pin(async move {
-                    let rows = db
-                        .rows(&sql.next, Args::new().with(most).with(bytes))
-                        .await?;
+                    let rows = db.rows(&sql.next, Args::new().with(most).with(bytes)).await?;
                     rows.iter().map(read).collect()
                 })
             });

@@ -62,6 +62,7 @@ impl OutboxQueries {
             let args = chunk.iter().fold(Args::new(), |args, row| {
                 let body = str::from_utf8(&row.body).unwrap_or_default();
                 args.with(row.id.to_bytes())
+                    .with(row.kind.as_str())
                     .with(row.created_at.as_millis())
                     .with(body)
             });
@@ -95,6 +96,7 @@ fn chunks(mut rows: &[NewRow]) -> Vec<&[NewRow]> {
 #[cfg(test)]
 mod tests {
     use retry_core::id::TaskId;
+    use retry_core::name::Kind;
     use retry_core::time::Timestamp;
 
     use super::*;
@@ -102,6 +104,7 @@ mod tests {
     fn row(bytes: usize) -> NewRow {
         NewRow {
             id: TaskId::MIN,
+            kind: Kind::new("a").unwrap(),
             created_at: Timestamp::from_millis(7),
             body: vec![b'x'; bytes],
         }
@@ -115,8 +118,8 @@ mod tests {
         assert_eq!(
             texts.iter().map(SqlStr::as_str).collect::<Vec<_>>(),
             [format!(
-                "{BEGIN}; INSERT INTO `shop`.`retry_outbox` (id, created_at, body) VALUES \
-                 (x'{zeros}', 7, CONVERT(x'78' USING utf8mb4)); {END}"
+                "{BEGIN}; INSERT INTO `shop`.`retry_outbox` (id, kind, created_at, body) VALUES \
+                 (x'{zeros}', CONVERT(x'61' USING utf8mb4), 7, CONVERT(x'78' USING utf8mb4)); {END}"
             )]
         );
         let two = sql.writes(&[row(0), row(0)]);

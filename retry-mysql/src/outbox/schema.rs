@@ -11,9 +11,10 @@ use crate::error::Outcome;
 use crate::record::{self, Read};
 
 /// The columns that the statements need, and their types.
-const COLUMNS: [(&str, &str); 6] = [
+const COLUMNS: [(&str, &str); 7] = [
     ("seq", "bigint"),
     ("id", "binary(16)"),
+    ("kind", "varchar"),
     ("created_at", "bigint"),
     ("bytes", "int"),
     ("body", "mediumtext"),
@@ -63,9 +64,7 @@ async fn columns(inner: &Inner) -> Result<Vec<Column>> {
     let work = inner.server.read(move |mut db, _| {
         let sql = Arc::clone(&sql);
         Box::pin(async move {
-            let args = Args::new()
-                .with(sql.database.as_str())
-                .with(sql.table.as_str());
+            let args = Args::new().with(sql.database.as_str()).with(sql.table.as_str());
             let rows = db.rows(&sql.columns, args).await?;
             rows.iter().map(column).collect::<Outcome<_>>()
         })
@@ -81,7 +80,9 @@ fn column(row: &MySqlRow) -> Outcome<Column> {
             takes_null: record::flag(row, 2)?,
             is_filled: record::flag(row, 3)?,
             numbers: record::flag(row, 4)?,
-            engine: record::opt_text(row, 5)?.unwrap_or("none: it is a view").to_owned(),
+            engine: record::opt_text(row, 5)?
+                .unwrap_or("none: it is a view")
+                .to_owned(),
         })
     };
     Ok(read().map_err(damaged)?)
@@ -102,7 +103,11 @@ fn fault(found: &[Column]) -> Option<String> {
     let named = |name: &str| found.iter().find(|column| column.name == name);
     for (name, kind) in COLUMNS {
         match named(name) {
-            None => return Some(format!("it has no column `{name}`; choose another name for the outbox's")),
+            None => {
+                return Some(format!(
+                    "it has no column `{name}`; choose another name for the outbox's"
+                ));
+            }
             Some(column) if column.kind != kind => {
                 return Some(format!("its column `{name}` is {}, not {kind}", column.kind));
             }
@@ -155,13 +160,16 @@ mod tests {
         for (fault, named) in [
             (after(Vec::clear), "does not exist"),
             (after(|c| c[0].engine = "MyISAM".to_owned()), "MyISAM"),
-            (after(|c| drop(c.remove(2))), "no column `created_at`"),
+            (after(|c| drop(c.remove(3))), "no column `created_at`"),
             (after(|c| c[1].kind = "binary(8)".to_owned()), "`id` is binary(8)"),
             (after(|c| c[0].numbers = false), "AUTO_INCREMENT"),
-            (after(|c| c[3].is_filled = false), "computed"),
-            (after(|c| c[5].takes_null = false), "NULL"),
+            (after(|c| c[4].is_filled = false), "computed"),
+            (after(|c| c[6].takes_null = false), "NULL"),
         ] {
-            assert!(fault.as_ref().is_some_and(|fault| fault.contains(named)), "{fault:?}");
+            assert!(
+                fault.as_ref().is_some_and(|fault| fault.contains(named)),
+                "{fault:?}"
+            );
         }
     }
 

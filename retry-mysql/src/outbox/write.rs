@@ -16,7 +16,12 @@ use crate::error::{During, Outcome, outside_transaction, store_error};
 impl<'c> WriteOutbox<&'c mut MySqlConnection> for MySqlOutbox {
     type Reply<T: Send + 'static> = BoxFuture<'c, T>;
 
-    fn write<T, F>(&self, tx: &'c mut MySqlConnection, rows: Result<Vec<NewRow>>, finish: F) -> BoxFuture<'c, T>
+    fn write<T, F>(
+        &self,
+        tx: &'c mut MySqlConnection,
+        rows: Result<Vec<NewRow>>,
+        finish: F,
+    ) -> BoxFuture<'c, T>
     where
         T: Send + 'static,
         F: FnOnce(Result<()>) -> T + Send + 'static,

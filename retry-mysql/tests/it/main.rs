@@ -11,6 +11,7 @@ mod innodb;
 mod large;
 mod leased;
 mod locks;
+mod outbox;
 mod parents;
 mod plans;
 mod refusals;
@@ -118,6 +119,15 @@ fn main() -> ExitCode {
             locks::a_call_locks_the_rows_it_names,
             locks::an_edit_that_ends_stale_locks_no_holder,
             locks::a_claim_leaves_the_neighbours_of_its_lane_alone,
+            outbox::every_form_of_a_connection_writes,
+            outbox::a_connection_without_a_transaction_is_refused,
+            outbox::a_failed_write_leaves_the_transaction_usable,
+            outbox::other_tables_are_refused,
+            outbox::its_own_statement_makes_the_table,
+            outbox::the_documented_rights_are_enough,
+            outbox::lost_and_cut_answers_converge,
+            outbox::a_removal_locks_its_rows_alone,
+            outbox::a_full_table_is_read_from_its_head,
             parents::a_parent_is_written_once_for_all_ends_of_a_call,
             rights::the_documented_rights_are_enough,
             rights::migrations_need_more,

@@ -82,7 +82,11 @@ impl OutboxTable for PostgresOutbox {
 
     async fn next(&self, handed: &[RowId], room: Room) -> Result<Vec<OutboxRow>> {
         check::next(handed, room)?;
-        let form = if handed.is_empty() { Form::Read } else { Form::Write };
+        let form = if handed.is_empty() {
+            Form::Read
+        } else {
+            Form::Write
+        };
         let (handed, sql): (Arc<[RowId]>, _) = (Arc::from(handed), Arc::clone(&self.inner.sql));
         self.call(form, move |tx| {
             let numbers: Vec<i64> = handed.iter().map(|row| row.seq).collect();
@@ -127,7 +131,10 @@ impl OutboxTable for PostgresOutbox {
             Box::pin(async move {
                 let row = tx.row(statement).await?;
                 let row = row.ok_or(sqlx::Error::RowNotFound)?;
-                let (rows, oldest) = (record::value::<i64>(&row, 0), record::value::<Option<i64>>(&row, 1));
+                let (rows, oldest) = (
+                    record::value::<i64>(&row, 0),
+                    record::value::<Option<i64>>(&row, 1),
+                );
                 let rows = rows.map_err(altered)?;
                 let cap = u64::try_from(most).unwrap_or(0);
                 Ok(Waiting {

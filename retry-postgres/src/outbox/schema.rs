@@ -10,9 +10,10 @@ use crate::record::{self, Read};
 use crate::tx::Tx;
 
 /// The columns that the statements need, and their types.
-const COLUMNS: [(&str, &str); 5] = [
+const COLUMNS: [(&str, &str); 6] = [
     ("seq", "bigint"),
     ("id", "uuid"),
+    ("kind", "text"),
     ("created_at", "bigint"),
     ("body", "text"),
     ("set_aside", "text"),
@@ -73,7 +74,9 @@ fn column(row: &PgRow) -> Read<Column> {
 async fn create_schema(tx: &mut Tx<'_>, sql: &OutboxQueries) -> Outcome<()> {
     let statement = tx.query(&tx.sql.schema_found).bind(sql.schema.clone());
     let row = tx.row(statement).await?;
-    let is_there = row.map_or(Ok(false), |row| record::value(&row, 0)).map_err(altered)?;
+    let is_there = row
+        .map_or(Ok(false), |row| record::value(&row, 0))
+        .map_err(altered)?;
     if !is_there {
         let sql = tx.sql.create_schema.clone();
         tx.batch(&sql).await?;
@@ -90,7 +93,11 @@ fn fault(found: &[Column]) -> Option<String> {
     let named = |name: &str| found.iter().find(|column| column.name == name);
     for (name, kind) in COLUMNS {
         match named(name) {
-            None => return Some(format!("it has no column `{name}`; choose another name for the outbox's")),
+            None => {
+                return Some(format!(
+                    "it has no column `{name}`; choose another name for the outbox's"
+                ));
+            }
             Some(column) if column.kind != kind => {
                 return Some(format!("its column `{name}` is {}, not {kind}", column.kind));
             }
@@ -142,14 +149,17 @@ mod tests {
         assert_eq!(after(|_| ()), None);
         for (fault, named) in [
             (after(Vec::clear), "does not exist"),
-            (after(|c| drop(c.remove(2))), "no column `created_at`"),
-            (after(|c| c[3].kind = "bytea".to_owned()), "`body` is bytea"),
+            (after(|c| drop(c.remove(3))), "no column `created_at`"),
+            (after(|c| c[4].kind = "bytea".to_owned()), "`body` is bytea"),
             (after(|c| c[0].is_key = false), "primary key"),
             (after(|c| c[0].is_filled = false), "primary key"),
-            (after(|c| c[4].takes_null = false), "NULL"),
+            (after(|c| c[5].takes_null = false), "NULL"),
             (after(|c| c[1].is_logged = false), "unlogged"),
         ] {
-            assert!(fault.as_ref().is_some_and(|fault| fault.contains(named)), "{fault:?}");
+            assert!(
+                fault.as_ref().is_some_and(|fault| fault.contains(named)),
+                "{fault:?}"
+            );
         }
     }
 

@@ -69,6 +69,7 @@ impl<'t> WriteOutbox<&'t mut PoolConnection<Postgres>> for PostgresOutbox {
 #[derive(Default)]
 struct Columns {
     ids: Vec<Id>,
+    kinds: Vec<String>,
     times: Vec<i64>,
     bodies: Vec<String>,
 }
@@ -78,10 +79,15 @@ impl Columns {
         let mut columns = Self::default();
         for row in rows {
             columns.ids.push(row.id.into());
+            columns.kinds.push(row.kind.as_str().to_owned());
             columns.times.push(row.created_at.as_millis());
-            let body = String::from_utf8(row.body).ok().filter(|body| !body.contains('\0'));
+            let body = String::from_utf8(row.body)
+                .ok()
+                .filter(|body| !body.contains('\0'));
             columns.bodies.push(body.ok_or_else(|| {
-                StoreError::invalid("a row's body is not UTF-8 text without U+0000, which PostgreSQL cannot keep")
+                StoreError::invalid(
+                    "a row's body is not UTF-8 text without U+0000, which PostgreSQL cannot keep",
+                )
             })?);
         }
         Ok(columns)
@@ -106,6 +112,7 @@ async fn write(inner: &Inner, tx: &mut Tx<'_>, columns: Columns) -> Outcome<()> 
     let statement = tx
         .query(&inner.sql.write)
         .bind(columns.ids)
+        .bind(columns.kinds)
         .bind(columns.times)
         .bind(columns.bodies);
     tx.execute(statement).await?;

@@ -9,6 +9,7 @@ mod hints;
 mod in_tx;
 mod leased;
 mod locks;
+mod outbox;
 mod parents;
 mod plans;
 mod rights;
@@ -36,7 +37,7 @@ fn main() -> ExitCode {
     let server =
         (!missing && !arguments.list && !alone).then(|| start(Kind::Postgres).expect("a server starts"));
     let env = server.as_ref().map(|server| Arc::new(Env::new(server.url())));
-    let groups: [&[(&str, Test)]; 12] = [
+    let groups: [&[(&str, Test)]; 13] = [
         config::TESTS,
         dropped::TESTS,
         faults::TESTS,
@@ -44,6 +45,7 @@ fn main() -> ExitCode {
         in_tx::TESTS,
         leased::TESTS,
         locks::TESTS,
+        outbox::TESTS,
         parents::TESTS,
         plans::TESTS,
         rights::TESTS,

@@ -163,10 +163,7 @@ impl OutboxTable for SqliteOutbox {
 }
 
 /// Does what writes, behind the file's write lock from its beginning.
-fn in_transaction<T>(
-    conn: &Connection,
-    work: impl FnOnce() -> Outcome<T>,
-) -> std::result::Result<T, Failed> {
+fn in_transaction<T>(conn: &Connection, work: impl FnOnce() -> Outcome<T>) -> std::result::Result<T, Failed> {
     conn.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
     let done = work()?;
     let committed = conn
@@ -190,7 +187,11 @@ fn first(conn: &Connection, sql: &OutboxQueries, room: Room) -> Outcome<Vec<Outb
             let id = TaskId::from_bytes(record::id(row, 1)?);
             let seq = record::int(row, 0)?;
             let length = usize::try_from(record::int(row, 3)?).unwrap_or(usize::MAX);
-            Ok((RowId { seq, id }, Timestamp::from_millis(record::int(row, 2)?), length))
+            Ok((
+                RowId { seq, id },
+                Timestamp::from_millis(record::int(row, 2)?),
+                length,
+            ))
         };
         let (row, created_at, length) = found().map_err(|damage| damaged(conn, damage.0))?;
         bytes = bytes.saturating_add(length);

@@ -53,7 +53,17 @@ mod tests {
             assert!(OutboxQueries::new(table).is_some(), "{table}");
         }
         let too_long = "a".repeat(49);
-        for table in ["", "9a", "A", "a-b", "a\"", "a'; DROP TABLE x", "sqlite_a", "é", too_long.as_str()] {
+        for table in [
+            "",
+            "9a",
+            "A",
+            "a-b",
+            "a\"",
+            "a'; DROP TABLE x",
+            "sqlite_a",
+            "é",
+            too_long.as_str(),
+        ] {
             assert!(OutboxQueries::new(table).is_none(), "{table}");
         }
     }

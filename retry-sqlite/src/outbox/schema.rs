@@ -9,9 +9,10 @@ use super::queries::{COLUMNS, OutboxQueries};
 use crate::error::Outcome;
 
 /// The columns that the statements need, and their types.
-const NEEDED: [(&str, &str); 5] = [
+const NEEDED: [(&str, &str); 6] = [
     ("seq", "INTEGER"),
     ("id", "BLOB"),
+    ("kind", "TEXT"),
     ("created_at", "INTEGER"),
     ("body", "TEXT"),
     ("set_aside", "TEXT"),
@@ -67,13 +68,18 @@ fn columns(conn: &Connection, sql: &OutboxQueries) -> Outcome<Vec<Column>> {
 /// Why a table with these columns cannot be used.
 fn fault(found: &[Column]) -> Option<String> {
     if found.is_empty() {
-        let missing = "it does not exist; open the outbox with migrations on, or run the statement that `ddl` gives";
+        let missing =
+            "it does not exist; open the outbox with migrations on, or run the statement that `ddl` gives";
         return Some(missing.to_owned());
     }
     let named = |name: &str| found.iter().find(|column| column.name == name);
     for (name, kind) in NEEDED {
         match named(name) {
-            None => return Some(format!("it has no column `{name}`; choose another name for the outbox's")),
+            None => {
+                return Some(format!(
+                    "it has no column `{name}`; choose another name for the outbox's"
+                ));
+            }
             Some(column) if !column.kind.eq_ignore_ascii_case(kind) => {
                 return Some(format!("its column `{name}` is {}, not {kind}", column.kind));
             }

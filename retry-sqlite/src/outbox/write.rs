@@ -77,7 +77,8 @@ fn write(conn: &Connection, sql: &str, rows: &[NewRow]) -> Outcome<()> {
     let mut statement = conn.prepare_cached(sql)?;
     for row in rows {
         let body = str::from_utf8(&row.body).unwrap_or_default();
-        statement.execute(params![row.id.to_bytes(), row.created_at.as_millis(), body])?;
+        let (id, created_at) = (row.id.to_bytes(), row.created_at.as_millis());
+        statement.execute(params![id, row.kind.as_str(), created_at, body])?;
     }
     Ok(())
 }

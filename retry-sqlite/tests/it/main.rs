@@ -10,6 +10,7 @@ mod laws;
 mod leased;
 mod numbers;
 mod options;
+mod outbox;
 mod parents;
 mod processes;
 mod support;

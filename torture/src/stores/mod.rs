@@ -3,7 +3,7 @@
 mod mysql;
 mod postgres;
 mod redis;
-mod served;
+pub(crate) mod served;
 mod sled;
 mod sqlite;
 

@@ -12,14 +12,14 @@ use crate::place::Server;
 
 /// The server, and the proxy that all processes reach it through.
 #[derive(Debug)]
-pub(super) struct Served {
+pub(crate) struct Served {
     server: Arc<test_servers::Server>,
     proxy: Proxy,
 }
 
 impl Served {
     /// Starts a server. It and its data go with the run, unless they are kept.
-    pub(super) fn start(kind: Kind) -> Result<Self> {
+    pub(crate) fn start(kind: Kind) -> Result<Self> {
         let server = test_servers::start(kind)?;
         let proxy = Proxy::start(server.ports()[0])?;
         Ok(Self {
@@ -29,14 +29,14 @@ impl Served {
     }
 
     /// How a process reaches it, so that it can be cut off.
-    pub(super) fn url(&self) -> String {
+    pub(crate) fn url(&self) -> String {
         let port = |port: u16| format!(":{port}");
         let (own, proxy) = (port(self.server.ports()[0]), port(self.proxy.port()));
         self.server.url().replace(&own, &proxy)
     }
 
     /// Its own address, for checks that no fault may meet.
-    pub(super) fn direct(&self) -> String {
+    pub(crate) fn direct(&self) -> String {
         self.server.url()
     }
 

@@ -31,6 +31,8 @@ pub(crate) const EXAMPLES: &[Example] = &[
     Example::new("inline_and_scheduled", &[], None),
     Example::new("messages", &[], None),
     Example::new("outbox_postgres", &[], Some(Kind::Postgres)),
+    Example::new("outbox_relay", &[], None),
+    Example::new("outbox_relay", &[], Some(Kind::Redis)),
     Example::new("fallback_and_alerts", &[], None),
     Example::new("orders", &["--db", "orders.db"], None),
     Example::new("orders", &["--store", "sled:orders.sled"], None),
