@@ -11,7 +11,7 @@ use retry_core::store::{Certainty, Count, MemoryStore, StoreError, StoreErrorKin
 use retry_core::task::ErrorText;
 use retry_mysql::{ConfigError, MySqlOutbox, MySqlOutboxBuilder, OpenError};
 use sqlx::mysql::{MySqlConnection, MySqlPoolOptions};
-use sqlx::{Acquire as _, Connection as _};
+use sqlx::Connection as _;
 use test_servers::{Fault, Proxy, Server};
 
 use crate::support::{Place, number, run, task_id};

@@ -12,7 +12,7 @@ use retry_core::store::{Certainty, Count, MemoryStore, StoreError, StoreErrorKin
 use retry_core::task::ErrorText;
 use retry_postgres::{ConfigError, OpenError, PostgresOutbox, PostgresOutboxBuilder};
 use sqlx::postgres::PgPoolOptions;
-use sqlx::{Acquire as _, Connection as _, PgConnection};
+use sqlx::{Connection as _, PgConnection};
 use test_servers::{Fault, Proxy};
 
 use crate::Test;

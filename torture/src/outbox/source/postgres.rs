@@ -6,7 +6,7 @@ use retry_core::client::Client;
 use retry_core::draft::Draft;
 use retry_core::outbox::OutboxRelayHandle;
 use retry_postgres::PostgresOutbox;
-use sqlx::{Acquire as _, PgPool};
+use sqlx::{Connection as _, PgPool};
 use test_servers::Kind;
 
 use super::{NAME, Shop, Source};
