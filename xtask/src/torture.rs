@@ -25,14 +25,28 @@ pub(crate) fn torture(root: &Path, words: &[String]) -> Result<(), String> {
 /// A batch that takes some seconds: of several chunks, under a few kills.
 const BATCH: [&str; 4] = ["--workload", "batch", "--shards", "20000"];
 
-/// The quick runs of the gate: tasks of every sort under kills and stops, and one batch.
+/// The quick runs of the gate: tasks of every sort under kills and stops, one batch, and an outbox.
 pub(crate) fn quick(root: &Path) -> Result<(), String> {
     let mut command = program(root)?;
     command.arg("--quick");
     run_within(command, LIMIT)?;
     let mut command = program(root)?;
     command.args(BATCH);
+    run_within(command, LIMIT)?;
+    let mut command = program(root)?;
+    command.args(outbox("sqlite", "sqlite"));
     run_within(command, LIMIT)
+}
+
+/// Orders in one database, whose tasks an outbox hands over to another, and the servers they need.
+const OUTBOXES: [(&str, &str, [Kind; 2]); 2] = [
+    ("postgres", "redis", [Kind::Postgres, Kind::Redis]),
+    ("mysql", "postgres", [Kind::MySql, Kind::Postgres]),
+];
+
+/// The words for one.
+fn outbox<'w>(source: &'w str, store: &'w str) -> Vec<&'w str> {
+    vec!["--quick", "--workload", "outbox", "--source", source, "--store", store]
 }
 
 /// The stores that the quick run of the gate tortures beside SQLite, each with the server it needs.
@@ -59,8 +73,10 @@ pub(crate) fn quick_others(root: &Path) -> Result<Vec<&'static str>, String> {
         let batch = |(store, _): &&(&'static str, _)| {
             (*store == "postgres").then(|| [&BATCH[..], &["--store", store]].concat())
         };
+        let served = OUTBOXES.iter().filter(|(.., kinds)| !kinds.iter().any(|kind| given(*kind)));
+        let outboxes = served.map(|(source, store, _)| outbox(source, store));
         let words = wanted.iter().map(quick).chain(wanted.iter().filter_map(batch));
-        let runs: Vec<_> = words.map(start).collect();
+        let runs: Vec<_> = words.chain(outboxes).map(start).collect();
         runs.into_iter().map(thread::ScopedJoinHandle::join).collect()
     });
     for run in runs {
