@@ -61,7 +61,7 @@ impl Wish {
         wish
     }
 
-    fn is_all(&self) -> bool {
+    pub(crate) fn is_all(&self) -> bool {
         self.0.load(Ordering::Acquire) == ALL
     }
 

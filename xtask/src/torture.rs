@@ -46,7 +46,15 @@ const OUTBOXES: [(&str, &str, [Kind; 2]); 2] = [
 
 /// The words for one.
 fn outbox<'w>(source: &'w str, store: &'w str) -> Vec<&'w str> {
-    vec!["--quick", "--workload", "outbox", "--source", source, "--store", store]
+    vec![
+        "--quick",
+        "--workload",
+        "outbox",
+        "--source",
+        source,
+        "--store",
+        store,
+    ]
 }
 
 /// The stores that the quick run of the gate tortures beside SQLite, each with the server it needs.
@@ -73,7 +81,9 @@ pub(crate) fn quick_others(root: &Path) -> Result<Vec<&'static str>, String> {
         let batch = |(store, _): &&(&'static str, _)| {
             (*store == "postgres").then(|| [&BATCH[..], &["--store", store]].concat())
         };
-        let served = OUTBOXES.iter().filter(|(.., kinds)| !kinds.iter().any(|kind| given(*kind)));
+        let served = OUTBOXES
+            .iter()
+            .filter(|(.., kinds)| !kinds.iter().any(|kind| given(*kind)));
         let outboxes = served.map(|(source, store, _)| outbox(source, store));
         let words = wanted.iter().map(quick).chain(wanted.iter().filter_map(batch));
         let runs: Vec<_> = words.chain(outboxes).map(start).collect();

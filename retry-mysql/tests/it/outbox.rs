@@ -10,8 +10,8 @@ use retry_core::payload::Payload;
 use retry_core::store::{Certainty, Count, MemoryStore, StoreError, StoreErrorKind};
 use retry_core::task::ErrorText;
 use retry_mysql::{ConfigError, MySqlOutbox, MySqlOutboxBuilder, OpenError};
-use sqlx::mysql::{MySqlConnection, MySqlPoolOptions};
 use sqlx::Connection as _;
+use sqlx::mysql::{MySqlConnection, MySqlPoolOptions};
 use test_servers::{Fault, Proxy, Server};
 
 use crate::support::{Place, number, run, task_id};
@@ -214,6 +214,7 @@ pub(crate) async fn the_documented_rights_are_enough(server: Arc<Server>) {
     let documented = include_str!("../../README.md");
     let sql = documented
         .split("```sql\n")
+        .skip(1)
         .find(|sql| sql.contains("retry_outbox"));
     let sql = sql
         .and_then(|sql| sql.split("```").next())

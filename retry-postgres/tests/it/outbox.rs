@@ -280,6 +280,7 @@ fn grants(table: &str, role: &str) -> String {
     let documented = include_str!("../../README.md");
     let sql = documented
         .split("```sql\n")
+        .skip(1)
         .find(|sql| sql.contains("retry_outbox"));
     let sql = sql
         .and_then(|sql| sql.split("```").next())

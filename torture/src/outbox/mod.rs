@@ -32,6 +32,8 @@ pub(crate) use writer::run as write;
 
 /// How often the end is looked for.
 const LOOK: Duration = Duration::from_millis(250);
+/// Nothing may be left for so long: a writer that was about to commit when it was told to be quiet is through by then.
+const QUIET: Duration = Duration::from_secs(2);
 /// Without any progress for so long it hangs: many leases.
 const STUCK: Duration = Duration::from_secs(40);
 /// How long a process may take to shut down.
@@ -97,11 +99,11 @@ async fn drain(crew: &mut Crew, source: &dyn Source) -> Result<()> {
         crew.live(LOOK).await?;
         let left = source.waiting().await? + open(&client).await?;
         let now = crew.watch.elapsed();
-        // The writers are quiet once they have noticed, so that it can begin to fall.
-        if left == 0 && now > since + LOOK {
+        if left == 0 && least == 0 && now > since + QUIET {
             break;
         }
-        if left < least {
+        // More than before was written by those that had not noticed yet.
+        if left != least && (left < least || least == 0) {
             (least, since) = (left, now);
         }
         if now > since + STUCK {

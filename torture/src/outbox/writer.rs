@@ -36,7 +36,7 @@ pub(crate) async fn run(child: &Child) -> Result<()> {
     let mut n = first;
     while !wish.is_end() {
         watch.pause(REST).await;
-        if wish.is_quiet() {
+        if !wish.is_all() {
             continue;
         }
         n += 2;
