@@ -122,10 +122,8 @@ impl Table {
                     row.body = row.body.trim_ascii_end().to_vec();
                 }
             }
-            Mutant::AnswersNothingTooLarge => {
-                if rows.first().is_some_and(|row| row.body.len() > room.bytes) {
-                    rows.clear();
-                }
+            Mutant::AnswersNothingTooLarge if rows.first().is_some_and(|row| row.body.len() > room.bytes) => {
+                rows.clear();
             }
             _ => {}
         }
