@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use futures_util::future::join_all;
 use retry_core::client::Client;
 use retry_core::draft::Draft;
 use retry_core::id::TaskId;
@@ -200,6 +201,10 @@ pub(crate) async fn its_own_statement_makes_the_table(server: Arc<Server>) {
     let mut conn = place.connect().await;
     run(&mut conn, &builder.ddl().unwrap()).await;
     builder.migrate(false).connect().await.unwrap();
+    // Many at once make it as well.
+    let builder = self::builder(&place);
+    let opened = join_all((0..6).map(|_| builder.clone().connect())).await;
+    assert!(opened.iter().all(Result::is_ok), "{opened:?}");
     for name in ["", "A", "a`b", "1a", &"a".repeat(49)] {
         let builder = self::builder(&place).table(name);
         assert_eq!(builder.ddl(), Err(ConfigError::Table(name.to_owned())));
@@ -212,10 +217,7 @@ pub(crate) async fn its_own_statement_makes_the_table(server: Arc<Server>) {
 pub(crate) async fn the_documented_rights_are_enough(server: Arc<Server>) {
     let (place, _) = fresh(&server).await;
     let documented = include_str!("../../README.md");
-    let sql = documented
-        .split("```sql\n")
-        .skip(1)
-        .find(|sql| sql.contains("retry_outbox"));
+    let sql = documented.split("```sql\n").find(|sql| sql.contains("shop_web"));
     let sql = sql
         .and_then(|sql| sql.split("```").next())
         .expect("the README shows them");
