@@ -17,10 +17,10 @@ use crate::place::{Ledger, Orders, Server, Subject, Sum, patiently};
 
 /// What must be 0: rows of the store's tables without the rows they belong to.
 const NONE: [&str; 4] = [
-    "SELECT count(*) FROM task_retry.task WHERE id NOT IN (SELECT id FROM task_retry.body)",
-    "SELECT count(*) FROM task_retry.body WHERE id NOT IN (SELECT id FROM task_retry.task)",
-    "SELECT count(*) FROM task_retry.note WHERE id NOT IN (SELECT id FROM task_retry.task)",
-    "SELECT count(*) FROM task_retry.failure WHERE id NOT IN (SELECT id FROM task_retry.task)",
+    "SELECT count(*) FROM task_retry.task x WHERE NOT EXISTS (SELECT 1 FROM task_retry.body y WHERE y.id = x.id)",
+    "SELECT count(*) FROM task_retry.body x WHERE NOT EXISTS (SELECT 1 FROM task_retry.task y WHERE y.id = x.id)",
+    "SELECT count(*) FROM task_retry.note x WHERE NOT EXISTS (SELECT 1 FROM task_retry.task y WHERE y.id = x.id)",
+    "SELECT count(*) FROM task_retry.failure x WHERE NOT EXISTS (SELECT 1 FROM task_retry.task y WHERE y.id = x.id)",
 ];
 
 #[derive(Debug)]
