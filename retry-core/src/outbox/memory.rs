@@ -112,6 +112,13 @@ impl OutboxTable for MemoryOutbox {
             if table.waiting.get(&row.seq).is_some_and(|kept| kept.row == *row) {
                 table.waiting.remove(&row.seq);
             }
+            if table
+                .aside
+                .get(&row.seq)
+                .is_some_and(|(kept, _)| kept.row == *row)
+            {
+                table.aside.remove(&row.seq);
+            }
         }
         let mut bytes = 0;
         let first = table.waiting.values().take(room.rows).enumerate();
@@ -262,6 +269,22 @@ mod tests {
         }
         assert_eq!(numbers(&[], ROOM), [3, 4]);
         assert_eq!(outbox.aside().len(), 1);
+    }
+
+    #[test]
+    fn a_row_that_was_handed_over_does_not_stay_aside() {
+        let outbox = outbox();
+        let mut tx = outbox.begin();
+        write(&outbox, &mut tx, 1, 1).unwrap();
+        tx.commit();
+        let row = RowId { seq: 1, id: id(1) };
+        let reason = ErrorText::new("refused once, and this came late");
+        outbox.set_aside(row, &reason).now_or_never().unwrap().unwrap();
+        let other = RowId { seq: 1, id: id(2) };
+        assert!(next(&outbox, &[other], ROOM).is_empty());
+        assert_eq!(outbox.aside().len(), 1, "another row's");
+        assert!(next(&outbox, &[row], ROOM).is_empty());
+        assert!(outbox.aside().is_empty(), "an operator would put it back");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! `client.enqueue(x).outbox(&outbox, &mut tx)` writes a row into a table of the user's own database; when the transaction
 //! commits, the row is there, and a relay hands its task over to the store of `client`: Redis, sled, another database.
-//! Each task is created there exactly once, in the order of the rows. How that is so, whatever fails, is told in
+//! Each task is created there exactly once, in the order of the rows' numbers. How that is so, whatever fails, is told in
 //! `docs/design/outbox.md`.
 //!
 //! # The laws of a table
@@ -14,11 +14,12 @@
 //! - **O3** *Nothing is passed over*: an answer has the first rows of all that can be read now. A row that can be read only
 //!   now, and has a lower number than others that were answered or removed before, comes first in the next answer.
 //! - **O4** *What is handed over goes*: a row is removed by its number and its id together, durably, and is in no later answer,
-//!   this one included. A row that is not there is passed over, so that a repeated call converges.
+//!   this one included, also if it was set aside meanwhile, so that nobody puts it back. A row that is not there is passed over,
+//!   so that a repeated call converges.
 //! - **O5** *Else it stays*: a row is answered again and again, to whoever asks, until it was handed over or set aside.
 //! - **O6** *Bytes come back as they went in*; so does the time.
 //! - **O7** *Bounded work*: a call costs in proportion to what it carries and answers, not to what waits, nor to what
-//!   was removed before.
+//!   was removed before, but for removed rows that the database could not clean up yet, because a snapshot still sees them.
 
 mod body;
 pub mod check;

@@ -27,7 +27,8 @@ pub struct NewRow {
     pub id: TaskId,
     /// Its kind, for operators: a table need not keep it, and never gives it back.
     pub kind: Kind,
-    /// When it was written, by the clock of the store to which it goes.
+    /// When it was written, by the clock of the program that wrote it: as the store that it goes to told the time, if the program
+    /// has asked it.
     pub created_at: Timestamp,
     /// The task: UTF-8 text of at most [`MAX_OUTBOX_BODY_BYTES`](crate::limits::MAX_OUTBOX_BODY_BYTES), to be kept byte for byte.
     pub body: Vec<u8>,
@@ -38,7 +39,7 @@ pub struct NewRow {
 pub struct OutboxRow {
     /// Its name.
     pub row: RowId,
-    /// When it was written, by the clock of the store to which it goes.
+    /// When it was written, by the clock of the program that wrote it.
     pub created_at: Timestamp,
     /// The task, as it was written.
     pub body: Vec<u8>,
@@ -84,8 +85,8 @@ pub trait OutboxTable: fmt::Debug + Send + Sync + 'static {
     /// Its name, by which its relays know one another.
     fn name(&self) -> &OutboxName;
 
-    /// Removes the rows that were `handed` over (at most [`MAX_BATCH`](crate::limits::MAX_BATCH)), by number and id, and answers
-    /// the first of those that wait (laws 3, 4, 5). One exchange with the database.
+    /// Removes the rows that were `handed` over (at most [`MAX_BATCH`](crate::limits::MAX_BATCH)), by number and id and also
+    /// those that were set aside meanwhile, and answers the first of those that wait (laws 3, 4, 5). One exchange with the database.
     ///
     /// # Errors
     /// The database failed, or `handed` or `room` is out of bounds. Rows may be removed when the outcome is unknown; the same
