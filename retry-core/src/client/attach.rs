@@ -59,7 +59,7 @@ impl<S: TaskStore + ?Sized> Client<S> {
 
     /// The time of a slot's part without a round trip: the worker's last reading of it, or the client's own, or the local
     /// clock.
-    pub(super) fn local_now(&self, shard: Shard) -> Timestamp {
+    pub(crate) fn local_now(&self, shard: Shard) -> Timestamp {
         let attached = self.attached.as_ref();
         let told = attached.and_then(|attached| attached.now(self.shared.part(shard)));
         told.unwrap_or_else(|| self.shared.clock(shard).now())

@@ -63,11 +63,11 @@ impl OutboxRelayHandle {
         }
     }
 
-    /// How far the hand-over is behind, whichever relay does it: one read of the outbox, and one of the store's clock if the
-    /// last is old. Cancel-safe.
+    /// How far the hand-over is behind, whichever relay does it: one read of the outbox. The store need not answer; the time is
+    /// as it told it last, or the machine's. Cancel-safe.
     ///
     /// # Errors
-    /// The outbox's database, or the store, failed.
+    /// The outbox's database failed.
     pub async fn lag(&self) -> Result<Lag> {
         self.shared.lag().await
     }
@@ -78,8 +78,8 @@ impl OutboxRelayHandle {
         OutboxWaker(Arc::clone(&self.shared.wake))
     }
 
-    /// Stops gracefully: the hand-over under way ends or is given up, and another relay may go on at once. It ends also when
-    /// neither database answers.
+    /// Stops gracefully: the hand-over under way ends, its rows are removed from the outbox, and another relay may go on at
+    /// once. What takes longer than two seconds is given up, so it ends also when neither database answers.
     ///
     /// If this future is dropped, the relay stops as it would by a crash: another one goes on when its lease has ended.
     pub async fn shutdown(mut self) {
@@ -99,7 +99,7 @@ impl Drop for OutboxRelayHandle {
 impl Shared {
     pub(super) async fn lag(&self) -> Result<Lag> {
         let waiting = self.within(self.table.waiting(MAX_EXAMINED)).await?;
-        let now = self.within(self.client.now(Shard::default())).await?;
+        let now = self.client.local_now(Shard::default());
         Ok(Lag {
             rows: waiting.rows,
             age: waiting

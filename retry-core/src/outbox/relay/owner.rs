@@ -4,6 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join;
+
 use super::Shared;
 use crate::client::Error;
 use crate::draft::{Draft, TaskOptions};
@@ -90,13 +92,18 @@ fn stores(error: Error) -> StoreError {
     }
 }
 
-async fn look(shared: &Shared) -> Result<()> {
-    shared.within(ensure(shared)).await?;
+/// Shows what waits. It asks only the outbox: the lag matters most while the store does not answer.
+async fn measure(shared: &Shared) -> Result<()> {
     if meters::ON {
         let lag = shared.lag().await?;
         meters::outbox_lag(shared.table.name(), lag.rows.get(), lag.age);
     }
     Ok(())
+}
+
+async fn look(shared: &Shared) -> Result<()> {
+    let (measured, ensured) = join(measure(shared), shared.within(ensure(shared))).await;
+    ensured.and(measured)
 }
 
 /// Looks for the owner task as long as the relay runs.

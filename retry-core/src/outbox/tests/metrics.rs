@@ -1,9 +1,12 @@
 //! What a relay counts and measures.
 
+use std::collections::BTreeMap;
+
 use metrics_util::debugging::{DebugValue, DebuggingRecorder};
 
 use super::harness::Office;
 use super::poison::raw;
+use crate::engine::tests::faulty::Fault;
 use crate::engine::tests::harness::SECOND;
 
 async fn live(office: &Office) {
@@ -21,28 +24,50 @@ async fn live(office: &Office) {
     relay.kill().await;
 }
 
-#[test]
-fn hand_overs_are_counted_and_the_lag_is_shown() {
+fn values_of(life: impl Future<Output = ()>) -> BTreeMap<String, f64> {
     let recorder = DebuggingRecorder::new();
     let snapshotter = recorder.snapshotter();
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    metrics::with_local_recorder(&recorder, || runtime.block_on(live(&Office::new())));
-    let values = snapshotter.snapshot().into_vec();
-    let value = |name: &str| {
-        let named = |key: &metrics::Key| {
-            let label = key.labels().map(|label| (label.key(), label.value()));
-            key.name() == name && label.eq([("outbox", "orders")])
+    metrics::with_local_recorder(&recorder, || runtime.block_on(life));
+    let values = snapshotter.snapshot().into_vec().into_iter();
+    let of_orders = values.filter_map(|(key, _, _, value)| {
+        let key = key.key();
+        let label = key.labels().map(|label| (label.key(), label.value()));
+        let value = match value {
+            DebugValue::Counter(count) => count as f64,
+            DebugValue::Gauge(value) => value.into_inner(),
+            DebugValue::Histogram(_) => return None,
         };
-        let mut found = values.iter().filter(|(key, ..)| named(key.key()));
-        found.next().map(|(_, _, _, value)| match value {
-            DebugValue::Counter(count) => count.to_string(),
-            DebugValue::Gauge(value) => value.to_string(),
-            DebugValue::Histogram(_) => "a histogram".to_owned(),
-        })
-    };
-    assert_eq!(value("task_retry_outbox_handed_over_total").as_deref(), Some("4"));
-    assert_eq!(value("task_retry_outbox_set_aside_total").as_deref(), Some("1"));
-    assert_eq!(value("task_retry_outbox_waiting").as_deref(), Some("2"));
-    let lag: f64 = value("task_retry_outbox_lag_seconds").unwrap().parse().unwrap();
+        label
+            .eq([("outbox", "orders")])
+            .then(|| (key.name().to_owned(), value))
+    });
+    of_orders.collect()
+}
+
+#[test]
+fn hand_overs_are_counted_and_the_lag_is_shown() {
+    let values = values_of(live(&Office::new()));
+    assert_eq!(values["task_retry_outbox_handed_over_total"], 4.0);
+    assert_eq!(values["task_retry_outbox_set_aside_total"], 1.0);
+    assert_eq!(values["task_retry_outbox_waiting"], 2.0);
+    let lag = values["task_retry_outbox_lag_seconds"];
     assert!((20.0..=31.0).contains(&lag), "{lag}");
+}
+
+/// It is what an outage of the store is noticed by.
+#[test]
+fn the_lag_is_shown_while_the_store_does_not_answer() {
+    let values = values_of(async {
+        let office = Office::new();
+        let store = office.store();
+        store.all(Some(Fault::Lost));
+        office.commit_all(2);
+        let relay = Office::start(office.builder(&store, &office.table()));
+        office.world.pass(SECOND * 30).await;
+        relay.kill().await;
+    });
+    assert_eq!(values["task_retry_outbox_waiting"], 2.0);
+    let lag = values["task_retry_outbox_lag_seconds"];
+    assert!((19.0..=30.0).contains(&lag), "{lag}");
 }
