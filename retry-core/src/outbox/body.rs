@@ -3,6 +3,7 @@
 //! The first is JSON: the version of the form, and what selects and places the task. The second are its settings, as stores
 //! keep them. What follows is the payload, byte for byte.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -67,7 +68,9 @@ fn is_default<T: Default + PartialEq>(value: &T) -> bool {
 #[derive(Debug)]
 pub(crate) enum Unreadable {
     /// It was written by a newer program, in this form.
-    Version(u32),
+    Newer(u32),
+    /// No program ever wrote this form.
+    Never(u32),
     /// It is larger than any row that was written.
     TooLarge(usize),
     /// It is no text, or a line is missing.
@@ -81,10 +84,11 @@ impl fmt::Display for Unreadable {
     // Not what the decoder quotes: rows hold what is the users'.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Version(version) => write!(
+            Self::Newer(version) => write!(
                 f,
                 "the row is of version {version}, this program reads version {VERSION}"
             ),
+            Self::Never(version) => write!(f, "the row is damaged: no row is of version {version}"),
             Self::TooLarge(bytes) => write!(f, "the row has {bytes} bytes"),
             Self::Torn => f.write_str("the row is damaged: a part is missing, or it is no text"),
             Self::Json(error) => write!(
@@ -152,8 +156,10 @@ pub(crate) fn decode(id: TaskId, body: Vec<u8>) -> std::result::Result<NewTask, 
     let body = String::from_utf8(body).map_err(|_| Unreadable::Torn)?;
     let (head, rest) = body.split_once('\n').ok_or(Unreadable::Torn)?;
     let Version { v } = serde_json::from_str(head)?;
-    if v != VERSION {
-        return Err(Unreadable::Version(v));
+    match v.cmp(&VERSION) {
+        Ordering::Less => return Err(Unreadable::Never(v)),
+        Ordering::Greater => return Err(Unreadable::Newer(v)),
+        Ordering::Equal => {}
     }
     let (settings, payload) = rest.split_once('\n').ok_or(Unreadable::Torn)?;
     let head: Head = serde_json::from_str(head)?;
@@ -259,7 +265,10 @@ mod tests {
     fn of_another_version_nothing_is_read() {
         let body = b"{\"v\":2,\"kind\":7}\nwhatever".to_vec();
         let id = TaskId::MIN;
-        assert!(matches!(decode(id, body), Err(Unreadable::Version(2))));
+        assert!(matches!(decode(id, body), Err(Unreadable::Newer(2))));
+        // Nobody will come who can read it: it must not be waited for.
+        let body = b"{\"v\":0,\"kind\":\"mail\"}\n{}\nnull".to_vec();
+        assert!(matches!(decode(id, body), Err(Unreadable::Never(0))));
         for torn in ["", "{\"v\":1}", "\n\n", "{}\n{}\nnull"] {
             assert!(decode(id, torn.into()).is_err(), "{torn:?}");
         }

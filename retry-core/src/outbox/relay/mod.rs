@@ -27,8 +27,8 @@ use crate::client::Client;
 use crate::clock::Clock;
 use crate::store::{Result, StoreError, StoreErrorKind};
 
-/// How long a call of the outbox's database may take before it is given up: longer than a fail-over's pause; a lock of a user's
-/// transaction never stands in its way.
+/// How long a call of the outbox's database may take before it is given up: longer than a fail-over's pause, and than users' locks
+/// stand in its way, which they do only where one writes at a time (SQLite).
 const CALL_LIMIT: Duration = Duration::from_secs(30);
 
 /// How a relay works.

@@ -1,5 +1,6 @@
 //! One turn of the owner task: what was handed over is removed, the next rows are read and handed over, again and again.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,6 +21,10 @@ use crate::task::{ErrorText, NewTask};
 /// How long a turn is. Then the task is given back and claimed anew, by this relay or another: so a pause of its queue
 /// takes effect, and no attempt looks as if it never ended.
 const TURN: Duration = Duration::from_mins(1);
+
+/// How long a turn may go on after the relay is to stop: for the hand-over under way, and the removal of its rows. Less than what
+/// the worker inside gives it.
+const LAST_CALLS: Duration = Duration::from_secs(2);
 
 /// The owner task's checkpoint: the rows that went over with it. Until they are removed nothing else is handed over.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -52,7 +57,9 @@ impl Executor for Owner {
             }
             let handed = ctx.checkpoint::<Handed>()?.unwrap_or_default().rows();
             let mut turn = Turn {
+                removed: handed.is_empty(),
                 handed,
+                refused: None,
                 room: shared.options.batch,
                 pause: shared.options.poll.0,
                 shared,
@@ -67,58 +74,101 @@ impl Executor for Owner {
 struct Turn {
     shared: Arc<Shared>,
     ctx: Ctx,
-    /// What is to be removed from the outbox.
+    /// What the stored checkpoint names.
     handed: Vec<RowId>,
+    /// The outbox has answered that it removed them.
+    removed: bool,
     /// How many rows go over at once: fewer after the store refused some, to find the one it does not take.
     room: usize,
+    /// The one that it refused last.
+    refused: Option<RowId>,
     /// How long the next look at an empty outbox is put off.
     pause: Duration,
 }
 
 impl Turn {
     async fn run(&mut self) -> Result<(), HandlerError> {
-        let stop = self.shared.stop.clone();
+        let (stop, clock) = (self.shared.stop.clone(), Arc::clone(&self.shared.clock));
         let cancelled = self.ctx.cancellation();
-        let end = self.shared.clock.monotonic() + TURN;
+        let end = clock.monotonic() + TURN;
+        let overdue = async {
+            stop.cancelled().await;
+            clock.sleep_until(clock.monotonic() + LAST_CALLS).await;
+        };
         // Dropped at any place, it leaves no more behind than a crash does.
         tokio::select! {
             biased;
-            () = stop.cancelled() => Ok(()),
+            () = overdue => Ok(()),
             () = cancelled.cancelled() => Ok(()),
             ended = self.rounds(end) => ended,
         }
     }
 
+    /// Ends when nothing is left to be removed: whoever counts what waits, or moves it elsewhere, finds nothing that went over.
     async fn rounds(&mut self, end: Monotonic) -> Result<(), HandlerError> {
-        while self.shared.clock.monotonic() < end {
+        loop {
+            let began = self.shared.clock.monotonic();
+            let last = began >= end || self.shared.stop.is_cancelled();
+            if last && self.removed {
+                return Ok(());
+            }
             let room = Room {
-                rows: self.room,
+                rows: if last { 1 } else { self.room },
                 bytes: MAX_OUTBOX_BATCH_BYTES,
             };
-            let rows = self
-                .shared
-                .within(self.shared.table.next(&self.handed, room))
-                .await?;
-            self.handed.clear();
-            if rows.is_empty() {
-                self.rest().await;
+            let rows = self.look(room).await?;
+            let took = self.shared.clock.monotonic().saturating_since(began);
+            if last {
+                return Ok(());
+            }
+            if rows.is_empty() || self.came_back(&rows) {
+                self.rest(took).await;
             } else {
                 self.pause = self.shared.options.poll.0;
                 self.hand_over(rows).await?;
             }
         }
-        Ok(())
     }
 
-    /// Waits a while, twice as long as before unless somebody says that there is something.
-    async fn rest(&mut self) {
-        let shared = &self.shared;
-        let over = shared.clock.sleep_until(shared.clock.monotonic() + self.pause);
-        let (first, longest) = shared.options.poll;
+    async fn look(&mut self, room: Room) -> Result<Vec<OutboxRow>, HandlerError> {
+        let handed: &[RowId] = if self.removed { &[] } else { &self.handed };
+        let rows = self.shared.within(self.shared.table.next(handed, room)).await?;
+        self.removed = true;
+        Ok(rows)
+    }
+
+    /// Whether rows are answered that were handed over and removed: the database was set back to before that, or answers
+    /// out of a copy that is behind. They are to be removed again.
+    fn came_back(&mut self, rows: &[OutboxRow]) -> bool {
+        let handed: HashSet<&RowId> = self.handed.iter().collect();
+        let back = rows.iter().filter(|row| handed.contains(&row.row)).count();
+        if back > 0 {
+            let outbox = self.shared.table.name();
+            tracing::warn!(%outbox, rows = back, "rows that were removed from the outbox are there again");
+            self.removed = false;
+        }
+        back > 0
+    }
+
+    /// Waits a while, twice as long as before unless somebody says that there is something; at least as long as the look
+    /// `took`, so that a slow one does not keep the database busy.
+    async fn rest(&mut self, took: Duration) {
+        let Shared {
+            clock, wake, stop, ..
+        } = &*self.shared;
+        let now = clock.monotonic();
+        let woken = async {
+            clock.sleep_until(now + took).await;
+            wake.notified().await;
+        };
+        let (first, longest) = self.shared.options.poll;
         tokio::select! {
             biased;
-            () = shared.wake.notified() => self.pause = first,
-            () = over => self.pause = self.pause.saturating_mul(2).min(longest),
+            () = stop.cancelled() => {}
+            () = woken => self.pause = first,
+            () = clock.sleep_until(now + self.pause.max(took)) => {
+                self.pause = self.pause.saturating_mul(2).min(longest);
+            }
         }
     }
 
@@ -133,7 +183,6 @@ impl Turn {
                 self.room = self.room.saturating_mul(2).min(self.shared.options.batch);
                 count(&self.shared.counts.handed_over, rows.len());
                 meters::outbox_handed_over(self.shared.table.name(), rows.len());
-                self.handed = rows;
                 Ok(())
             }
             Err(NotWritten::Refused(_)) if rows.len() > 1 => {
@@ -142,10 +191,14 @@ impl Turn {
                 Ok(())
             }
             Err(NotWritten::Refused(error)) => {
-                // Unless it refuses everything.
+                // Unless it refuses everything, or refused this one by chance: it is tried twice.
                 self.write(&[], Vec::new()).await.map_err(failed)?;
-                self.set_aside(first, &format!("the store refuses the task: {error}"))
-                    .await
+                self.room = 1;
+                if self.refused.replace(first) == Some(first) {
+                    self.set_aside(first, &format!("the store refuses the task: {error}"))
+                        .await?;
+                }
+                Ok(())
             }
             Err(error) => Err(failed(error)),
         }
@@ -161,8 +214,8 @@ impl Turn {
                     good.push(row);
                     tasks.push(task);
                 }
-                Err(Unreadable::Version(_)) if !good.is_empty() => break,
-                Err(newer @ Unreadable::Version(_)) => return Err(newer.to_string().into()),
+                Err(Unreadable::Newer(_)) if !good.is_empty() => break,
+                Err(newer @ Unreadable::Newer(_)) => return Err(newer.to_string().into()),
                 Err(damage) => self.set_aside(row, &damage.to_string()).await?,
             }
         }
@@ -170,11 +223,14 @@ impl Turn {
     }
 
     /// One write: the tasks, and the checkpoint that names their rows.
-    async fn write(&self, rows: &[RowId], tasks: Vec<NewTask>) -> Result<(), NotWritten> {
+    async fn write(&mut self, rows: &[RowId], tasks: Vec<NewTask>) -> Result<(), NotWritten> {
         let own = Payload::encode(&Handed::of(rows))?;
         let progress = Progress::own(self.ctx.known(), own);
         let attempt = Arc::clone(self.ctx.attempt_handle());
-        attempt.insert_tasks(progress, tasks).await
+        attempt.insert_tasks(progress, tasks).await?;
+        self.handed = rows.to_vec();
+        self.removed = rows.is_empty();
+        Ok(())
     }
 
     async fn set_aside(&self, row: RowId, reason: &str) -> Result<(), HandlerError> {

@@ -1,7 +1,10 @@
 //! The relay killed at every step, again and again.
 
-use super::harness::{Office, STEPS};
-use crate::engine::tests::harness::SECOND;
+use tokio_util::sync::CancellationToken;
+
+use super::harness::{Fault, Office, STEPS};
+use crate::engine::tests::harness::{SECOND, job};
+use crate::store::TaskStore as _;
 
 #[tokio::test]
 async fn killed_at_every_step_each_task_comes_once() {
@@ -78,4 +81,42 @@ async fn a_shutdown_lets_another_go_on_at_once() {
         other.kill().await;
         office.world.shut_down(worker).await;
     }
+}
+
+/// Somebody may count what waits, give the outbox another name, or point it at another store.
+#[tokio::test]
+async fn a_shutdown_leaves_no_row_that_was_handed_over() {
+    for steps in 0..STEPS {
+        let office = Office::new();
+        let tasks: Vec<_> = (0..7).map(|_| office.commit(job("other"))).collect();
+        let relay = office.relay();
+        office.steps(steps).await;
+        office
+            .world
+            .finish("the relay stops", relay.handle.shutdown())
+            .await;
+        let mut left = 7;
+        for id in &tasks {
+            left -= u64::from(office.world.memory.get(*id).await.unwrap().is_some());
+        }
+        assert_eq!(office.waiting().await, left, "stopped after {steps} steps");
+    }
+}
+
+#[tokio::test]
+async fn a_shutdown_waits_for_its_last_removal_only_so_long() {
+    let office = Office::new();
+    let table = office.table();
+    table.plan(1, Fault::HoldCall(CancellationToken::new()));
+    office.commit_all(2);
+    let relay = Office::start(office.builder(&office.store(), &table));
+    office.world.pass(SECOND).await;
+    assert_eq!(office.waiting().await, 2);
+    let began = office.world.elapsed();
+    office
+        .world
+        .finish("the relay stops", relay.handle.shutdown())
+        .await;
+    let took = office.world.elapsed() - began;
+    assert!(took < SECOND * 3, "{took:?}");
 }

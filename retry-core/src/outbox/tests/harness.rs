@@ -11,6 +11,7 @@ use futures_util::future::BoxFuture;
 use tokio::task::AbortHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::clock::{Clock as _, ManualClock};
 use crate::draft::Draft;
 use crate::engine::WorkerHandle;
 use crate::engine::tests::faulty::FaultyStore;
@@ -50,6 +51,9 @@ pub(super) struct FaultyOutbox {
     pub(super) inner: MemoryOutbox,
     planned: Arc<Mutex<VecDeque<Option<Fault>>>>,
     calls: Arc<Mutex<usize>>,
+    /// How long each call takes.
+    pub(super) slow: Duration,
+    clock: ManualClock,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -74,6 +78,9 @@ impl FaultyOutbox {
         let unknown = || StoreError::unknown(StoreErrorKind::Unavailable, "no answer");
         // A call is on its way for a while, there and back: whoever sent it may stop meanwhile.
         tokio::task::yield_now().await;
+        if !self.slow.is_zero() {
+            self.clock.sleep_until(self.clock.monotonic() + self.slow).await;
+        }
         let answer = match fault {
             None => call.await,
             Some(Fault::Rejected) => Err(StoreError::rejected(StoreErrorKind::Unavailable, "away")),
@@ -244,6 +251,8 @@ impl Office {
             inner: self.outbox.clone(),
             planned: Arc::default(),
             calls: Arc::default(),
+            slow: Duration::ZERO,
+            clock: self.world.clock.clone(),
         }
     }
 

@@ -1,5 +1,7 @@
 //! Rows that nothing can take do not hold up the others.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use super::harness::{Office, passing};
 use crate::draft::Draft;
 use crate::engine::tests::faulty::FaultyStore;
@@ -74,6 +76,27 @@ async fn what_the_store_refuses_is_found_and_set_aside() {
     assert_eq!(relay.handle.counts().set_aside, 2);
     relay.kill().await;
     office.world.shut_down(worker).await;
+}
+
+/// As a store does whose rights or rules are wrong for a moment, or on one of its connections.
+#[tokio::test]
+async fn what_the_store_refuses_only_once_is_not_set_aside() {
+    for tasks in [1, 4] {
+        let office = Office::new();
+        let worker = office.worker();
+        let tasks = office.commit_all(tasks);
+        let last = tasks.last().copied();
+        let alone = AtomicBool::new(false);
+        let store = refusing(&office, move |edit| {
+            let has = edit.insert.iter().any(|task| Some(task.id) == last);
+            has && !(edit.insert.len() == 1 && alone.swap(true, Ordering::Relaxed))
+        });
+        let relay = Office::start(office.builder(&store, &office.table()));
+        office.assert_once(&tasks, "refused once").await;
+        assert!(office.outbox.aside().is_empty());
+        relay.kill().await;
+        office.world.shut_down(worker).await;
+    }
 }
 
 #[tokio::test]

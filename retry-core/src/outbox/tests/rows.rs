@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::harness::{Office, passing};
 use crate::client::Error;
 use crate::draft::Draft;
+use crate::engine::tests::faulty;
 use crate::engine::tests::harness::{SECOND, job, quiet};
 use crate::limits::MAX_OUTBOX_BATCH_BYTES;
 use crate::outbox::{OutboxTable as _, Room};
@@ -104,6 +105,34 @@ async fn lag_is_the_age_of_the_oldest_row() {
         (lag().await.rows, lag().await.age),
         (Count::Exact(3), SECOND * 30)
     );
+    relay.kill().await;
+}
+
+#[tokio::test]
+async fn lag_is_told_while_the_store_does_not_answer() {
+    let office = Office::new();
+    let store = office.store();
+    store.all(Some(faulty::Fault::Lost));
+    office.commit_all(2);
+    let relay = Office::start(office.builder(&store, &office.table()));
+    office.world.pass(SECOND * 30).await;
+    let lag = office.world.finish("the lag", relay.handle.lag()).await.unwrap();
+    assert_eq!((lag.rows, lag.age), (Count::Exact(2), SECOND * 30));
+    relay.kill().await;
+}
+
+/// As those of a table whose removed rows cannot be cleaned up.
+#[tokio::test]
+async fn slow_looks_leave_the_database_half_of_the_time() {
+    let office = Office::new();
+    let mut table = office.table();
+    table.slow = SECOND * 3;
+    let relay = Office::start(office.builder(&office.store(), &table));
+    for _ in 0..60 {
+        office.world.pass(SECOND).await;
+        relay.handle.waker().wake();
+    }
+    assert!((8..=11).contains(&table.calls()), "{}", table.calls());
     relay.kill().await;
 }
 

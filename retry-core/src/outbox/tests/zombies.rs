@@ -156,6 +156,29 @@ async fn numbers_that_are_given_again_are_other_rows() {
     office.world.shut_down(worker).await;
 }
 
+/// The database failed over to a copy that is behind: what the relay removed is there again, and its tasks have come and gone.
+#[tokio::test]
+async fn rows_that_come_back_behind_the_last_hand_over_are_removed_again() {
+    for crashes in [false, true] {
+        let office = Office::new();
+        let worker = office.worker();
+        let mut tasks = office.commit_all(3);
+        let backup = office.outbox.copy();
+        let mut relay = office.relay();
+        office.until_ran(3).await;
+        office.world.pass(SECOND).await;
+        if crashes {
+            relay.kill().await;
+            relay = office.relay();
+        }
+        office.outbox.restore(&backup);
+        tasks.extend(office.commit_all(2));
+        office.assert_once(&tasks, "set back by a removal").await;
+        relay.kill().await;
+        office.world.shut_down(worker).await;
+    }
+}
+
 /// The rows come back with the backup; their tasks are still stored.
 #[tokio::test]
 async fn rows_that_come_back_are_the_same_tasks() {
