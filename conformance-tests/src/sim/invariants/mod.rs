@@ -278,7 +278,7 @@ const TABLE: &[(&str, &str, Check)] = &[
     ),
     (
         "outbox_order",
-        "rows of an outbox are handed over in the order of their commits",
+        "a row of an outbox is handed over behind those that were committed when it was written",
         outbox_order::check,
     ),
     (
