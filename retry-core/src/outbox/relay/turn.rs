@@ -121,7 +121,7 @@ impl Turn {
             if last {
                 return Ok(());
             }
-            if rows.is_empty() || self.came_back(&rows) {
+            if rows.is_empty() {
                 self.rest(took).await;
             } else {
                 self.pause = self.shared.options.poll.0;
@@ -134,20 +134,13 @@ impl Turn {
         let handed: &[RowId] = if self.removed { &[] } else { &self.handed };
         let rows = self.shared.within(self.shared.table.next(handed, room)).await?;
         self.removed = true;
-        Ok(rows)
-    }
-
-    /// Whether rows are answered that were handed over and removed: the database was set back to before that, or answers
-    /// out of a copy that is behind. They are to be removed again.
-    fn came_back(&mut self, rows: &[OutboxRow]) -> bool {
+        // The database was set back to before the removal, or answers out of a copy that is behind. The next turn removes
+        // them again.
         let handed: HashSet<&RowId> = self.handed.iter().collect();
-        let back = rows.iter().filter(|row| handed.contains(&row.row)).count();
-        if back > 0 {
-            let outbox = self.shared.table.name();
-            tracing::warn!(%outbox, rows = back, "rows that were removed from the outbox are there again");
-            self.removed = false;
+        if rows.iter().any(|row| handed.contains(&row.row)) {
+            return Err("rows that were removed from the outbox are there again".into());
         }
-        back > 0
+        Ok(rows)
     }
 
     /// Waits a while, twice as long as before unless somebody says that there is something; at least as long as the look
