@@ -70,6 +70,22 @@ async fn a_pause_of_its_queue_stops_it_within_a_turn() {
 }
 
 #[tokio::test]
+async fn a_paused_queue_leaves_no_row_that_was_handed_over() {
+    let office = Office::new();
+    let mut table = office.table();
+    // The fifth look has not ended when the turn is over, and its rows are handed over all the same.
+    table.slow = SECOND * 7;
+    let relay = Office::start(office.builder(&office.store(), &table));
+    office.world.pass(SECOND * 58).await;
+    office.world.client.pause(&queue()).await.unwrap();
+    let tasks = office.commit_all(2);
+    office.world.pass(SECOND * 60).await;
+    assert_eq!(office.sent(), tasks);
+    assert_eq!(office.waiting().await, 0, "they would count as lag");
+    relay.kill().await;
+}
+
+#[tokio::test]
 async fn an_idle_relay_writes_nothing_but_its_turns() {
     let office = Office::new();
     let relay = office.relay();
