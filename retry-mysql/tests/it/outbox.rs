@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use futures_util::future::join_all;
 use retry_core::client::Client;
 use retry_core::draft::Draft;
 use retry_core::id::TaskId;
@@ -200,6 +201,10 @@ pub(crate) async fn its_own_statement_makes_the_table(server: Arc<Server>) {
     let mut conn = place.connect().await;
     run(&mut conn, &builder.ddl().unwrap()).await;
     builder.migrate(false).connect().await.unwrap();
+    // Many at once make it as well.
+    let builder = self::builder(&place);
+    let opened = join_all((0..6).map(|_| builder.clone().connect())).await;
+    assert!(opened.iter().all(Result::is_ok), "{opened:?}");
     for name in ["", "A", "a`b", "1a", &"a".repeat(49)] {
         let builder = self::builder(&place).table(name);
         assert_eq!(builder.ddl(), Err(ConfigError::Table(name.to_owned())));

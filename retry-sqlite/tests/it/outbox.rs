@@ -190,6 +190,20 @@ fn wrong_options_are_refused_and_its_own_statement_makes_the_table() {
     builder.build().unwrap();
 }
 
+#[test]
+fn many_programs_make_the_table_at_once() {
+    for _ in 0..10 {
+        let (_dir, path) = place();
+        std::thread::scope(|scope| {
+            let open = || SqliteOutbox::open("orders", &path);
+            let opened: Vec<_> = (0..6).map(|_| scope.spawn(open)).collect();
+            for opened in opened {
+                opened.join().unwrap().unwrap();
+            }
+        });
+    }
+}
+
 fn bytes(path: &Path) -> Vec<Vec<u8>> {
     let log = path.with_extension("db-wal");
     [path, &log]
