@@ -192,7 +192,7 @@ fn is_schema(error: &rusqlite::Error) -> bool {
 const fn schema_remedy(during: During) -> &'static str {
     match during {
         During::Foreign => {
-            "this connection does not see the tables; open it on their file, after they were created there by a migration"
+            "this connection does not see the tables; open it on their file, after they were created (migrated) there"
         }
         During::Open | During::Call | During::Commit => {
             "the tables are missing or were altered; open the file with migrations on, or restore a backup"

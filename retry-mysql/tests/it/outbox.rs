@@ -217,10 +217,7 @@ pub(crate) async fn its_own_statement_makes_the_table(server: Arc<Server>) {
 pub(crate) async fn the_documented_rights_are_enough(server: Arc<Server>) {
     let (place, _) = fresh(&server).await;
     let documented = include_str!("../../README.md");
-    let sql = documented
-        .split("```sql\n")
-        .skip(1)
-        .find(|sql| sql.contains("retry_outbox"));
+    let sql = documented.split("```sql\n").find(|sql| sql.contains("shop_web"));
     let sql = sql
         .and_then(|sql| sql.split("```").next())
         .expect("the README shows them");

@@ -278,10 +278,7 @@ fn wrong_options_are_refused(_env: Arc<Env>) {
 /// The statements of the README, for a table and two roles.
 fn grants(table: &str, role: &str) -> String {
     let documented = include_str!("../../README.md");
-    let sql = documented
-        .split("```sql\n")
-        .skip(1)
-        .find(|sql| sql.contains("retry_outbox"));
+    let sql = documented.split("```sql\n").find(|sql| sql.contains("shop_web"));
     let sql = sql
         .and_then(|sql| sql.split("```").next())
         .expect("the README shows them");
