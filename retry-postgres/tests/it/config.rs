@@ -180,7 +180,7 @@ fn logs_tell_no_password(_env: Arc<Env>) {
                 .await
                 .unwrap();
             let wrong = refusal(&url("swordfish")).await;
-            assert_refused(&wrong, StoreErrorKind::Invalid, "password");
+            assert_refused(&wrong, StoreErrorKind::Other, "password");
             server.kill();
             let gone = store.queues().await.unwrap_err();
             let missing = refusal(&url("swordfish")).await;
