@@ -1,7 +1,7 @@
 -- O3, O4, O7: removes what was handed over, and answers the first rows of the rest. One statement, which writes nothing when nothing
 -- was handed over. The answer is of the time before the removal, so it leaves those rows out by itself. `IS TRUE` and `IS NOT TRUE`
 -- keep the planner from turning the conditions into joins. A length is read without its body.
--- $1 numbers and $2 ids handed over, $3 rows and $4 bytes of the answer.
+-- $1 numbers, as they were and below zero, and $2 ids handed over, $3 rows and $4 bytes of the answer.
 WITH gone AS (
   DELETE FROM {table}
    WHERE seq = ANY ($1::bigint[]) AND ((seq, id) IN (SELECT h.* FROM unnest($1::bigint[], $2::uuid[]) h)) IS TRUE
