@@ -9,6 +9,7 @@ use conformance_tests::Skip;
 use conformance_tests::outbox::mutants::{MUTANTS, Mutant};
 use conformance_tests::outbox::{CASES, Case, OutboxHarness, OutboxInstance, Transaction, run_case, trials};
 use libtest_mimic::{Arguments, Failed, Trial};
+use retry_core::id::TaskId;
 use retry_core::outbox::{
     MemoryOutbox, MemoryOutboxTransaction, NewRow, OutboxName, OutboxTable, WriteOutbox as _,
 };
@@ -39,6 +40,10 @@ impl OutboxInstance for Fresh {
 
     async fn begin(&self) -> Box<dyn Transaction> {
         Box::new(Open(self.0.clone(), self.0.begin()))
+    }
+
+    async fn aside(&self) -> Vec<TaskId> {
+        self.0.aside().iter().map(|(row, _)| row.row.id).collect()
     }
 }
 

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use async_trait::async_trait;
 use conformance_tests::Skip;
 use conformance_tests::outbox::{OutboxHarness, OutboxInstance, Transaction, run};
+use retry_core::id::TaskId;
 use retry_core::outbox::{NewRow, OutboxTable, WriteOutbox as _};
 use retry_core::store::Result as StoreResult;
 use retry_mysql::MySqlOutbox;
@@ -64,6 +65,19 @@ impl OutboxInstance for Fresh {
         open.run("START TRANSACTION").await;
         Box::new(open)
     }
+
+    async fn aside(&self) -> Vec<TaskId> {
+        let mut conn = MySqlConnection::connect(&self.url).await.expect("a connection");
+        let sql = format!("SELECT HEX(id) FROM {} WHERE set_aside IS NOT NULL", self.table);
+        let rows = sqlx::query_scalar::<_, String>(AssertSqlSafe(sql));
+        let ids = rows.fetch_all(&mut conn).await.expect("the rows");
+        ids.iter().map(|id| task(id)).collect()
+    }
+}
+
+/// The task that hexadecimal digits name.
+fn task(hex: &str) -> TaskId {
+    TaskId::from_bytes(u128::from_str_radix(hex, 16).expect("an id").to_be_bytes())
 }
 
 impl Drop for Fresh {

@@ -106,12 +106,13 @@ fn check(row: &PgRow, place: &str) -> Outcome<()> {
     }
 }
 
-/// Why a server cannot keep the promises, if it cannot.
+/// Why a server cannot keep the promises, if it cannot. `Other`, not `Invalid`: connections are opened inside calls as well, whose
+/// requests are not to blame for what a server is like after a failover, say.
 fn refusal(facts: &Facts) -> Option<(StoreErrorKind, String)> {
     if facts.version < OLDEST_VERSION {
         let found = facts.version / 10_000;
         let reason = format!("the server is PostgreSQL {found}; the store needs 13 or newer");
-        return Some((StoreErrorKind::Invalid, reason));
+        return Some((StoreErrorKind::Other, reason));
     }
     if facts.is_standby || facts.is_read_only {
         let reason = "the server is a standby or read-only; connect to the primary".to_owned();
@@ -120,18 +121,18 @@ fn refusal(facts: &Facts) -> Option<(StoreErrorKind, String)> {
     if facts.synchronous_commit == "off" {
         let reason = "`synchronous_commit` is off: the server answers before a commit is on its disk, so tasks could be \
                       lost; set it to `on` or `local` for this role or database";
-        return Some((StoreErrorKind::Invalid, reason.to_owned()));
+        return Some((StoreErrorKind::Other, reason.to_owned()));
     }
     if facts.fsync == "off" {
         let reason = "`fsync` is off: a power cut may destroy the database; turn it on".to_owned();
-        return Some((StoreErrorKind::Invalid, reason));
+        return Some((StoreErrorKind::Other, reason));
     }
     (facts.encoding != "UTF8").then(|| {
         let encoding = &facts.encoding;
         let reason = format!(
             "the database has the encoding {encoding}, which cannot keep every text; create one with UTF8"
         );
-        (StoreErrorKind::Invalid, reason)
+        (StoreErrorKind::Other, reason)
     })
 }
 
@@ -155,7 +156,7 @@ mod tests {
         assert_eq!(refusal(&facts(130_000)), None);
         assert_eq!(refusal(&facts(180_001)), None);
         let (kind, reason) = refusal(&facts(120_022)).unwrap();
-        assert_eq!(kind, StoreErrorKind::Invalid);
+        assert_eq!(kind, StoreErrorKind::Other);
         assert!(reason.contains("PostgreSQL 12"), "{reason}");
     }
 }

@@ -140,12 +140,13 @@ fn kind(error: &sqlx::Error, during: During) -> (StoreErrorKind, &'static str) {
             "the transaction has failed already; roll it back and repeat it from its beginning",
         ),
         "42P01" | "42703" | "42883" | "3F000" => (Kind::Schema, schema_remedy(during)),
+        // The request is not to blame for these: others fail as well, and all succeed when somebody has put it right.
         "42501" => (
-            Kind::Invalid,
+            Kind::Other,
             "this role may not do that; grant it the rights that the store's documentation lists",
         ),
-        "28000" | "28P01" => (Kind::Invalid, "the server refused the role or its password"),
-        "3D000" => (Kind::Invalid, "there is no such database; create it first"),
+        "28000" | "28P01" => (Kind::Other, "the server refused the role or its password"),
+        "3D000" => (Kind::Other, "there is no such database; create it first"),
         _ => by_class(code),
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use conformance_tests::Skip;
 use conformance_tests::outbox::{OutboxHarness, OutboxInstance, Transaction, run};
+use retry_core::id::TaskId;
 use retry_core::outbox::{NewRow, OutboxTable, WriteOutbox as _};
 use retry_core::store::Result as StoreResult;
 use retry_sqlite::SqliteOutbox;
@@ -67,6 +68,14 @@ impl OutboxInstance for Fresh {
             .expect("a setting");
         let outbox = self.outbox.clone();
         Box::new(Open { outbox, conn })
+    }
+
+    async fn aside(&self) -> Vec<TaskId> {
+        let conn = Connection::open(self.outbox.path()).expect("a connection");
+        let sql = "SELECT id FROM retry_outbox WHERE set_aside IS NOT NULL";
+        let mut statement = conn.prepare(sql).expect("the table");
+        let ids = statement.query_map([], |row| Ok(TaskId::from_bytes(row.get(0)?)));
+        ids.and_then(Iterator::collect).expect("the rows")
     }
 }
 

@@ -9,7 +9,7 @@ use retry_core::time::Timestamp;
 
 use super::concurrent;
 use super::harness::OutboxInstance;
-use super::rows::{ALL, commit, commit_rows, id, kind, names, next, numbers, row, sized, waiting};
+use super::rows::{ALL, aside, commit, commit_rows, id, kind, names, next, numbers, row, sized, waiting};
 use super::runner::{Case, Needs};
 
 macro_rules! cases {
@@ -37,6 +37,7 @@ cases! {
     Table: cases::a_number_alone_removes_nothing "O4",
     Table: cases::what_was_not_handed_over_stays "O5",
     Table: cases::a_row_set_aside_is_out_of_the_way "O5",
+    Table: cases::a_late_set_aside_keeps_nothing_handed_over "O4",
     Table: cases::bytes_and_times_come_back "O6",
     Table: cases::an_answer_has_its_room "O7",
     Table: cases::bounds_are_checked_first "O7",
@@ -231,12 +232,37 @@ async fn a_row_set_aside_is_out_of_the_way(instance: &dyn OutboxInstance) {
     assert_eq!(waiting(&table).await, [2, 4], "O5: 1 and 3 were set aside");
     let counted = table.waiting(10).await.unwrap();
     assert_eq!(counted.rows, Count::Exact(2), "O5: they do not count");
+    assert_eq!(aside(instance).await, [1, 3], "O5: they are kept");
     let unknown = RowId { seq: 77, id: id(77) };
     table.set_aside(unknown, &reason).await.unwrap();
     let left = next(&table, &rows, ALL).await;
     assert!(left.is_empty(), "O4: {left:?}");
     commit(instance, [5]).await;
     assert_eq!(waiting(&table).await, [5], "O5: the table goes on");
+}
+
+/// Calls outlive their callers: a row that was to be set aside may have been handed over since, and is set aside only then.
+async fn a_late_set_aside_keeps_nothing_handed_over(instance: &dyn OutboxInstance) {
+    let table = instance.table();
+    commit(instance, 1..=3).await;
+    let rows = names(&next(&table, &[], ALL).await);
+    let reason = ErrorText::new("why");
+    for row in [rows[0], rows[2]] {
+        table.set_aside(row, &reason).await.unwrap();
+    }
+    let other = RowId { id: id(7), ..rows[2] };
+    for _ in 0..2 {
+        let left = next(&table, &[rows[0], other], ALL).await;
+        assert_eq!(numbers(&left), [2], "O4");
+        assert_eq!(
+            aside(instance).await,
+            [3],
+            "O4: what was handed over is set aside no more, and it alone"
+        );
+    }
+    assert!(next(&table, &rows, ALL).await.is_empty(), "O4");
+    table.set_aside(rows[1], &reason).await.unwrap();
+    assert_eq!(aside(instance).await, [0; 0], "O4: nothing comes back");
 }
 
 async fn bytes_and_times_come_back(instance: &dyn OutboxInstance) {

@@ -58,7 +58,7 @@ impl Seen {
     /// Rows that are answered, and will be handed over.
     fn note(&mut self, rows: &[OutboxRow]) {
         for row in rows {
-            let number = number(row.row);
+            let number = number(row.row.id);
             assert!(self.all.insert(number), "O4: {number} comes again after it went");
             let last = self.last.insert(number / 1_000_000, number);
             assert!(
@@ -106,7 +106,7 @@ pub(super) async fn two_readers_lose_nothing(instance: &dyn OutboxInstance) {
         let (mut handed, mut seen) = (Vec::new(), BTreeSet::new());
         loop {
             let rows = next(&table, &handed, Room { rows: size, ..ALL }).await;
-            seen.extend(rows.iter().map(|row| number(row.row)));
+            seen.extend(rows.iter().map(|row| number(row.row.id)));
             handed = names(&rows);
             if handed.is_empty() {
                 return seen;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use retry_core::id::TaskId;
 use retry_core::outbox::{NewRow, OutboxTable};
 use retry_core::store::Result as StoreResult;
 
@@ -39,6 +40,9 @@ pub trait OutboxInstance: Send + Sync {
 
     /// Begins a transaction as a user of the table does, on a connection of its own.
     async fn begin(&self) -> Box<dyn Transaction>;
+
+    /// The tasks of all rows that are set aside, in any order, as an operator finds them.
+    async fn aside(&self) -> Vec<TaskId>;
 }
 
 /// A transaction that is open. Dropping it rolls it back.

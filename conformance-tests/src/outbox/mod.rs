@@ -6,6 +6,7 @@
 //! use std::{process::ExitCode, sync::Arc};
 //! use conformance_tests::Skip;
 //! use conformance_tests::outbox::{OutboxHarness, OutboxInstance, Transaction, run};
+//! use retry_core::id::TaskId;
 //! use retry_core::outbox::{MemoryOutbox as MyOutbox, MemoryOutboxTransaction, NewRow, OutboxName}; // yours
 //! use retry_core::outbox::{OutboxTable, WriteOutbox};
 //! use retry_core::store::Result as StoreResult;
@@ -28,6 +29,8 @@
 //!     fn table(&self) -> Arc<dyn OutboxTable> { Arc::new(self.0.clone()) }
 //!
 //!     async fn begin(&self) -> Box<dyn Transaction> { Box::new(Open(self.0.clone(), self.0.begin())) }
+//!
+//!     async fn aside(&self) -> Vec<TaskId> { self.0.aside().iter().map(|(row, _)| row.row.id).collect() }
 //! }
 //!
 //! struct Open(MyOutbox, MemoryOutboxTransaction);

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
+use retry_core::id::TaskId;
 use retry_core::limits::MAX_BATCH;
 use retry_core::outbox::{
     MemoryOutbox, MemoryOutboxTransaction, NewRow, OutboxName, OutboxRow, OutboxTable, Room, RowId, Waiting,
@@ -33,6 +34,8 @@ pub enum Mutant {
     AnswersOnce,
     ForgetsToSetAside,
     SetsAsideByRemovingAllBefore,
+    RemovesInsteadOfSettingAside,
+    KeepsAsideWhatWasHandedOver,
     TrimsBodies,
     IgnoresBytes,
     AnswersNothingTooLarge,
@@ -59,6 +62,14 @@ pub const MUTANTS: &[(Mutant, &str)] = &[
     (
         Mutant::SetsAsideByRemovingAllBefore,
         "a_row_set_aside_is_out_of_the_way",
+    ),
+    (
+        Mutant::RemovesInsteadOfSettingAside,
+        "a_row_set_aside_is_out_of_the_way",
+    ),
+    (
+        Mutant::KeepsAsideWhatWasHandedOver,
+        "a_late_set_aside_keeps_nothing_handed_over",
     ),
     (Mutant::TrimsBodies, "bytes_and_times_come_back"),
     (Mutant::IgnoresBytes, "an_answer_has_its_room"),
@@ -148,6 +159,11 @@ impl OutboxTable for Table {
                 before
             }
             Mutant::RemovesByNumber => self.sound.next(&self.by_number(handed).await?, room).await?,
+            Mutant::KeepsAsideWhatWasHandedOver => {
+                let aside: BTreeSet<RowId> = self.sound.aside().iter().map(|(row, _)| row.row).collect();
+                let waiting = handed.iter().filter(|row| !aside.contains(row)).copied();
+                self.sound.next(&waiting.collect::<Vec<_>>(), room).await?
+            }
             Mutant::IgnoresBytes => {
                 let bytes = usize::MAX;
                 self.sound.next(handed, Room { bytes, ..room }).await?
@@ -177,6 +193,7 @@ impl OutboxTable for Table {
                     }
                 }
             }
+            Mutant::RemovesInsteadOfSettingAside => return self.sound.next(&[row], ALL).await.map(drop),
             _ => {}
         }
         self.sound.set_aside(row, reason).await
@@ -206,6 +223,10 @@ impl OutboxInstance for Broken {
             table: Arc::clone(&self.0),
             open,
         })
+    }
+
+    async fn aside(&self) -> Vec<TaskId> {
+        self.0.sound.aside().iter().map(|(row, _)| row.row.id).collect()
     }
 }
 

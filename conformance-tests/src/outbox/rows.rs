@@ -26,14 +26,14 @@ pub(super) fn kind() -> Kind {
     Kind::new(longest).unwrap_or_else(|error| panic!("{error}"))
 }
 
-/// The number of a row.
-pub(super) fn number(row: RowId) -> u64 {
-    let [.., a, b, c, d, e, f, g, h] = row.id.to_bytes();
+/// The number behind an id.
+pub(super) fn number(id: TaskId) -> u64 {
+    let [.., a, b, c, d, e, f, g, h] = id.to_bytes();
     u64::from_be_bytes([a, b, c, d, e, f, g, h])
 }
 
 pub(super) fn numbers(rows: &[OutboxRow]) -> Vec<u64> {
-    rows.iter().map(|row| number(row.row)).collect()
+    rows.iter().map(|row| number(row.row.id)).collect()
 }
 
 pub(super) fn names(rows: &[OutboxRow]) -> Vec<RowId> {
@@ -69,6 +69,13 @@ pub(super) async fn commit_rows(instance: &dyn OutboxInstance, rows: Vec<NewRow>
 
 pub(super) async fn next(table: &Arc<dyn OutboxTable>, handed: &[RowId], room: Room) -> Vec<OutboxRow> {
     table.next(handed, room).await.expect("the first rows")
+}
+
+/// All that is set aside, by number.
+pub(super) async fn aside(instance: &dyn OutboxInstance) -> Vec<u64> {
+    let mut numbers: Vec<u64> = instance.aside().await.into_iter().map(number).collect();
+    numbers.sort_unstable();
+    numbers
 }
 
 /// All that waits, by number.

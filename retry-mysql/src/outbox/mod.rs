@@ -152,9 +152,12 @@ impl OutboxTable for MySqlOutbox {
     }
 }
 
-/// The list of rows that the removal takes.
+/// The list of rows that the removal takes: each as it was, and where it lies if it was set aside late.
 fn list(rows: &[RowId]) -> String {
-    let row = |row: &RowId| format!("[{},\"{}\"]", row.seq, hex(&row.id.to_bytes()));
+    let row = |row: &RowId| {
+        let (aside, id) = (row.seq.saturating_neg(), hex(&row.id.to_bytes()));
+        format!("[{},\"{id}\"],[{aside},\"{id}\"]", row.seq)
+    };
     let rows: Vec<String> = rows.iter().map(row).collect();
     format!("[{}]", rows.join(","))
 }

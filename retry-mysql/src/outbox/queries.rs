@@ -10,13 +10,14 @@ use crate::queries::{Rows, Sql, Tables, code, joined};
 const LARGE: usize = 4 * 1024 * 1024;
 
 /// Proves that a transaction is open. Outside of one the savepoint is gone with the statement that sets it, and nothing of what
-/// follows is done.
-const BEGIN: &str = "SAVEPOINT retry_outbox; ROLLBACK TO SAVEPOINT retry_outbox";
+/// follows is done. The numbers of the rows are nothing to the user, whose `LAST_INSERT_ID()` is kept meanwhile.
+const BEGIN: &str =
+    "SAVEPOINT retry_outbox; ROLLBACK TO SAVEPOINT retry_outbox; SET @retry_outbox_last = LAST_INSERT_ID()";
 
-const END: &str = "RELEASE SAVEPOINT retry_outbox";
+const END: &str = "DO LAST_INSERT_ID(@retry_outbox_last); RELEASE SAVEPOINT retry_outbox";
 
 /// Undoes what was written before a failure.
-pub(super) const UNDO: &str = "ROLLBACK TO SAVEPOINT retry_outbox; RELEASE SAVEPOINT retry_outbox";
+pub(super) const UNDO: &str = "DO LAST_INSERT_ID(@retry_outbox_last); ROLLBACK TO SAVEPOINT retry_outbox; RELEASE SAVEPOINT retry_outbox";
 
 /// All statements.
 #[derive(Debug)]

@@ -17,8 +17,8 @@ const COLUMNS: [(&str, &str); 7] = [
     ("kind", "varchar"),
     ("created_at", "bigint"),
     ("bytes", "int"),
-    ("body", "mediumtext"),
-    ("set_aside", "text"),
+    ("body", "mediumtext utf8mb4"),
+    ("set_aside", "text utf8mb4"),
 ];
 
 /// A column as it is.

@@ -6,6 +6,7 @@ use futures_util::future::join_all;
 use retry_core::client::Client;
 use retry_core::draft::Draft;
 use retry_core::id::TaskId;
+use retry_core::limits::MAX_OUTBOX_BODY_BYTES;
 use retry_core::outbox::{OutboxRow, OutboxTable as _, Room, RowId};
 use retry_core::payload::Payload;
 use retry_core::store::{Certainty, Count, MemoryStore, StoreError, StoreErrorKind};
@@ -16,6 +17,12 @@ use sqlx::mysql::{MySqlConnection, MySqlPoolOptions};
 use test_servers::{Fault, Proxy, Server};
 
 use crate::support::{Place, number, run, task_id};
+
+/// As the documentation has it: rows that were set aside come again.
+const AGAIN: &str = "UPDATE retry_outbox SET seq = -seq, set_aside = NULL WHERE seq < 0";
+
+/// Beyond it lie the rows whose number was taken.
+const FAR: i64 = 1 << 62;
 
 const ALL: Room = Room {
     rows: 1_000,
@@ -140,16 +147,78 @@ pub(crate) async fn a_failed_write_leaves_the_transaction_usable(server: Arc<Ser
     .await;
     run(&mut conn, "RENAME TABLE retry_outbox TO gone").await;
     let mut tx = conn.begin().await.unwrap();
-    run(&mut tx, "INSERT INTO orders VALUES (1)").await;
+    run(
+        &mut tx,
+        "INSERT INTO orders VALUES (1); SELECT LAST_INSERT_ID(77)",
+    )
+    .await;
     let error = client()
         .enqueue(draft())
         .outbox(&outbox, &mut tx)
         .await
         .unwrap_err();
     assert!(error.to_string().contains("does not see the tables"), "{error}");
+    let last = "SELECT CAST(LAST_INSERT_ID() AS SIGNED)";
+    assert_eq!(number(&mut tx, last).await, 77, "this stays, too");
     run(&mut tx, "INSERT INTO orders VALUES (2)").await;
     tx.commit().await.unwrap();
     assert_eq!(number(&mut conn, "SELECT COUNT(*) FROM orders").await, 2);
+}
+
+/// What the user inserts next often refers to what the user inserted last.
+pub(crate) async fn the_last_id_stays_the_users(server: Arc<Server>) {
+    let (place, outbox) = fresh(&server).await;
+    let mut conn = place.connect().await;
+    run(
+        &mut conn,
+        "CREATE TABLE orders (id BIGINT UNSIGNED AUTO_INCREMENT PRIMARY KEY, of BIGINT UNSIGNED) ENGINE = InnoDB \
+         AUTO_INCREMENT = 71",
+    )
+    .await;
+    let last = "SELECT CAST(LAST_INSERT_ID() AS SIGNED)";
+    let mut tx = conn.begin().await.unwrap();
+    client().enqueue(draft()).outbox(&outbox, &mut tx).await.unwrap();
+    assert_eq!(number(&mut tx, last).await, 0, "nothing was inserted yet");
+    let order = sqlx::raw_sql("INSERT INTO orders (of) VALUES (NULL)");
+    assert_eq!(order.execute(&mut *tx).await.unwrap().last_insert_id(), 71);
+    for _ in 0..3 {
+        client().enqueue(draft()).outbox(&outbox, &mut tx).await.unwrap();
+        assert_eq!(number(&mut tx, last).await, 71);
+    }
+    let line = "INSERT INTO orders (of) VALUES (LAST_INSERT_ID())";
+    let line = sqlx::raw_sql(line).execute(&mut *tx).await.unwrap();
+    assert_eq!(line.last_insert_id(), 72, "the protocol's own answer");
+    // What does not number a row says so, in the protocol as well.
+    client().enqueue(draft()).outbox(&outbox, &mut tx).await.unwrap();
+    let update = sqlx::raw_sql("UPDATE orders SET of = 71 WHERE id = 72");
+    assert_eq!(update.execute(&mut *tx).await.unwrap().last_insert_id(), 0);
+    assert_eq!(number(&mut tx, "SELECT SUM(of) DIV 1 FROM orders").await, 71);
+    tx.rollback().await.unwrap();
+}
+
+/// Written by hand: no write takes it, and whoever reads it must not read it whole.
+pub(crate) async fn an_oversized_row_is_cut(server: Arc<Server>) {
+    let (place, outbox) = fresh(&server).await;
+    let mut conn = place.connect().await;
+    run(
+        &mut conn,
+        &format!(
+            "INSERT INTO retry_outbox (id, kind, created_at, body) VALUES \
+             (x'{:032x}', 'k', 1, REPEAT('x', {MAX_OUTBOX_BODY_BYTES})), \
+             (x'{:032x}', 'k', 1, REPEAT('é', 4000000)), (x'{:032x}', 'k', 1, 'x')",
+            1, 2, 3
+        ),
+    )
+    .await;
+    let found = outbox.next(&[], ALL).await.unwrap();
+    assert_eq!((found.len(), found[0].body.len()), (1, MAX_OUTBOX_BODY_BYTES));
+    let found = outbox.next(&names(&found), ALL).await.unwrap();
+    let cut = found[0].body.len();
+    assert!(
+        (MAX_OUTBOX_BODY_BYTES + 1..8_000_000).contains(&cut) && found.len() == 1,
+        "{cut} bytes: still too many to be a task"
+    );
+    assert_eq!(outbox.next(&names(&found), ALL).await.unwrap().len(), 1);
 }
 
 pub(crate) async fn other_tables_are_refused(server: Arc<Server>) {
@@ -162,6 +231,14 @@ pub(crate) async fn other_tables_are_refused(server: Arc<Server>) {
             "`id` is binary(15)",
         ),
         ("ALTER TABLE {t} MODIFY seq BIGINT NOT NULL", "AUTO_INCREMENT"),
+        (
+            "ALTER TABLE {t} MODIFY body MEDIUMTEXT CHARACTER SET latin1 NOT NULL",
+            "`body` is mediumtext latin1",
+        ),
+        (
+            "ALTER TABLE {t} MODIFY set_aside TEXT CHARACTER SET utf8mb3",
+            "`set_aside` is text utf8mb3",
+        ),
         ("ALTER TABLE {t} ENGINE = MyISAM", "MyISAM"),
         ("ALTER TABLE {t} DROP COLUMN bytes", "no column `bytes`"),
         ("ALTER TABLE {t} ADD tenant INT NOT NULL", "`tenant`"),
@@ -321,9 +398,18 @@ pub(crate) async fn a_removal_locks_its_rows_alone(server: Arc<Server>) {
     }
     let aside = number(
         &mut conn,
-        "SELECT SUM(seq) DIV 1 FROM retry_outbox WHERE set_aside = 'no'",
+        "SELECT MIN(seq) FROM retry_outbox WHERE set_aside = 'no'",
     );
-    assert_eq!(aside.await, -6);
+    // Out of the way of every number that the table gives: putting them back meets none.
+    assert_eq!(aside.await, -FAR - 2);
+    assert!(include_str!("../../README.md").contains(AGAIN));
+    run(&mut conn, AGAIN).await;
+    fill(&mut conn, 2).await;
+    let found = names(&outbox.next(&[], ALL).await.unwrap());
+    assert!(
+        found.len() == 5 && found.is_sorted() && found[0].seq == 1,
+        "{found:?}"
+    );
 }
 
 /// The plans as the server has them, with many rows and before its statistics know of them.

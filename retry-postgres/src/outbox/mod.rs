@@ -89,8 +89,11 @@ impl OutboxTable for PostgresOutbox {
         };
         let (handed, sql): (Arc<[RowId]>, _) = (Arc::from(handed), Arc::clone(&self.inner.sql));
         self.call(form, move |tx| {
-            let numbers: Vec<i64> = handed.iter().map(|row| row.seq).collect();
-            let ids: Vec<Id> = handed.iter().map(|row| Id::from(row.id)).collect();
+            // Also where one lies that was set aside late.
+            let aside = handed.iter().map(|row| row.seq.saturating_neg());
+            let numbers: Vec<i64> = handed.iter().map(|row| row.seq).chain(aside).collect();
+            let ids = handed.iter().chain(handed.iter()).map(|row| row.id.into());
+            let ids: Vec<Id> = ids.collect();
             let statement = tx
                 .query(&sql.next)
                 .bind(numbers)

@@ -30,6 +30,8 @@ struct Column {
     is_key: bool,
     /// Its table outlives a crash of the server.
     is_logged: bool,
+    /// The sequence behind it, if there is one, counts up for all sessions together.
+    is_in_order: bool,
 }
 
 /// Makes sure that the table is there, and that it is an outbox's.
@@ -67,6 +69,7 @@ fn column(row: &PgRow) -> Read<Column> {
         is_filled: record::value(row, 3)?,
         is_key: record::value(row, 4)?,
         is_logged: record::value(row, 5)?,
+        is_in_order: record::value(row, 6)?,
     })
 }
 
@@ -107,6 +110,10 @@ fn fault(found: &[Column]) -> Option<String> {
     if !named("seq").is_some_and(|seq| seq.is_key && seq.is_filled) {
         return Some("its column `seq` is not a primary key that numbers the rows".to_owned());
     }
+    if !named("seq").is_some_and(|seq| seq.is_in_order) {
+        let order = "the sequence of its column `seq` loses the order of the rows; ALTER it to CACHE 1 INCREMENT 1 NO CYCLE";
+        return Some(order.to_owned());
+    }
     if !named("set_aside").is_some_and(|column| column.takes_null) {
         return Some("its column `set_aside` does not take NULL".to_owned());
     }
@@ -134,6 +141,7 @@ mod tests {
             is_filled: name == "seq",
             is_key: name == "seq",
             is_logged: true,
+            is_in_order: true,
         };
         COLUMNS.into_iter().map(column).collect()
     }
@@ -153,6 +161,7 @@ mod tests {
             (after(|c| c[4].kind = "bytea".to_owned()), "`body` is bytea"),
             (after(|c| c[0].is_key = false), "primary key"),
             (after(|c| c[0].is_filled = false), "primary key"),
+            (after(|c| c[0].is_in_order = false), "CACHE 1"),
             (after(|c| c[5].takes_null = false), "NULL"),
             (after(|c| c[1].is_logged = false), "unlogged"),
         ] {

@@ -6,6 +6,7 @@ use futures_util::future::join_all;
 use retry_core::client::Client;
 use retry_core::draft::Draft;
 use retry_core::id::TaskId;
+use retry_core::limits::MAX_OUTBOX_BODY_BYTES;
 use retry_core::outbox::{OutboxRow, OutboxTable as _, Room, RowId};
 use retry_core::payload::Payload;
 use retry_core::store::{Certainty, Count, MemoryStore, StoreError, StoreErrorKind};
@@ -42,11 +43,18 @@ pub(crate) const TESTS: &[(&str, Test)] = &[
         a_lost_reply_is_unknown_and_converges,
     ),
     ("outbox::numbers_may_come_again", numbers_may_come_again),
+    ("outbox::an_oversized_row_is_cut", an_oversized_row_is_cut),
     (
         "outbox::a_full_table_is_read_from_its_head",
         a_full_table_is_read_from_its_head,
     ),
 ];
+
+/// As the documentation has it: rows that were set aside come again.
+const AGAIN: &str = "UPDATE retry_outbox SET seq = -seq, set_aside = NULL WHERE seq < 0";
+
+/// Beyond it lie the rows whose number was taken.
+const FAR: i64 = 1 << 62;
 
 const ALL: Room = Room {
     rows: 1_000,
@@ -189,6 +197,12 @@ fn other_tables_are_refused(env: Arc<Env>) {
             ),
             ("ALTER TABLE {t} DROP CONSTRAINT retry_outbox_pkey", "primary key"),
             ("ALTER TABLE {t} ALTER seq DROP IDENTITY", "primary key"),
+            ("ALTER TABLE {t} ALTER seq SET CACHE 2", "CACHE 1"),
+            ("ALTER TABLE {t} ALTER seq SET CYCLE", "CACHE 1"),
+            (
+                "ALTER TABLE {t} ALTER seq SET INCREMENT -1 SET MINVALUE -9 RESTART",
+                "CACHE 1",
+            ),
             ("ALTER TABLE {t} SET UNLOGGED", "unlogged"),
             ("ALTER TABLE {t} ADD tenant int NOT NULL", "`tenant`"),
         ] {
@@ -382,7 +396,43 @@ fn numbers_may_come_again(env: Arc<Env>) {
         )
         .await;
         let aside: Vec<i64> = aside.iter().map(|row| sqlx::Row::get(row, 0)).collect();
-        assert_eq!(aside, [-3, -2, -1]);
+        // Out of the way of every number that the sequence gives: putting them back meets none.
+        assert_eq!(aside, [-FAR - 2, -FAR - 1, -1]);
+        assert!(include_str!("../../README.md").contains(AGAIN));
+        let again = AGAIN.replace("retry_outbox", &format!("{schema}.retry_outbox"));
+        execute(&mut conn, again).await;
+        fill(&mut conn, &schema, 2).await;
+        let found = names(&outbox.next(&[], ALL).await.unwrap());
+        let numbers: Vec<i64> = found.iter().map(|row| row.seq).collect();
+        assert_eq!(numbers, [1, 2, 3, FAR + 1, FAR + 2]);
+    });
+}
+
+/// Written by hand: no write takes it, and whoever reads it must not read it whole.
+fn an_oversized_row_is_cut(env: Arc<Env>) {
+    block_on(async move {
+        let (outbox, schema) = fresh(&env).await;
+        let mut conn = env.beside().await;
+        for (n, body) in [
+            (1, format!("repeat('x', {MAX_OUTBOX_BODY_BYTES})")),
+            (2, "repeat('é', 30000000)".to_owned()),
+            (3, "'x'".to_owned()),
+        ] {
+            let id = task_id(n);
+            execute(
+                &mut conn,
+                format!(
+                    "INSERT INTO {schema}.retry_outbox (id, kind, created_at, body) VALUES ('{id}', 'k', 1, {body})"
+                ),
+            )
+            .await;
+        }
+        let found = outbox.next(&[], ALL).await.unwrap();
+        assert_eq!((found.len(), found[0].body.len()), (1, MAX_OUTBOX_BODY_BYTES));
+        let found = outbox.next(&names(&found), ALL).await.unwrap();
+        let cut = found[0].body.len();
+        assert_eq!((found.len(), cut), (1, 2 * (MAX_OUTBOX_BODY_BYTES + 1)));
+        assert_eq!(outbox.next(&names(&found), ALL).await.unwrap().len(), 1);
     });
 }
 

@@ -21,6 +21,10 @@ pub(crate) const TESTS: &[(&str, Test)] = &[
         the_documented_rights_are_enough,
     ),
     ("rights::migrations_need_more", migrations_need_more),
+    (
+        "rights::what_is_taken_away_is_not_the_requests_fault",
+        what_is_taken_away_is_not_the_requests_fault,
+    ),
 ];
 
 /// The statements of the README, for a schema and a role.
@@ -134,10 +138,53 @@ fn migrations_need_more(env: Arc<Env>) {
         for error in [missing, refused().await] {
             assert_eq!(
                 (error.certainty(), error.kind()),
-                (Certainty::Rejected, StoreErrorKind::Invalid),
+                (Certainty::Rejected, StoreErrorKind::Other),
                 "{error}"
             );
             assert!(error.to_string().contains("grant it the rights"), "{error}");
         }
+    });
+}
+
+/// `Invalid` would say that the tasks themselves are refused: whoever hands them over would put them away for good.
+fn what_is_taken_away_is_not_the_requests_fault(env: Arc<Env>) {
+    block_on(async move {
+        let (_, schema) = env.fresh().await;
+        let role = format!("{schema}_worker");
+        let mut conn = env.beside().await;
+        execute(&mut conn, format!("CREATE ROLE {role} LOGIN")).await;
+        execute(&mut conn, grants(&schema, &role)).await;
+        let builder = PostgresStore::builder(&as_role(&env, &role)).schema(&schema);
+        let store = builder.connect().await.unwrap();
+        store.insert(&tasks(0..1), NOW).await.unwrap();
+        for (taken, named) in [
+            (
+                format!("REVOKE INSERT ON {schema}.body FROM {role}"),
+                "grant it the rights",
+            ),
+            (
+                format!(
+                    "ALTER ROLE {role} NOLOGIN; \
+                     SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE usename = '{role}'"
+                ),
+                "refused the role",
+            ),
+        ] {
+            execute(&mut conn, taken).await;
+            let refused = async || store.insert(&tasks(1..2), NOW).await.unwrap_err();
+            let mut error = refused().await;
+            // First the connections that were cut are used up.
+            while error.kind() == StoreErrorKind::Unavailable {
+                error = refused().await;
+            }
+            assert_eq!(error.kind(), StoreErrorKind::Other, "{error}");
+            assert!(error.to_string().contains(named), "{error}");
+        }
+        let back = format!("ALTER ROLE {role} LOGIN; GRANT INSERT ON {schema}.body TO {role}");
+        execute(&mut conn, back).await;
+        store
+            .insert(&tasks(1..2), NOW)
+            .await
+            .expect("it goes on by itself");
     });
 }

@@ -121,7 +121,10 @@ impl OutboxTable for SqliteOutbox {
             in_transaction(conn, || {
                 let mut remove = conn.prepare_cached(&sql.remove)?;
                 for row in &handed {
-                    remove.execute(params![row.seq, row.id.to_bytes()])?;
+                    // Also where it lies if it was set aside late.
+                    for seq in [row.seq, row.seq.saturating_neg()] {
+                        remove.execute(params![seq, row.id.to_bytes()])?;
+                    }
                 }
                 first(conn, sql, room)
             })
