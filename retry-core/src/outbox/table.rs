@@ -41,7 +41,8 @@ pub struct OutboxRow {
     pub row: RowId,
     /// When it was written, by the clock of the program that wrote it.
     pub created_at: Timestamp,
-    /// The task, as it was written.
+    /// The task, as it was written. Of one above [`MAX_OUTBOX_BODY_BYTES`](crate::limits::MAX_OUTBOX_BODY_BYTES), which nobody here
+    /// writes, a beginning that is above it too will do: it is set aside.
     pub body: Vec<u8>,
 }
 
