@@ -68,7 +68,7 @@ metrics! {
     PART_OPEN "task_retry_part_open" Gauge &["part"], "1 while a client leaves a part of a sharded store alone because it did not answer, 0 when it calls it again.";
     OUTBOX_HANDED_OVER "task_retry_outbox_handed_over_total" Counter &["outbox"], "Rows of an outbox that this relay handed over.";
     OUTBOX_SET_ASIDE "task_retry_outbox_set_aside_total" Counter &["outbox"], "Rows of an outbox that this relay set aside, because nothing can take them.";
-    OUTBOX_LAG_SECONDS "task_retry_outbox_lag_seconds" Gauge &["outbox"], "The age of the oldest row that waits in the outbox; 0 when none does. Read every ten seconds.";
+    OUTBOX_LAG_SECONDS "task_retry_outbox_lag_seconds" Gauge &["outbox"], "The age of the oldest row that waits in the outbox; 0 when none does. Read every ten seconds, also while the store does not answer; it stands still while the outbox's own database does not.";
     OUTBOX_WAITING "task_retry_outbox_waiting" Gauge &["outbox"], "Rows that wait in the outbox, counted up to 10,000. Read every ten seconds.";
     ALERTS "task_retry_alerts_total" Counter &["reason", "kind", "queue"], "Alerts raised.";
     ALERTS_DROPPED "task_retry_alerts_dropped_total" Counter &["reason", "kind", "queue"], "Alerts lost because a sink's queue was full, once for each sink.";
