@@ -11,7 +11,7 @@ use retry_core::id::TaskId;
 use retry_core::outbox::{NewRow, OutboxTable, WriteOutbox as _};
 use retry_core::store::Result as StoreResult;
 use retry_postgres::PostgresOutbox;
-use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection, Row as _};
 use test_servers::{Kind, installed, start};
 
 /// Where the servers are: several with commas between them.
@@ -75,9 +75,10 @@ impl OutboxInstance for Fresh {
             "SELECT replace(id::text, '-', '') FROM {}.retry_outbox WHERE set_aside IS NOT NULL",
             self.schema
         );
-        let rows = sqlx::query_scalar::<_, String>(AssertSqlSafe(sql)).persistent(false);
-        let ids = rows.fetch_all(&mut conn).await.expect("the rows");
-        ids.iter().map(|id| task(id)).collect()
+        // Not prepared: PgBouncer may give each step of that another connection.
+        let rows = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(&mut conn).await;
+        let rows = rows.expect("the rows");
+        rows.iter().map(|row| task(row.get(0))).collect()
     }
 }
 

@@ -10,7 +10,7 @@ use retry_core::task::{Action, State};
 use super::alerts;
 use super::config::{Config, MAX_PARTS};
 use super::cover::Coverage;
-use super::fact::{Answer, By, Fact, How, Op, Row, RowStep, Run, Who};
+use super::fact::{Answer, By, Claim, Fact, How, Op, Row, RowStep, Run, Who};
 use super::outbox::RowFact;
 
 /// A session, as the store has it.
@@ -235,10 +235,15 @@ impl Facts {
     }
 
     /// The runs under this claim that decide its outcome: the last one of the handler, which may have been repeated, and its
-    /// fallback. Of a task that was tried before it was born, the try's.
-    pub(super) fn deciding_runs(&self, id: TaskId, version: u64) -> Vec<&Run> {
+    /// fallback. Of a task that was tried before it was born, the try's; also where it was stored as pending, and its worker
+    /// claimed it before it learned so, and took that for the birth.
+    pub(super) fn deciding_runs(&self, id: TaskId, claim: &Claim) -> Vec<&Run> {
+        let version = claim.version;
         let born = version == 1 && self.births.contains(&id) && self.claims_of(id, 1) == 0;
-        let tried = self.runs_under(id, 0).filter(|_| born);
+        let unrun = version == 1 && self.runs_under(id, 1).next().is_none();
+        let tried = self
+            .runs_under(id, 0)
+            .filter(|run| born || (unrun && run.tried && claim.who == Some(run.who)));
         let mut runs: Vec<&Run> = tried.chain(self.runs_under(id, version)).collect();
         let last = runs.iter().rposition(|run| !run.fallback).unwrap_or(0);
         runs.drain(..last);

@@ -25,7 +25,7 @@ pub(super) fn check(fact: &Fact<'_>, facts: &Facts) -> Result<(), String> {
     let (Some(claim), true) = (before.claim, leaves && facts.is_fenced(task.id)) else {
         return Ok(());
     };
-    let runs = facts.deciding_runs(task.id, claim.version);
+    let runs = facts.deciding_runs(task.id, &claim);
     let [run] = runs.as_slice() else { return Ok(()) };
     let script = before.script.and_then(|number| facts.config.scripts.get(number));
     let Some(step) = script.and_then(|script| script.step(task.step)) else {

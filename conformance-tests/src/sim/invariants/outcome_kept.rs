@@ -39,7 +39,7 @@ pub(super) fn check(fact: &Fact<'_>, facts: &Facts) -> Result<(), String> {
     }
     let became = became(before, *after);
     let Some(claim) = before.claim else { return Ok(()) };
-    let runs = facts.deciding_runs(before.task.id, claim.version);
+    let runs = facts.deciding_runs(before.task.id, &claim);
     // A worker that does not learn that the task it tried is stored gives it back: the try is not counted.
     let not_known = became == Became::GivenBack && runs.iter().any(|run| run.tried);
     let kept = match runs.as_slice() {
