@@ -54,6 +54,7 @@ mod lease;
 mod look;
 mod mailbox;
 mod maintainer;
+mod marks;
 mod outbox;
 mod part;
 mod permits;

@@ -2,18 +2,16 @@
 
 use std::time::Duration;
 
+use super::marks::Marks;
 use super::part::Part;
 use super::room::{Room, Share};
 use crate::clock::{Clock as _, Monotonic};
 use crate::id::SessionId;
 use crate::limits::MAX_CLAIM_KINDS;
 use crate::name::{Kind, Queue};
-use crate::store::{ClaimRequest, Claimed, Mark};
+use crate::store::{ClaimRequest, Claimed};
 use crate::task::Task;
 
-/// How long low-water marks are trusted: what they may hide, such as an earlier task that became due again, waits no
-/// longer.
-const MARK_LIFE: Duration = Duration::from_millis(250);
 /// The pause after a claim that found due tasks and got none: they are locked by others.
 const CONTENDED_PAUSE: Duration = Duration::from_millis(5);
 /// How long kinds that are not claimed ahead wait for a free permit before nothing else is claimed ahead either.
@@ -36,8 +34,7 @@ struct Source {
     told_due: bool,
     /// What the last request did not ask for, because there was no room.
     left_out: LeftOut,
-    marks: Vec<Mark>,
-    marks_until: Monotonic,
+    marks: Marks,
 }
 
 #[derive(Debug, Default)]
@@ -78,12 +75,9 @@ impl Source {
             suspects: share.max_suspects == 0,
             suspects_wait,
         };
-        if self.marks_until <= now {
-            self.marks.clear();
-        }
         let mut request = ClaimRequest::new(session, self.queue.clone(), Vec::new(), share.limit);
         (request.kinds, request.max_suspects) = (share.kinds, share.max_suspects);
-        request.after.clone_from(&self.marks);
+        request.after = self.marks.of_request(now);
         request
     }
 }
@@ -115,8 +109,7 @@ impl Sources {
             misses: 0,
             told_due: false,
             left_out: LeftOut::default(),
-            marks: Vec::new(),
-            marks_until: Monotonic::default(),
+            marks: Marks::default(),
         };
         let of_queue = |queue| chunks.iter().map(move |chunk| source(queue, chunk));
         Self {
@@ -131,7 +124,7 @@ impl Sources {
             source.next_at = source.next_at.min(now);
             source.nothing_due = false;
             (source.misses, source.told_due) = (0, false);
-            source.marks.clear();
+            source.marks.wake();
         }
     }
 
@@ -207,9 +200,10 @@ impl Sources {
         let now = part.clock.monotonic();
         let source = &mut self.sources[index];
         let full = claimed.tasks.len() >= request.limit;
-        if !full && !request.after.is_empty() {
+        source.marks.answered(request, claimed, full, now);
+        let hidden = !full && !request.after.is_empty();
+        if hidden && !source.marks.are_trusted(now) {
             // Behind the marks there is no more; what they hide is asked for at once.
-            source.marks.clear();
             (source.next_at, source.nothing_due) = (now, false);
             return;
         }
@@ -233,10 +227,10 @@ impl Sources {
             None => poll,
         };
         source.told_due = source.next_at < poll;
-        if full && request.after.is_empty() {
-            source.marks_until = now + MARK_LIFE;
+        if hidden {
+            source.next_at = source.next_at.min(source.marks.next_sweep());
+            source.nothing_due = false;
         }
-        source.marks = if full { claimed.marks.clone() } else { Vec::new() };
     }
 }
 

@@ -3,10 +3,12 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
+use crate::clock::{Clock as _, ManualClock};
 use crate::id::{SessionId, TaskId};
 use crate::name::Queue;
 use crate::store::{
@@ -71,6 +73,8 @@ struct Faults {
     unreadable: Vec<TaskId>,
     lacks: Vec<usize>,
     outdated: Option<(Task, Cause)>,
+    slow_sweeps: Option<(ManualClock, Duration)>,
+    sweeps: usize,
 }
 
 /// One worker's way to the shared store. It counts calls and keeps what was claimed and inserted.
@@ -143,6 +147,31 @@ impl FaultyStore {
     /// Refuses an exchange that carries such an edit, for good.
     pub(crate) fn refuse(&self, refuses: impl Fn(&Edit) -> bool + Send + 'static) {
         self.faults().refuses = Some(Box::new(refuses));
+    }
+
+    /// A claim that starts behind no mark takes `span` from now on, any other a millisecond.
+    pub(crate) fn slow_sweeps(&self, clock: &ManualClock, span: Duration) {
+        self.faults().slow_sweeps = Some((clock.clone(), span));
+    }
+
+    /// How many claims started behind no mark since sweeps are slow.
+    pub(crate) fn sweeps(&self) -> usize {
+        self.faults().sweeps
+    }
+
+    /// The walk of a claim over what it cannot see.
+    async fn walk(&self, claims: &[ClaimRequest]) {
+        let walk = {
+            let mut faults = self.faults();
+            let Some((clock, span)) = faults.slow_sweeps.clone().filter(|_| !claims.is_empty()) else {
+                return;
+            };
+            let sweeps = claims.iter().filter(|claim| claim.after.is_empty()).count();
+            faults.sweeps += sweeps;
+            let span = if sweeps > 0 { span } else { Duration::from_millis(1) };
+            clock.sleep_until(clock.monotonic() + span)
+        };
+        walk.await;
     }
 
     /// Loses every hint of watchers that begin from now on.
@@ -274,6 +303,7 @@ impl TaskStore for FaultyStore {
                 .as_ref()
                 .is_some_and(|refuses| edits.iter().any(refuses))
         };
+        self.walk(claims).await;
         self.call(Op::Exchange, async {
             match refused {
                 true => Err(StoreError::invalid("refused for good")),

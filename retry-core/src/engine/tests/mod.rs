@@ -21,6 +21,7 @@ mod idle;
 mod inline;
 mod leases;
 mod limits;
+mod marks;
 mod outages;
 mod outcomes;
 mod parts;

@@ -1,0 +1,133 @@
+//! Low-water marks: where a source's next claim starts in each lane, so that it does not walk over what was claimed before.
+//!
+//! A store that keeps dead entries until nobody can see them any more (PostgreSQL under an old snapshot, InnoDB behind its
+//! purge) walks over all of them in a claim from the beginning, a *sweep*. Marks hide what lies before them, so they are soon
+//! done with; but when sweeps are slow they may take no more than a tenth of the time.
+
+use std::time::Duration;
+
+use crate::clock::Monotonic;
+use crate::store::{ClaimRequest, Claimed, Lane, Mark};
+use crate::task::{ClaimedTask, Task};
+
+/// How long low-water marks are trusted: what they may hide, such as an earlier task that became due again, waits no
+/// longer, unless sweeps are slow.
+const MARK_LIFE: Duration = Duration::from_millis(250);
+/// A sweep that takes longer than a claim behind marks by more than this is slow.
+const SLOW: Duration = Duration::from_millis(5);
+/// The pause after a slow sweep in times of what it took longer.
+const PAUSE_FACTOR: u32 = 9;
+/// The longest pause: what marks hide waits no longer however slow sweeps are.
+const MAX_PAUSE: Duration = Duration::from_secs(10);
+
+/// The marks of one source.
+#[derive(Debug, Default)]
+pub(super) struct Marks {
+    marks: Vec<Mark>,
+    /// A full claim's marks are trusted until here.
+    until: Monotonic,
+    /// There is no sweep before this, because the last ones were slow.
+    next_sweep: Monotonic,
+    asked_at: Monotonic,
+    /// How long the last two sweeps took: a single slow answer has other causes.
+    sweeps: [Duration; 2],
+    /// How long the last claim behind marks took.
+    behind: Duration,
+}
+
+impl Marks {
+    /// Where a claim at `now` starts; empty for a sweep.
+    pub(super) fn of_request(&mut self, now: Monotonic) -> Vec<Mark> {
+        self.asked_at = now;
+        if self.are_trusted(now) {
+            self.marks.clone()
+        } else {
+            Vec::new()
+        }
+    }
+
+    /// Whether the next claim starts behind them.
+    pub(super) fn are_trusted(&self, now: Monotonic) -> bool {
+        !self.marks.is_empty() && now < self.until.max(self.next_sweep)
+    }
+
+    /// When what they hide may be asked for.
+    pub(super) const fn next_sweep(&self) -> Monotonic {
+        self.next_sweep
+    }
+
+    /// Anything may have become due, also before them.
+    pub(super) fn wake(&mut self) {
+        self.until = Monotonic::default();
+    }
+
+    /// Takes an answer into account, which is `full` if it gave as many as it was asked for.
+    pub(super) fn answered(&mut self, request: &ClaimRequest, claimed: &Claimed, full: bool, now: Monotonic) {
+        if request.ids.is_some() {
+            return;
+        }
+        let took = now.saturating_since(self.asked_at);
+        if request.after.is_empty() {
+            self.swept(took, claimed, full, now);
+            return;
+        }
+        self.behind = took;
+        if full {
+            claimed.marks.iter().cloned().for_each(|mark| self.advance(mark));
+        } else {
+            self.until = Monotonic::default();
+            self.advance_behind(&claimed.tasks, now);
+        }
+    }
+
+    fn swept(&mut self, took: Duration, claimed: &Claimed, full: bool, now: Monotonic) {
+        self.sweeps = [took, self.sweeps[0]];
+        let pause = self.pause();
+        self.next_sweep = now + pause;
+        self.until = if full { now + MARK_LIFE } else { Monotonic::default() };
+        if full {
+            // It may have stopped before lanes that had marks: they hide nothing any more.
+            self.marks.clone_from(&claimed.marks);
+        } else {
+            self.advance_behind(&claimed.tasks, now);
+        }
+    }
+
+    /// How long there is to be no sweep.
+    fn pause(&self) -> Duration {
+        let longer = self.sweeps[0].min(self.sweeps[1]).saturating_sub(self.behind);
+        if longer <= SLOW {
+            return Duration::ZERO;
+        }
+        longer.saturating_mul(PAUSE_FACTOR).min(MAX_PAUSE)
+    }
+
+    /// Stores give marks with a full claim only. While there is to be no sweep they are made of what was claimed: tasks come
+    /// in the order of their lane.
+    fn advance_behind(&mut self, claimed: &[ClaimedTask], now: Monotonic) {
+        if now < self.next_sweep {
+            claimed.iter().for_each(|claimed| self.advance(behind(&claimed.task)));
+        } else {
+            self.marks.clear();
+        }
+    }
+
+    fn advance(&mut self, to: Mark) {
+        match self.marks.iter_mut().find(|mark| mark.lane == to.lane) {
+            Some(mark) => (mark.run_at, mark.id) = (mark.run_at, mark.id).max((to.run_at, to.id)),
+            None => self.marks.push(to),
+        }
+    }
+}
+
+fn behind(task: &Task) -> Mark {
+    Mark {
+        lane: Lane {
+            kind: task.kind.clone(),
+            priority: task.priority,
+            suspect: task.is_suspect(),
+        },
+        run_at: task.run_at,
+        id: task.id,
+    }
+}
