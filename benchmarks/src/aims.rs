@@ -53,7 +53,7 @@ const fn aim(name: &'static str, beside: Beside, now: f64, later: f64, less_is_b
 }
 
 /// The aims that every store has.
-pub(crate) const OF_ALL: [Aim; 10] = [
+pub(crate) const OF_ALL: [Aim; 11] = [
     aim("D.keep", Beside::Raw, 0.6, 0.8, false),
     aim("D.delete", Beside::Raw, 0.6, 0.8, false),
     aim("MB", Beside::Raw, 0.6, 0.8, false),
@@ -64,4 +64,5 @@ pub(crate) const OF_ALL: [Aim; 10] = [
     aim("F.empty", Beside::Itself, 1.2, 1.2, true),
     aim("U.full", Beside::Itself, 2.0, 2.0, true),
     aim("U.empty", Beside::Itself, 2.0, 2.0, true),
+    aim("P", Beside::Itself, 0.5, 0.5, false),
 ];

@@ -89,6 +89,8 @@ pub(crate) enum Workload {
     U,
     /// Bytes per task: storage, and memory of the process.
     B,
+    /// MB at the end of `--minutes` during which somebody holds a snapshot ÷ MB before it.
+    P,
 }
 
 impl Workload {
@@ -105,6 +107,7 @@ impl Workload {
             Self::S | Self::F => 1_000_000,
             Self::U => 100_000,
             Self::B => 200_000,
+            Self::P => 20_000,
         }
     }
 }
@@ -151,6 +154,10 @@ pub(crate) struct Run {
     /// Decides every random number of client and worker.
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,
+
+    /// P: how long the snapshot is held.
+    #[arg(long, default_value_t = 10)]
+    pub(crate) minutes: u64,
 }
 
 impl Run {
@@ -167,6 +174,7 @@ impl Run {
             prefetch: DEFAULT_PREFETCH,
             threads: Some(1),
             seed: 1,
+            minutes: 1,
         }
     }
 

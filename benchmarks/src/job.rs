@@ -87,7 +87,7 @@ impl Job {
     }
 }
 
-/// Counts handled jobs and tells when there were enough.
+/// Counts handled jobs and tells when there were enough, each time as many again.
 #[derive(Debug)]
 pub(crate) struct Progress {
     handled: AtomicUsize,
@@ -106,7 +106,7 @@ impl Progress {
 
     /// Counts one.
     pub(crate) fn count(&self) {
-        if self.handled.fetch_add(1, Ordering::AcqRel) + 1 == self.wanted {
+        if (self.handled.fetch_add(1, Ordering::AcqRel) + 1).is_multiple_of(self.wanted) {
             self.reached.notify_one();
         }
     }

@@ -36,8 +36,9 @@ CREATE TABLE {schema}.task (
         autovacuum_analyze_scale_factor = 0, autovacuum_analyze_threshold = 20000, autovacuum_vacuum_cost_delay = 0);
 
 CREATE INDEX task_ready  ON {schema}.task (queue, kind, level, run_at, id) WHERE state = 0;
--- The flag at its end lets a renewal find flagged tasks without reading a row.
-CREATE INDEX task_held   ON {schema}.task (session, id, cancel_requested)  WHERE session IS NOT NULL;
+CREATE INDEX task_held   ON {schema}.task (session, id)                    WHERE session IS NOT NULL;
+-- What a renewal looks for.
+CREATE INDEX task_flagged ON {schema}.task (session, id)                   WHERE session IS NOT NULL AND cancel_requested;
 CREATE INDEX task_alarm  ON {schema}.task (alarm_at, id)                   WHERE alarm_at IS NOT NULL;
 -- What is to be purged, and how many tasks ended well.
 CREATE INDEX task_ended  ON {schema}.task (state, purge_at, id)            WHERE state >= 4;

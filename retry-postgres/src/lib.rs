@@ -21,6 +21,7 @@ mod lanes;
 mod memo;
 mod note;
 mod outbox;
+mod pace;
 mod parents;
 #[doc(hidden)]
 pub mod plans;

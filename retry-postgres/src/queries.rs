@@ -161,6 +161,7 @@ statements! {
     session_mark_free = include_str!("../sql/session_mark_free.sql"),
     session_open = include_str!("../sql/session_open.sql"),
     session_renew = include_str!("../sql/session_renew.sql"),
+    session_renew_uncounted = include_str!("../sql/session_renew_uncounted.sql"),
     session_sweep = include_str!("../sql/session_sweep.sql"),
     settle_delete = include_str!("../sql/settle_delete.sql"),
     settings_read = include_str!("../sql/settings_read.sql"),

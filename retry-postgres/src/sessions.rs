@@ -38,20 +38,31 @@ pub(crate) async fn open(tx: &mut Tx<'_>, info: &SessionInfo, until: Timestamp) 
     }
 }
 
-pub(crate) async fn renew(tx: &mut Tx<'_>, id: SessionId, until: Timestamp) -> Outcome<Renewed> {
+pub(crate) async fn renew(
+    tx: &mut Tx<'_>,
+    id: SessionId,
+    until: Timestamp,
+    counted: bool,
+) -> Outcome<Renewed> {
+    let statement = if counted {
+        &tx.sql.session_renew
+    } else {
+        &tx.sql.session_renew_uncounted
+    };
     let statement = tx
-        .query(&tx.sql.session_renew)
+        .query(statement)
         .bind(Id::from(id))
         .bind(until.as_millis())
         .bind(record::limit(MAX_BATCH));
     let Some(row) = tx.row(statement).await? else {
         return Ok(Renewed::Lost);
     };
-    let held: i64 = record::value(&row, 0).map_err(altered)?;
-    let cancel: Vec<Id> = record::value(&row, 1).map_err(altered)?;
-    Ok(Renewed::Live {
-        cancel: cancel.into_iter().map(TaskId::from).collect(),
-        held: held.unsigned_abs(),
+    let cancel: Vec<Id> = record::value(&row, 0).map_err(altered)?;
+    let cancel = cancel.into_iter().map(TaskId::from).collect();
+    let held: Option<i64> = record::value(&row, 1).map_err(altered)?;
+    Ok(match held.map(i64::unsigned_abs) {
+        Some(held) => Renewed::Live { cancel, held },
+        None => Renewed::Uncounted { cancel },
     })
 }
 

@@ -21,6 +21,7 @@ use crate::config::{Config, OpenError, PostgresBuilder};
 use crate::connect::{self, Connector};
 use crate::hints::{Listener, Notifier};
 use crate::insert::{self, Newcomer, altered};
+use crate::pace::Pace;
 use crate::pool::Pool;
 use crate::queries::{self, Queries};
 use crate::rescue::Marked;
@@ -42,6 +43,8 @@ pub(crate) struct Inner {
     pool: Arc<Pool>,
     /// For heartbeats, which no load may delay.
     reserved: Arc<Pool>,
+    /// Of what a session holds.
+    counting: Pace,
     connector: Connector,
     waker: Arc<Waker>,
     notifier: Option<Notifier>,
@@ -100,6 +103,7 @@ impl PostgresStore {
         let inner = Inner {
             pool: pool(config.max_connections),
             reserved: pool(1),
+            counting: Pace::default(),
             calls,
             connector,
             waker: Arc::new(Waker::new()),
@@ -233,9 +237,16 @@ impl TaskStore for PostgresStore {
     }
 
     async fn renew(&self, session: SessionId, until: Timestamp, _now: Timestamp) -> Result<Renewed> {
-        let calls = &self.inner.calls;
-        let renewing = calls.run(&self.inner.reserved, Form::Write, move |tx| {
-            Box::pin(sessions::renew(tx, session, until))
+        let Inner {
+            calls,
+            reserved,
+            counting,
+            ..
+        } = &*self.inner;
+        let counting = counting.begin();
+        let counted = counting.is_some();
+        let renewing = calls.run(reserved, Form::Write, move |tx| {
+            Box::pin(sessions::renew(tx, session, until, counted))
         });
         renewing.await.map(|(renewed, _)| renewed)
     }

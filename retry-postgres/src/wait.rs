@@ -1,6 +1,6 @@
 //! The one place in this crate that waits for time: limits of calls, and pauses between tries.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// The time is over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -13,6 +13,15 @@ pub(crate) struct Elapsed;
 )]
 pub(crate) async fn within<T>(limit: Duration, future: impl Future<Output = T>) -> Result<T, Elapsed> {
     tokio::time::timeout(limit, future).await.map_err(|_| Elapsed)
+}
+
+/// What time it is, to measure how long something takes.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "how slow a real server is shows in real time only; no decision about a task depends on it"
+)]
+pub(crate) fn now() -> Instant {
+    Instant::now()
 }
 
 /// Waits for `span`.

@@ -23,7 +23,7 @@ pub(crate) async fn run(workload: Workload, run: &Run) -> Result<Vec<Sample>> {
         Workload::M => &[("M", After::Keep)],
         Workload::MB => &[("MB", After::Keep)],
         Workload::L => &[("L", After::Keep)],
-        Workload::H | Workload::S | Workload::F | Workload::U | Workload::B => &[],
+        Workload::H | Workload::S | Workload::F | Workload::U | Workload::B | Workload::P => &[],
     };
     let mut samples = Vec::new();
     for (name, after) in kinds {
@@ -37,7 +37,7 @@ pub(crate) async fn run(workload: Workload, run: &Run) -> Result<Vec<Sample>> {
             Workload::D => drain(&mut *toy, &payloads).await?,
             Workload::MB => mixed_batches(&mut *toy, &payloads).await?,
             Workload::L => return latency(&mut *toy, &payloads).await,
-            Workload::H | Workload::S | Workload::F | Workload::U | Workload::B => continue,
+            Workload::H | Workload::S | Workload::F | Workload::U | Workload::B | Workload::P => continue,
         };
         samples.push(Sample::rate(*name, n, rate));
     }

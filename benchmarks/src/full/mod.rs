@@ -7,6 +7,7 @@ mod enqueue;
 mod hook;
 mod latency;
 mod mixed;
+mod pinned;
 
 use std::sync::Arc;
 
@@ -47,6 +48,7 @@ pub(crate) async fn run(workload: Workload, run: &Run) -> Result<Vec<Sample>> {
         Workload::F => claims::future(run, n).await,
         Workload::U => claims::unknown(run, n).await,
         Workload::B => bytes::run(run, n),
+        Workload::P => pinned::run(run, n).await,
     }
 }
 

@@ -24,7 +24,9 @@ pub(crate) async fn run(workload: Workload, run: &Run) -> Result<Vec<Sample>> {
         Workload::D => drains(run, n).await,
         Workload::M => mixed::one_by_one(run, n).await,
         Workload::MB => mixed::batches(run, n).await,
-        Workload::L | Workload::H | Workload::S | Workload::F | Workload::U | Workload::B => Ok(Vec::new()),
+        Workload::L | Workload::H | Workload::S | Workload::F | Workload::U | Workload::B | Workload::P => {
+            Ok(Vec::new())
+        }
     }
 }
 

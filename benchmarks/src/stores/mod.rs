@@ -50,6 +50,12 @@ pub(crate) trait Subject: fmt::Debug + Send + Sync {
         Ok(None)
     }
 
+    /// Somebody with a snapshot of the database that is held until this is dropped, for the workload P; none where there are no
+    /// snapshots.
+    async fn snapshot(&self) -> Result<Option<Box<dyn Snapshot>>> {
+        Ok(None)
+    }
+
     /// Whether its commits wait for the disk of this machine.
     fn is_on_disk(&self) -> bool;
 
@@ -63,6 +69,9 @@ pub(crate) trait Subject: fmt::Debug + Send + Sync {
         Vec::new()
     }
 }
+
+/// A snapshot that keeps a database from clearing away what is dead.
+pub(crate) trait Snapshot: Send {}
 
 /// The store that `url` names: a scheme alone, for which a server that is needed is that of the tests' variable or a throw-away
 /// one, or the URL of a server.

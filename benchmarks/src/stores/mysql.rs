@@ -6,8 +6,8 @@ use retry_mysql::MySqlStore;
 use sqlx::{AssertSqlSafe, Connection as _, MySqlConnection};
 use test_servers::Kind;
 
-use super::Subject;
 use super::mysql_toy::Toy;
+use super::{Snapshot, Subject};
 use crate::aims::Aim;
 use crate::args::Run;
 use crate::bare;
@@ -48,6 +48,14 @@ impl Subject for MySql {
         Ok(Some(Box::new(Toy::fresh(database, after).await?)))
     }
 
+    async fn snapshot(&self) -> Result<Option<Box<dyn Snapshot>>> {
+        let mut connection = MySqlConnection::connect(self.0.url()?).await?;
+        sqlx::raw_sql("START TRANSACTION WITH CONSISTENT SNAPSHOT")
+            .execute(&mut connection)
+            .await?;
+        Ok(Some(Box::new(connection)))
+    }
+
     fn is_on_disk(&self) -> bool {
         !self.0.is_given()
     }
@@ -66,6 +74,8 @@ impl Subject for MySql {
         ]
     }
 }
+
+impl Snapshot for MySqlConnection {}
 
 /// A database on the server, dropped in the end.
 #[derive(Debug)]

@@ -6,9 +6,9 @@ use retry_postgres::PostgresStore;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 use test_servers::Kind;
 
-use super::Subject;
 use super::postgres_toy::Toy;
 use super::postgres_tx::PostgresTransactions;
+use super::{Snapshot, Subject};
 use crate::aims::Aim;
 use crate::args::Run;
 use crate::bare;
@@ -61,6 +61,14 @@ impl Subject for Postgres {
         Ok(Some(Box::new(transactions)))
     }
 
+    async fn snapshot(&self) -> Result<Option<Box<dyn Snapshot>>> {
+        let mut connection = PgConnection::connect(self.0.url()?).await?;
+        sqlx::raw_sql("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT count(*) FROM pg_class")
+            .execute(&mut connection)
+            .await?;
+        Ok(Some(Box::new(connection)))
+    }
+
     fn is_on_disk(&self) -> bool {
         !self.0.is_given()
     }
@@ -83,6 +91,8 @@ impl Subject for Postgres {
         ]
     }
 }
+
+impl Snapshot for PgConnection {}
 
 /// A schema on the server, dropped in the end.
 #[derive(Debug)]

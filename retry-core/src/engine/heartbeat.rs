@@ -104,40 +104,41 @@ impl Heartbeat {
     async fn renew(&mut self, id: SessionId, sent: Monotonic) -> Result<()> {
         let part = Arc::clone(&self.part);
         let (lease, now) = (part.engine.setup.config.lease, part.clock.now());
-        match part.store.renew(id, now.saturating_add(lease), now).await? {
-            Renewed::Live { cancel, held } => {
-                // The pump may have learned meanwhile that it is lost.
-                if part.session().id() == Some(id) {
-                    let lease_end = sent + lease;
-                    part.set_session(SessionState::Open { id, lease_end });
-                }
-                cancel
-                    .into_iter()
-                    .for_each(|task| part.held.cancel(task, CancelReason::Operator));
-                part.pump.notify_one();
-                self.compare(id, held).await
-            }
+        let (cancel, held) = match part.store.renew(id, now.saturating_add(lease), now).await? {
+            Renewed::Live { cancel, held } => (cancel, Some(held)),
+            Renewed::Uncounted { cancel } => (cancel, None),
             Renewed::Lost => {
                 tracing::warn!(session = %id, "the session is lost: others may have its tasks");
                 part.engine.setup.meters.session_lost();
                 part.set_session(SessionState::Lost);
                 part.heart.notify_one();
-                Ok(())
+                return Ok(());
             }
+        };
+        // The pump may have learned meanwhile that it is lost.
+        if part.session().id() == Some(id) {
+            let lease_end = sent + lease;
+            part.set_session(SessionState::Open { id, lease_end });
         }
+        cancel
+            .into_iter()
+            .for_each(|task| part.held.cancel(task, CancelReason::Operator));
+        part.pump.notify_one();
+        self.compare(id, held).await
     }
 
     /// A count that differs on two beats is no exchange in flight: a claim's answer was lost, or a rescuer took a task.
-    async fn compare(&mut self, id: SessionId, held: u64) -> Result<()> {
+    /// A beat without a count says nothing by itself.
+    async fn compare(&mut self, id: SessionId, counted: Option<u64>) -> Result<()> {
         self.hand_back_unclaimed();
-        let (counted, held) = (held, held.saturating_sub(self.unreadable));
+        let held = counted.map(|counted| counted.saturating_sub(self.unreadable));
         let here = self.part.held.count();
-        self.unreconciled = if held + here == 0 {
+        self.unreconciled = if held == Some(0) && here == 0 {
             0
         } else {
             self.unreconciled + 1
         };
-        let differs = held != here || self.may_differ_unseen();
+        let differs = held.is_some_and(|held| held != here) || self.may_differ_unseen();
         if differs && self.differed {
             self.differed = false;
             return self.reconcile(id, counted).await;
@@ -158,7 +159,7 @@ impl Heartbeat {
 
     /// Finds what the store says is ours and is not here; gives up what is here and is not ours any more. `counted`: by the
     /// store.
-    async fn reconcile(&mut self, id: SessionId, counted: u64) -> Result<()> {
+    async fn reconcile(&mut self, id: SessionId, counted: Option<u64>) -> Result<()> {
         let part = &self.part;
         let (before, failures) = (part.held.ours(), part.health.failures());
         let (stored, bad) = self.stored(id).await?;
@@ -172,7 +173,10 @@ impl Heartbeat {
         // Nothing can be done for a row that cannot be read and is not here; looking again would not help. A repaired one is
         // found by the next listing, or when the session has ended.
         let lost = bad.iter().filter(|id| !part.held.is_ours(**id)).count() as u64;
-        self.unreadable = lost.min(counted.saturating_sub(stored.len() as u64));
+        self.unreadable = match counted {
+            Some(counted) => lost.min(counted.saturating_sub(stored.len() as u64)),
+            None => lost,
+        };
         let ids = stored.iter().map(|task| task.id).chain(bad).collect();
         // Only what was here before the listing: what came since is ours.
         part.held.give_up_others(&before, &ids);

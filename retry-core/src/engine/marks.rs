@@ -80,17 +80,32 @@ impl Marks {
         }
     }
 
+    /// The call failed: a sweep may have been cut off because it took too long.
+    pub(super) fn failed(&mut self, request: &ClaimRequest, now: Monotonic) {
+        if request.ids.is_none() && request.after.is_empty() {
+            self.took(now.saturating_since(self.asked_at), now);
+        }
+    }
+
     fn swept(&mut self, took: Duration, claimed: &Claimed, full: bool, now: Monotonic) {
-        self.sweeps = [took, self.sweeps[0]];
-        let pause = self.pause();
-        self.next_sweep = now + pause;
-        self.until = if full { now + MARK_LIFE } else { Monotonic::default() };
+        self.took(took, now);
+        self.until = if full {
+            now + MARK_LIFE
+        } else {
+            Monotonic::default()
+        };
         if full {
             // It may have stopped before lanes that had marks: they hide nothing any more.
             self.marks.clone_from(&claimed.marks);
         } else {
             self.advance_behind(&claimed.tasks, now);
         }
+    }
+
+    /// A sweep took so long: when is the next one?
+    fn took(&mut self, took: Duration, now: Monotonic) {
+        self.sweeps = [took, self.sweeps[0]];
+        self.next_sweep = now + self.pause();
     }
 
     /// How long there is to be no sweep.
@@ -106,7 +121,9 @@ impl Marks {
     /// in the order of their lane.
     fn advance_behind(&mut self, claimed: &[ClaimedTask], now: Monotonic) {
         if now < self.next_sweep {
-            claimed.iter().for_each(|claimed| self.advance(behind(&claimed.task)));
+            claimed
+                .iter()
+                .for_each(|claimed| self.advance(behind(&claimed.task)));
         } else {
             self.marks.clear();
         }

@@ -95,7 +95,11 @@ impl Pump {
         let call = part.store.exchange(&self.sent.edits, &claims, part.clock.now());
         let next = match part.call(call).await {
             Ok(answer) => self.answered(&indexes, &claims, answer),
-            Err(error) => self.failed(&error, !claims.is_empty()),
+            Err(error) => {
+                let with_claims = !claims.is_empty();
+                self.sources.failed(&part, indexes.into_iter().zip(claims));
+                self.failed(&error, with_claims)
+            }
         };
         runner::start_all(&part.engine);
         drop((reserved, under_way));

@@ -10,7 +10,7 @@ use super::drive::Step;
 use super::part::Part;
 use crate::clock::{Clock as _, Monotonic};
 use crate::executor::Stored;
-use crate::id::TaskId;
+use crate::id::{Nonce, TaskId};
 use crate::limits::{MAX_BATCH, MAX_PAGE};
 use crate::machine::{Event, Rejected};
 use crate::name::Queue;
@@ -36,6 +36,8 @@ pub(super) struct Rescuer {
 /// A rescue on its way to the store.
 #[derive(Debug)]
 struct Rescue {
+    /// Of its edit: a child may also be cancelled for its parent in the same round.
+    nonce: Nonce,
     task: Task,
     cause: Cause,
     told: Told,
@@ -126,8 +128,13 @@ impl Rescuer {
                 Cause::Alarm => alerts.without_fallback(&task.kind),
             };
             let told = alerts.of_action(task, &edit.action, judge, now);
-            let task = task.clone();
-            self.under_way.insert(task.id, Rescue { task, cause, told });
+            let rescue = Rescue {
+                nonce: edit.nonce,
+                task: task.clone(),
+                cause,
+                told,
+            };
+            self.under_way.insert(task.id, rescue);
         }
         Ok(edit)
     }
@@ -239,6 +246,10 @@ impl Rescuer {
 
 impl Rescuer {
     fn recorded(&mut self, edit: &Edit, applied: &Applied) {
+        let is_rescue = |rescue: &Rescue| rescue.nonce == edit.nonce;
+        if !self.under_way.get(&edit.id).is_some_and(is_rescue) {
+            return;
+        }
         let rescue = self.under_way.remove(&edit.id);
         let (Some(rescue), Some(written)) = (rescue, Written::of(&edit.action, applied)) else {
             return;

@@ -188,6 +188,12 @@ impl Sources {
         requests
     }
 
+    /// A call with these requests failed.
+    pub(super) fn failed(&mut self, part: &Part, requests: impl Iterator<Item = (usize, ClaimRequest)>) {
+        let now = part.clock.monotonic();
+        requests.for_each(|(index, request)| self.sources[index].marks.failed(&request, now));
+    }
+
     /// Takes an answer into account. `poll` is when to ask again at the latest.
     pub(super) fn answered(
         &mut self,

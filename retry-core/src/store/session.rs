@@ -55,6 +55,12 @@ pub enum Renewed {
         /// How many tasks it holds.
         held: u64,
     },
+    /// The session goes on; what it holds was not counted this time, because the last count took long. A store counts again
+    /// when ten times as long has passed.
+    Uncounted {
+        /// Its tasks whose cancel was requested, at most 1,000.
+        cancel: Vec<TaskId>,
+    },
     /// The session was marked lost, closed, or never was.
     Lost,
 }

@@ -146,7 +146,7 @@ fn rounds(name: &str, n: u64) -> Option<Vec<String>> {
             let texts = ["w", "h", "[]", "[]"].map(quoted);
             [holder(), now()].into_iter().chain(texts).collect()
         }
-        "session_renew" => vec![holder(), now(), rows],
+        "session_renew" | "session_renew_uncounted" => vec![holder(), now(), rows],
         "session_mark" | "session_mark_free" => vec![now(), rows],
         "session_get" | "session_close" | "session_holds" | "session_dead" | "session_delete"
         | "expired_sessions" => vec![holder()],

@@ -21,6 +21,10 @@ pub(crate) const TESTS: &[(&str, Test)] = &[
         marks_spare_the_walk_over_the_dead,
     ),
     (
+        "shape::old_snapshots_cost_heartbeats_and_rescuers_nothing",
+        old_snapshots_cost_heartbeats_and_rescuers_nothing,
+    ),
+    (
         "shape::vacuum_comes_by_the_number_of_dead_rows",
         vacuum_comes_by_the_number_of_dead_rows,
     ),
@@ -105,15 +109,22 @@ fn renewals_are_heap_only(env: Arc<Env>) {
 
 /// Pages that the look at a lane's head touches, behind a position.
 async fn pages(conn: &mut PgConnection, schema: &str, behind: (i64, String)) -> i64 {
-    let text = statement(schema, "claim_heads_after");
-    execute(conn, "DEALLOCATE ALL").await;
-    execute(conn, format!("PREPARE heads AS {text}")).await;
     let (run_at, id) = behind;
-    let sql = format!(
-        "EXPLAIN (ANALYZE, BUFFERS, TIMING OFF, SUMMARY OFF) EXECUTE heads ('{}', 'default', \
-         '{{0}}', '{{work}}', '{{4}}', '{{{run_at}}}', '{{{id}}}', false)",
-        String::from(session(1_000_000).id)
-    );
+    let worker = String::from(session(1_000_000).id);
+    let arguments =
+        format!("'{worker}', 'default', '{{0}}', '{{work}}', '{{4}}', '{{{run_at}}}', '{{{id}}}', false");
+    touched(conn, schema, "claim_heads_after", &arguments).await
+}
+
+/// Pages that a statement of the store touches.
+async fn touched(conn: &mut PgConnection, schema: &str, name: &str, arguments: &str) -> i64 {
+    let text = statement(schema, name);
+    execute(conn, "DEALLOCATE ALL").await;
+    for (name, value) in retry_postgres::plans::settings() {
+        execute(conn, format!("SET {name} = '{value}'")).await;
+    }
+    execute(conn, format!("PREPARE touching AS {text}")).await;
+    let sql = format!("EXPLAIN (ANALYZE, BUFFERS, TIMING OFF, SUMMARY OFF) EXECUTE touching ({arguments})");
     let plan: Vec<String> = rows(conn, sql).await.iter().map(|row| row.get(0)).collect();
     let buffers = plan
         .iter()
@@ -143,9 +154,6 @@ fn marks_spare_the_walk_over_the_dead(env: Arc<Env>) {
         }
         store.insert(&tasks(20_000..20_100), NOW).await.unwrap();
         let mut conn = env.beside().await;
-        for (name, value) in retry_postgres::plans::settings() {
-            execute(&mut conn, format!("SET {name} = '{value}'")).await;
-        }
         let without = pages(&mut conn, &schema, (i64::MIN, task_id(0).to_string())).await;
         let with = pages(&mut conn, &schema, last).await;
         execute(&mut pin, "COMMIT").await;
@@ -159,6 +167,35 @@ fn marks_spare_the_walk_over_the_dead(env: Arc<Env>) {
         assert!(
             without > 2 * with,
             "the walk that marks spare: {without} against {with}"
+        );
+    });
+}
+
+/// A heartbeat of a session that has held many tasks since the snapshot, and a rescuer's look at ten such.
+fn old_snapshots_cost_heartbeats_and_rescuers_nothing(env: Arc<Env>) {
+    block_on(async move {
+        let (store, schema) = env.fresh().await;
+        let mut pin = env.beside().await;
+        execute(&mut pin, "BEGIN ISOLATION LEVEL REPEATABLE READ").await;
+        number(&mut pin, format!("SELECT count(*) FROM {schema}.task")).await;
+        for round in 0..10 {
+            let ended = claimed(&store, round * 1_000..(round + 1) * 1_000).await;
+            let edits: Vec<_> = ended.iter().map(success).collect();
+            store.exchange(&edits, &[], NOW).await.unwrap();
+        }
+        let worker = String::from(session(1_000_000).id);
+        let mut conn = env.beside().await;
+        let renewal = format!("'{worker}', 0, 10");
+        let counted = touched(&mut conn, &schema, "session_renew", &renewal).await;
+        let uncounted = touched(&mut conn, &schema, "session_renew_uncounted", &renewal).await;
+        let first = "'00000000-0000-0000-0000-000000000000'";
+        let looked = touched(&mut conn, &schema, "expired_sessions", first).await;
+        execute(&mut pin, "COMMIT").await;
+        let touched = [counted, uncounted, looked];
+        // The look passes over ten sessions.
+        assert!(
+            2 * uncounted < counted && 2 * looked < counted,
+            "{touched:?} pages: the first walks over the dead of one session"
         );
     });
 }

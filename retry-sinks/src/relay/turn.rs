@@ -305,7 +305,7 @@ impl Turn {
     /// False: the session is lost.
     fn renewed(&mut self, sent: Monotonic, answer: Result<Renewed>) -> bool {
         match answer {
-            Ok(Renewed::Live { cancel, .. }) => {
+            Ok(Renewed::Live { cancel, .. } | Renewed::Uncounted { cancel }) => {
                 self.session.renewed(sent, self.part.lease);
                 let cancelled: Vec<_> = cancel
                     .into_iter()

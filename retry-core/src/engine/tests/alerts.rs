@@ -3,13 +3,18 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use tokio_util::sync::CancellationToken;
+
 use super::faulty::{Fault, Op};
 use super::harness::{SECOND, WithKind as _, World, done, each_second, job, script, stuck};
 use super::listener::{Listener, Manner};
 use crate::alert::{AlertOptions, AlertReason, AlertRule};
 use crate::engine::{BuildError, KindOptions};
 use crate::executor::{Executor, Final, Outcome};
-use crate::task::State;
+use crate::id::Nonce;
+use crate::machine::{Event, transition};
+use crate::store::{TaskFilter, TaskStoreExt as _};
+use crate::task::{Edit, State};
 
 use AlertReason::{AttemptFailed, LeaseLost, TaskFailed};
 
@@ -307,6 +312,65 @@ async fn a_cancelled_tasks_failure_is_not_told_unless_it_ended_it() {
         world.shut_down(handle).await;
         assert_eq!(listener.reasons(), wanted);
     }
+}
+
+/// A rescuer that comes too late for a child cancels it for its parent: that edit is not the rescue.
+#[tokio::test]
+async fn a_rescue_that_came_too_late_is_not_told() {
+    let (world, listener) = (World::new(), Listener::new(Manner::Takes));
+    let id = world.enqueue(job("parent")).await;
+    let parent = script(|_| async {
+        let child = job("child").deadline_after(SECOND * 10).rescue_delay(SECOND);
+        Ok(Outcome::split([child]))
+    });
+    let store = world.store();
+    store.always(Op::Expired, Some(Fault::Lost));
+    let owner = world
+        .worker_on(&store)
+        .kind("parent", parent)
+        .kind("child", stuck());
+    let owner = owner.build().unwrap().start();
+    world.until_state(id, State::Joining).await;
+    let child = world
+        .list(TaskFilter {
+            parent: Some(id),
+            ..TaskFilter::default()
+        })
+        .await
+        .remove(0)
+        .id;
+    world.until_state(child, State::Running).await;
+    world.pass(SECOND * 12).await;
+    world.client.cancel(id).await.unwrap();
+    let (late, gate) = (world.store(), CancellationToken::new());
+    late.plan(Op::Expired, &Fault::HoldAnswer(gate.clone()), 1);
+    let rescuer = world.worker_on(&late).kind("other", done());
+    let rescuer = rescuer
+        .alert(AlertRule::always())
+        .alert_sink(listener.clone())
+        .build()
+        .unwrap()
+        .start();
+    world
+        .until("it has looked", async || late.calls(Op::Expired) > 0)
+        .await;
+    // Another rescuer was faster.
+    let task = world.detail(child).await.task;
+    let rescue = Edit {
+        id: child,
+        version: task.version,
+        nonce: Nonce::from_random(7),
+        action: transition(&task, Event::DeadlinePassed, world.now(), 1).unwrap(),
+        insert: Vec::new(),
+    };
+    world.memory.apply(rescue, world.now()).await.unwrap();
+    assert_eq!(world.state(child).await, State::Pending);
+    gate.cancel();
+    assert_eq!(world.until_final(child).await.task.state, State::Cancelled);
+    world.until_final(id).await;
+    assert_eq!(listener.attempts(), []);
+    world.shut_down(rescuer).await;
+    drop(owner);
 }
 
 #[test]

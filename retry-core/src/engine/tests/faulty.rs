@@ -168,7 +168,11 @@ impl FaultyStore {
             };
             let sweeps = claims.iter().filter(|claim| claim.after.is_empty()).count();
             faults.sweeps += sweeps;
-            let span = if sweeps > 0 { span } else { Duration::from_millis(1) };
+            let span = if sweeps > 0 {
+                span
+            } else {
+                Duration::from_millis(1)
+            };
             clock.sleep_until(clock.monotonic() + span)
         };
         walk.await;

@@ -29,7 +29,10 @@ fn assert_a_tenth(world: &World, store: &FaultyStore, since: Duration) {
     let sweeps = u32::try_from(store.sweeps()).unwrap();
     let (passed, swept) = (world.elapsed() - since, SWEEP * sweeps);
     assert!(sweeps >= UNSUSPECTING, "{sweeps} sweeps in {passed:?}");
-    assert!(swept <= SWEEP * UNSUSPECTING + passed / 10, "{sweeps} sweeps in {passed:?}");
+    assert!(
+        swept <= SWEEP * UNSUSPECTING + passed / 10,
+        "{sweeps} sweeps in {passed:?}"
+    );
 }
 
 #[tokio::test]
@@ -63,7 +66,11 @@ async fn slow_sweeps_take_a_tenth_of_the_time_beside_wakeups() {
     let since = world.elapsed();
     world.until_final(last).await;
     let took = world.elapsed() - since;
-    assert!(took <= SWEEP + Duration::from_millis(10), "{took:?}, {} sweeps", store.sweeps());
+    assert!(
+        took <= SWEEP + Duration::from_millis(10),
+        "{took:?}, {} sweeps",
+        store.sweeps()
+    );
     world.shut_down(handle).await;
 }
 
@@ -81,7 +88,11 @@ async fn what_marks_hide_comes_although_sweeps_are_slow() {
     let urgent = world.enqueue(job("a").priority(Priority::Urgent)).await;
     world.until_final(urgent).await;
     let took = world.elapsed() - since;
-    assert!(took <= SWEEP + Duration::from_millis(10), "{took:?}, {} sweeps", store.sweeps());
+    assert!(
+        took <= SWEEP + Duration::from_millis(10),
+        "{took:?}, {} sweeps",
+        store.sweeps()
+    );
     world.until_final(early).await;
     assert!(world.elapsed() - since <= SWEEP * 11);
     assert_eq!(world.state(ids[3_999]).await, State::Pending);
