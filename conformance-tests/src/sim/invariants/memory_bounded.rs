@@ -3,11 +3,10 @@
 use crate::sim::fact::Fact;
 use crate::sim::facts::{Facts, HostFact};
 
-/// A shutdown, the herald of the one sink, the look for tasks that hang, and what sends for the client of the program beside
-/// the worker.
-const FIXED: usize = 4;
-/// Loops for each part of the store.
-const LOOPS: usize = 5;
+/// A shutdown, the herald of the one sink, and the look for tasks that hang.
+const FIXED: usize = 3;
+/// For each part of the store five loops, and what sends for the client of the program beside the worker.
+const LOOPS: usize = 6;
 
 pub(super) fn check(fact: &Fact<'_>, facts: &Facts) -> Result<(), String> {
     let Fact::Quiet = fact else { return Ok(()) };
