@@ -95,8 +95,10 @@ impl Marks {
             Monotonic::default()
         };
         if full {
-            // It may have stopped before lanes that had marks: they hide nothing any more.
-            self.marks.clone_from(&claimed.marks);
+            // It may have stopped before a mark of theirs. The other lanes it has looked into, or takes nothing from yet.
+            let stopped_in = |mark: &Mark| claimed.marks.iter().any(|at| at.lane == mark.lane);
+            self.marks.retain(|mark| !stopped_in(mark));
+            self.marks.extend_from_slice(&claimed.marks);
         } else {
             self.advance_behind(&claimed.tasks, now);
         }
@@ -146,5 +148,69 @@ fn behind(task: &Task) -> Mark {
         },
         run_at: task.run_at,
         id: task.id,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::{SessionId, TaskId};
+    use crate::name::{Kind, Queue};
+    use crate::priority::Priority;
+    use crate::time::Timestamp;
+
+    fn mark(priority: Priority, run_at: i64) -> Mark {
+        Mark {
+            lane: Lane {
+                kind: Kind::new("a").unwrap(),
+                priority,
+                suspect: false,
+            },
+            run_at: Timestamp::from_millis(run_at),
+            id: TaskId::MIN,
+        }
+    }
+
+    /// A full claim at a time, in milliseconds, that takes so long and ends at these marks; answers where it started.
+    fn full(marks: &mut Marks, at: u64, took: u64, ends: &[Mark]) -> Vec<Mark> {
+        let time = |millis| Monotonic::from_start(Duration::from_millis(millis));
+        let mut request = ClaimRequest::new(SessionId::from_random(1, 1), Queue::default(), [], 1);
+        request.after = marks.of_request(time(at));
+        let claimed = Claimed {
+            marks: ends.to_vec(),
+            ..Claimed::default()
+        };
+        marks.answered(&request, &claimed, true, time(at + took));
+        request.after
+    }
+
+    /// The entries of a lane that has dried up are walked by every claim that has no mark there.
+    #[test]
+    fn the_mark_of_a_lane_that_gives_nothing_stays() {
+        let [urgent, usual, later] = [
+            mark(Priority::Urgent, 5),
+            mark(Priority::Normal, 6),
+            mark(Priority::Normal, 7),
+        ];
+        let mut marks = Marks::default();
+        assert_eq!(full(&mut marks, 0, 1, std::slice::from_ref(&urgent)), []);
+        assert_eq!(
+            full(&mut marks, 10, 1, std::slice::from_ref(&usual)),
+            [urgent.clone()]
+        );
+        assert_eq!(
+            full(&mut marks, 20, 1, std::slice::from_ref(&later)),
+            [urgent.clone(), usual.clone()]
+        );
+        assert_eq!(
+            full(&mut marks, 600, 1, std::slice::from_ref(&usual)),
+            [],
+            "a sweep"
+        );
+        assert_eq!(
+            full(&mut marks, 610, 1, &[]),
+            [urgent, usual],
+            "where the sweep stopped"
+        );
     }
 }
