@@ -1,5 +1,6 @@
 -- L9: sessions that hold tasks and are lost or missing, from $1 on: one seek for each, and one for each gap between live
--- ones. The entries of live sessions are passed over unseen: an old snapshot keeps those of all tasks that they ever held.
+-- ones. The entries of live sessions are passed over unseen: an old snapshot keeps those of all tasks that they ever held. Those
+-- of sessions that have closed since are walked.
 -- Ids are random and have a version, so that none is behind the highest number. Runs after the marks have committed, so that it
 -- sees the tasks of every claim that a mark waited for.
 WITH RECURSIVE e AS MATERIALIZED (       -- where gaps end

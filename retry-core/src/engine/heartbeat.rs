@@ -128,7 +128,6 @@ impl Heartbeat {
     }
 
     /// A count that differs on two beats is no exchange in flight: a claim's answer was lost, or a rescuer took a task.
-    /// A beat without a count says nothing by itself.
     async fn compare(&mut self, id: SessionId, counted: Option<u64>) -> Result<()> {
         self.hand_back_unclaimed();
         let held = counted.map(|counted| counted.saturating_sub(self.unreadable));
@@ -138,7 +137,12 @@ impl Heartbeat {
         } else {
             self.unreconciled + 1
         };
-        let differs = held.is_some_and(|held| held != here) || self.may_differ_unseen();
+        let unseen = self.may_differ_unseen();
+        if held.is_none() && !unseen {
+            // Without a count a beat says nothing, also not that the last one was wrong.
+            return Ok(());
+        }
+        let differs = held.is_some_and(|held| held != here) || unseen;
         if differs && self.differed {
             self.differed = false;
             return self.reconcile(id, counted).await;

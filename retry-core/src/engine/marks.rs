@@ -17,7 +17,7 @@ const MARK_LIFE: Duration = Duration::from_millis(250);
 const SLOW: Duration = Duration::from_millis(5);
 /// The pause after a slow sweep in times of what it took longer.
 const PAUSE_FACTOR: u32 = 9;
-/// The longest pause: what marks hide waits no longer however slow sweeps are.
+/// The longest pause: what marks hide waits no longer however slow sweeps are, as long as one succeeds.
 const MAX_PAUSE: Duration = Duration::from_secs(10);
 
 /// The marks of one source.
@@ -31,8 +31,8 @@ pub(super) struct Marks {
     asked_at: Monotonic,
     /// How long the last two sweeps took: a single slow answer has other causes.
     sweeps: [Duration; 2],
-    /// How long the last claim behind marks took.
-    behind: Duration,
+    /// How long the last two claims behind marks took.
+    behind: [Duration; 2],
 }
 
 impl Marks {
@@ -61,17 +61,21 @@ impl Marks {
         self.until = Monotonic::default();
     }
 
-    /// Takes an answer into account, which is `full` if it gave as many as it was asked for.
-    pub(super) fn answered(&mut self, request: &ClaimRequest, claimed: &Claimed, full: bool, now: Monotonic) {
+    /// Takes an answer into account. `more`: it may have left due tasks.
+    pub(super) fn answered(&mut self, request: &ClaimRequest, claimed: &Claimed, more: bool, now: Monotonic) {
         if request.ids.is_some() {
             return;
         }
         let took = now.saturating_since(self.asked_at);
+        let full = claimed.tasks.len() >= request.limit;
         if request.after.is_empty() {
-            self.swept(took, claimed, full, now);
-            return;
+            self.took(took, now);
+            self.until = now + MARK_LIFE;
+            self.marks
+                .retain_mut(|mark| vouched(mark, request, claimed, more));
+        } else {
+            self.behind = [took, self.behind[0]];
         }
-        self.behind = took;
         if full {
             claimed.marks.iter().cloned().for_each(|mark| self.advance(mark));
         } else {
@@ -87,23 +91,6 @@ impl Marks {
         }
     }
 
-    fn swept(&mut self, took: Duration, claimed: &Claimed, full: bool, now: Monotonic) {
-        self.took(took, now);
-        self.until = if full {
-            now + MARK_LIFE
-        } else {
-            Monotonic::default()
-        };
-        if full {
-            // It may have stopped before a mark of theirs. The other lanes it has looked into, or takes nothing from yet.
-            let stopped_in = |mark: &Mark| claimed.marks.iter().any(|at| at.lane == mark.lane);
-            self.marks.retain(|mark| !stopped_in(mark));
-            self.marks.extend_from_slice(&claimed.marks);
-        } else {
-            self.advance_behind(&claimed.tasks, now);
-        }
-    }
-
     /// A sweep took so long: when is the next one?
     fn took(&mut self, took: Duration, now: Monotonic) {
         self.sweeps = [took, self.sweeps[0]];
@@ -112,7 +99,9 @@ impl Marks {
 
     /// How long there is to be no sweep.
     fn pause(&self) -> Duration {
-        let longer = self.sweeps[0].min(self.sweeps[1]).saturating_sub(self.behind);
+        let longer = self.sweeps[0]
+            .min(self.sweeps[1])
+            .saturating_sub(self.behind[0].min(self.behind[1]));
         if longer <= SLOW {
             return Duration::ZERO;
         }
@@ -139,6 +128,39 @@ impl Marks {
     }
 }
 
+/// Whether a sweep has left nothing due before a mark of an earlier claim; moves the mark back to where that is so. The lanes
+/// that it took from have marks of its own.
+fn vouched(mark: &mut Mark, request: &ClaimRequest, claimed: &Claimed, more: bool) -> bool {
+    let lane = &mark.lane;
+    let tasks = || claimed.tasks.iter().map(|claimed| &claimed.task);
+    let limit = request.kinds.iter().find(|(kind, _)| *kind == lane.kind);
+    let Some((_, limit)) = limit.filter(|_| !lane.suspect || request.max_suspects > 0) else {
+        return false;
+    };
+    if tasks().any(|task| behind(task).lane == *lane) {
+        return false;
+    }
+    if !more {
+        return true;
+    }
+    // Suspects, and kinds that have their limit, may have been left out.
+    if lane.suspect || tasks().filter(|task| task.kind == lane.kind).count() >= *limit {
+        return false;
+    }
+    let Some(last) = tasks().map(|task| task.priority).max() else {
+        return false;
+    };
+    if lane.priority == last {
+        // Of a priority the lane with the oldest task comes first.
+        let of_last = tasks().filter(|task| task.priority == last);
+        let oldest = of_last.map(|task| (task.run_at, task.id)).min();
+        (mark.run_at, mark.id) = oldest.map_or((mark.run_at, mark.id), |oldest| {
+            oldest.min((mark.run_at, mark.id))
+        });
+    }
+    mark.lane.priority <= last
+}
+
 fn behind(task: &Task) -> Mark {
     Mark {
         lane: Lane {
@@ -154,63 +176,171 @@ fn behind(task: &Task) -> Mark {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::draft::Draft;
+    use crate::headers::Headers;
     use crate::id::{SessionId, TaskId};
     use crate::name::{Kind, Queue};
-    use crate::priority::Priority;
+    use crate::payload::Payload;
+    use crate::priority::Priority::{self, High, Low, Normal, Urgent};
     use crate::time::Timestamp;
 
-    fn mark(priority: Priority, run_at: i64) -> Mark {
-        Mark {
-            lane: Lane {
-                kind: Kind::new("a").unwrap(),
-                priority,
-                suspect: false,
-            },
-            run_at: Timestamp::from_millis(run_at),
-            id: TaskId::MIN,
+    /// Kind, priority and due time in milliseconds.
+    type At = (&'static str, Priority, i64);
+
+    fn mark((kind, priority, run_at): At) -> Mark {
+        behind(&task((kind, priority, run_at)).task)
+    }
+
+    fn task((kind, priority, run_at): At) -> ClaimedTask {
+        let run_at = Timestamp::from_millis(run_at);
+        let draft = Draft::raw(kind, Payload::null())
+            .priority(priority)
+            .run_at(run_at);
+        let new = draft.build(TaskId::MIN, run_at, 0, None).unwrap();
+        ClaimedTask {
+            task: Task::pending(&new, run_at),
+            payload: Payload::null(),
+            headers: Headers::default(),
+            checkpoint: None,
+            completion: None,
         }
     }
 
-    /// A full claim at a time, in milliseconds, that takes so long and ends at these marks; answers where it started.
-    fn full(marks: &mut Marks, at: u64, took: u64, ends: &[Mark]) -> Vec<Mark> {
-        let time = |millis| Monotonic::from_start(Duration::from_millis(millis));
-        let mut request = ClaimRequest::new(SessionId::from_random(1, 1), Queue::default(), [], 1);
-        request.after = marks.of_request(time(at));
-        let claimed = Claimed {
-            marks: ends.to_vec(),
-            ..Claimed::default()
-        };
-        marks.answered(&request, &claimed, true, time(at + took));
-        request.after
+    /// Claims one after the other on a store whose sweeps are slow.
+    #[derive(Default)]
+    struct Source {
+        marks: Marks,
+        millis: u64,
+    }
+
+    impl Source {
+        fn now(&self) -> Monotonic {
+            Monotonic::from_start(Duration::from_millis(self.millis))
+        }
+
+        /// A claim of the kinds `a` and `b` that gets these tasks, a full one or one that leaves nothing due; answers where it
+        /// started.
+        fn claim(&mut self, tasks: &[At], is_full: bool) -> Vec<Mark> {
+            let kinds = ["a", "b"].map(|kind| Kind::new(kind).unwrap());
+            let limit = tasks.len() + usize::from(!is_full);
+            let mut request = ClaimRequest::new(SessionId::from_random(1, 1), Queue::default(), kinds, limit);
+            request.kinds.iter_mut().for_each(|(_, limit)| *limit += 1);
+            request.after = self.marks.of_request(self.now());
+            self.millis += if request.after.is_empty() { 100 } else { 1 };
+            let mut claimed = Claimed {
+                tasks: tasks.iter().copied().map(task).collect(),
+                ..Claimed::default()
+            };
+            if is_full {
+                claimed.marks = tasks.iter().copied().map(mark).collect();
+            }
+            self.marks.answered(&request, &claimed, is_full, self.now());
+            request.after
+        }
+
+        /// A full claim when the next sweep is due.
+        fn sweep(&mut self, tasks: &[At]) {
+            self.millis += 100_000;
+            assert_eq!(self.claim(tasks, true), [], "a sweep");
+        }
+
+        /// Where the next claim starts.
+        fn starts(&mut self) -> Vec<At> {
+            let name = |mark: Mark| {
+                let kind = if mark.lane.kind.as_str() == "a" { "a" } else { "b" };
+                (kind, mark.lane.priority, mark.run_at.as_millis())
+            };
+            let mut starts: Vec<At> = self.marks.of_request(self.now()).into_iter().map(name).collect();
+            starts.sort_unstable();
+            starts
+        }
+    }
+
+    fn slow() -> Source {
+        let mut source = Source::default();
+        for _ in 0..2 {
+            source.sweep(&[("a", Normal, 0)]);
+        }
+        source
+    }
+
+    #[test]
+    fn claims_behind_marks_move_them_and_no_other() {
+        let mut source = slow();
+        source.claim(&[("a", Urgent, 5), ("b", Normal, 7)], true);
+        assert_eq!(
+            source.starts(),
+            [("a", Urgent, 5), ("a", Normal, 0), ("b", Normal, 7)]
+        );
+        source.claim(&[("b", Normal, 9)], false);
+        assert_eq!(
+            source.starts(),
+            [("a", Urgent, 5), ("a", Normal, 0), ("b", Normal, 9)]
+        );
     }
 
     /// The entries of a lane that has dried up are walked by every claim that has no mark there.
     #[test]
-    fn the_mark_of_a_lane_that_gives_nothing_stays() {
-        let [urgent, usual, later] = [
-            mark(Priority::Urgent, 5),
-            mark(Priority::Normal, 6),
-            mark(Priority::Normal, 7),
-        ];
-        let mut marks = Marks::default();
-        assert_eq!(full(&mut marks, 0, 1, std::slice::from_ref(&urgent)), []);
+    fn a_sweep_keeps_the_marks_that_it_vouches_for() {
+        let mut source = slow();
+        let all = [("a", Urgent, 5), ("a", High, 50), ("b", High, 6), ("a", Low, 7)];
+        source.claim(&all, true);
+        // More urgent: nothing was left. As urgent: nothing due before the oldest that it got. Less urgent: not looked at.
+        source.sweep(&[("b", High, 20), ("b", High, 30)]);
         assert_eq!(
-            full(&mut marks, 10, 1, std::slice::from_ref(&usual)),
-            [urgent.clone()]
+            source.starts(),
+            [("a", Urgent, 5), ("a", High, 20), ("b", High, 30)]
         );
+        source.millis += 100_000;
+        source.claim(&[("a", High, 3)], false);
+        let wanted = [("a", Urgent, 5), ("a", High, 3), ("b", High, 30)];
         assert_eq!(
-            full(&mut marks, 20, 1, std::slice::from_ref(&later)),
-            [urgent.clone(), usual.clone()]
+            source.starts(),
+            wanted,
+            "nothing was left, and where it took from it says where"
         );
-        assert_eq!(
-            full(&mut marks, 600, 1, std::slice::from_ref(&usual)),
-            [],
-            "a sweep"
+    }
+
+    #[test]
+    fn a_sweep_vouches_for_no_lane_that_it_did_not_ask_for() {
+        let mut source = slow();
+        source.claim(&[("a", Normal, 5), ("b", Normal, 6)], true);
+        let mut request = ClaimRequest::new(
+            SessionId::from_random(1, 1),
+            Queue::default(),
+            [Kind::new("a").unwrap()],
+            10,
         );
-        assert_eq!(
-            full(&mut marks, 610, 1, &[]),
-            [urgent, usual],
-            "where the sweep stopped"
+        source.millis += 100_000;
+        request.after = source.marks.of_request(source.now());
+        assert_eq!(request.after, []);
+        source.millis += 100;
+        source
+            .marks
+            .answered(&request, &Claimed::default(), false, source.now());
+        assert_eq!(source.starts(), [("a", Normal, 5)]);
+    }
+
+    /// A store may give less than was asked for, because the answer would grow too large, say.
+    #[test]
+    fn a_sweep_that_left_due_tasks_moves_marks_back() {
+        let mut source = slow();
+        source.claim(&[("a", Normal, 50)], true);
+        source.millis += 100_000;
+        let limit = 10;
+        let mut request = ClaimRequest::new(
+            SessionId::from_random(1, 1),
+            Queue::default(),
+            [Kind::new("a").unwrap()],
+            limit,
         );
+        request.after = source.marks.of_request(source.now());
+        source.millis += 100;
+        let claimed = Claimed {
+            tasks: vec![task(("a", Normal, 20))],
+            ..Claimed::default()
+        };
+        source.marks.answered(&request, &claimed, true, source.now());
+        assert_eq!(source.starts(), [("a", Normal, 20)]);
     }
 }

@@ -205,14 +205,6 @@ impl Sources {
     ) {
         let now = part.clock.monotonic();
         let source = &mut self.sources[index];
-        let full = claimed.tasks.len() >= request.limit;
-        source.marks.answered(request, claimed, full, now);
-        let hidden = !full && !request.after.is_empty();
-        if hidden && !source.marks.are_trusted(now) {
-            // Behind the marks there is no more; what they hide is asked for at once.
-            (source.next_at, source.nothing_due) = (now, false);
-            return;
-        }
         let store_now = part.clock.now();
         // Asked for ids a store says nothing of what is left: what was not given is not due.
         let next_due = match &request.ids {
@@ -220,8 +212,18 @@ impl Sources {
             None => claimed.next_due,
         };
         let due_in = next_due.map(|due| due.saturating_since(store_now));
-        source.more = due_in == Some(Duration::ZERO);
-        source.nothing_due = !source.more;
+        let more = due_in == Some(Duration::ZERO);
+        source.marks.answered(request, claimed, more, now);
+        let may_hide = !request.after.is_empty() && claimed.tasks.len() < request.limit;
+        if may_hide && !source.marks.are_trusted(now) {
+            // Behind the marks there is no more; what they hide is asked for at once.
+            (source.next_at, source.nothing_due) = (now, false);
+            return;
+        }
+        source.more = more;
+        // What marks hide was not due when it was last asked for, and nothing has come up since.
+        let nothing_came = source.nothing_due && claimed.tasks.is_empty();
+        source.nothing_due = !more && (!may_hide || nothing_came);
         let missed = claimed.tasks.is_empty() && source.told_due;
         source.misses = if missed { source.misses + 1 } else { 0 };
         source.next_at = match due_in {
@@ -233,9 +235,8 @@ impl Sources {
             None => poll,
         };
         source.told_due = source.next_at < poll;
-        if hidden {
+        if may_hide {
             source.next_at = source.next_at.min(source.marks.next_sweep());
-            source.nothing_due = false;
         }
     }
 }

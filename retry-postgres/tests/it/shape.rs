@@ -21,8 +21,8 @@ pub(crate) const TESTS: &[(&str, Test)] = &[
         marks_spare_the_walk_over_the_dead,
     ),
     (
-        "shape::old_snapshots_cost_heartbeats_and_rescuers_nothing",
-        old_snapshots_cost_heartbeats_and_rescuers_nothing,
+        "shape::heartbeats_and_rescuers_are_spared_the_walk_over_the_dead",
+        heartbeats_and_rescuers_are_spared_the_walk_over_the_dead,
     ),
     (
         "shape::vacuum_comes_by_the_number_of_dead_rows",
@@ -172,7 +172,7 @@ fn marks_spare_the_walk_over_the_dead(env: Arc<Env>) {
 }
 
 /// A heartbeat of a session that has held many tasks since the snapshot, and a rescuer's look at ten such.
-fn old_snapshots_cost_heartbeats_and_rescuers_nothing(env: Arc<Env>) {
+fn heartbeats_and_rescuers_are_spared_the_walk_over_the_dead(env: Arc<Env>) {
     block_on(async move {
         let (store, schema) = env.fresh().await;
         let mut pin = env.beside().await;

@@ -73,7 +73,7 @@ struct Faults {
     unreadable: Vec<TaskId>,
     lacks: Vec<usize>,
     outdated: Option<(Task, Cause)>,
-    slow_sweeps: Option<(ManualClock, Duration)>,
+    walks: Option<(ManualClock, [Duration; 2])>,
     sweeps: usize,
 }
 
@@ -149,9 +149,9 @@ impl FaultyStore {
         self.faults().refuses = Some(Box::new(refuses));
     }
 
-    /// A claim that starts behind no mark takes `span` from now on, any other a millisecond.
-    pub(crate) fn slow_sweeps(&self, clock: &ManualClock, span: Duration) {
-        self.faults().slow_sweeps = Some((clock.clone(), span));
+    /// From now on a claim takes `sweep` if it starts behind no mark, and `behind` if it starts behind one.
+    pub(crate) fn claims_take(&self, clock: &ManualClock, sweep: Duration, behind: Duration) {
+        self.faults().walks = Some((clock.clone(), [sweep, behind]));
     }
 
     /// How many claims started behind no mark since sweeps are slow.
@@ -163,16 +163,12 @@ impl FaultyStore {
     async fn walk(&self, claims: &[ClaimRequest]) {
         let walk = {
             let mut faults = self.faults();
-            let Some((clock, span)) = faults.slow_sweeps.clone().filter(|_| !claims.is_empty()) else {
+            let Some((clock, [sweep, behind])) = faults.walks.clone().filter(|_| !claims.is_empty()) else {
                 return;
             };
             let sweeps = claims.iter().filter(|claim| claim.after.is_empty()).count();
             faults.sweeps += sweeps;
-            let span = if sweeps > 0 {
-                span
-            } else {
-                Duration::from_millis(1)
-            };
+            let span = if sweeps > 0 { sweep } else { behind };
             clock.sleep_until(clock.monotonic() + span)
         };
         walk.await;

@@ -10,6 +10,7 @@ use crate::priority::Priority;
 use crate::task::State;
 
 const SWEEP: Duration = Duration::from_millis(100);
+const BEHIND: Duration = Duration::from_millis(1);
 /// So many sweeps come before it is known that they are slow.
 const UNSUSPECTING: u32 = 3;
 
@@ -24,9 +25,9 @@ fn one_by_one(world: &World, store: &FaultyStore) -> WorkerHandle {
     worker.kind("a", done()).build().unwrap().start()
 }
 
-/// Sweeps since `since` took a tenth of the time, beside the first ones.
-fn assert_a_tenth(world: &World, store: &FaultyStore, since: Duration) {
-    let sweeps = u32::try_from(store.sweeps()).unwrap();
+/// Since then, when there had been so many sweeps, they took a tenth of the time, beside the first ones.
+fn assert_a_tenth(world: &World, store: &FaultyStore, (since, before): (Duration, usize)) {
+    let sweeps = u32::try_from(store.sweeps() - before).unwrap();
     let (passed, swept) = (world.elapsed() - since, SWEEP * sweeps);
     assert!(sweeps >= UNSUSPECTING, "{sweeps} sweeps in {passed:?}");
     assert!(
@@ -40,9 +41,9 @@ async fn slow_sweeps_take_a_tenth_of_the_time_beside_a_backlog() {
     let world = World::new();
     let store = world.store();
     let ids = many(&world, 3_000).await;
-    store.slow_sweeps(&world.clock, SWEEP);
+    store.claims_take(&world.clock, SWEEP, BEHIND);
     let handle = one_by_one(&world, &store);
-    let since = world.elapsed();
+    let since = (world.elapsed(), store.sweeps());
     world.until_final(ids[2_500]).await;
     assert_a_tenth(&world, &store, since);
     world.shut_down(handle).await;
@@ -52,10 +53,10 @@ async fn slow_sweeps_take_a_tenth_of_the_time_beside_a_backlog() {
 async fn slow_sweeps_take_a_tenth_of_the_time_beside_wakeups() {
     let world = World::new();
     let store = world.store();
-    store.slow_sweeps(&world.clock, SWEEP);
+    store.claims_take(&world.clock, SWEEP, BEHIND);
     let handle = one_by_one(&world, &store);
     world.pass(SECOND).await;
-    let since = world.elapsed();
+    let since = (world.elapsed(), store.sweeps());
     for _ in 0..1_000 {
         many(&world, 1).await;
         world.pass(Duration::from_millis(4)).await;
@@ -80,7 +81,7 @@ async fn what_marks_hide_comes_although_sweeps_are_slow() {
     let world = World::new();
     let store = world.store();
     let ids = many(&world, 4_000).await;
-    store.slow_sweeps(&world.clock, SWEEP);
+    store.claims_take(&world.clock, SWEEP, BEHIND);
     let handle = one_by_one(&world, &store);
     world.until_final(ids[1_500]).await;
     let early = crate::clock::ManualClock::START.saturating_sub(SECOND);
@@ -104,14 +105,14 @@ async fn what_marks_hide_comes_although_sweeps_are_slow() {
 async fn a_store_that_is_always_slow_is_swept_as_ever() {
     let world = World::new();
     let store = world.store();
-    let ids = many(&world, 400).await;
-    store.slow_sweeps(&world.clock, Duration::from_millis(5));
+    let ids = many(&world, 100).await;
+    store.claims_take(&world.clock, SWEEP, SWEEP);
     let handle = one_by_one(&world, &store);
-    world.until_final(ids[300]).await;
+    world.until_final(ids[50]).await;
     let since = world.elapsed();
     let early = crate::clock::ManualClock::START.saturating_sub(SECOND);
     let early = world.enqueue(job("a").run_at(early)).await;
     world.until_final(early).await;
-    assert!(world.elapsed() - since <= Duration::from_millis(260));
+    assert!(world.elapsed() - since <= Duration::from_millis(250) + SWEEP * 2);
     world.shut_down(handle).await;
 }
