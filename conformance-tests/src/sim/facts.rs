@@ -138,6 +138,8 @@ pub(super) struct Facts {
     pub(super) step: [Duration; MAX_PARTS],
     /// When the store lost writes last.
     pub(super) cut_at: Option<Monotonic>,
+    /// Whose payload was replaced after a part of its split was stored: what the old one split into stays.
+    pub(super) replaced_in_split: BTreeSet<TaskId>,
     /// How often each version of a task was told to have failed.
     pub(super) told: BTreeMap<(TaskId, u64), usize>,
     /// The rows of the outbox, and how often something happened to one.
@@ -177,6 +179,7 @@ impl Facts {
             stepped_at: Monotonic::default(),
             step: [Duration::ZERO; MAX_PARTS],
             cut_at: None,
+            replaced_in_split: BTreeSet::new(),
             told: BTreeMap::new(),
             outbox: BTreeMap::new(),
             outbox_steps: 0,
@@ -387,6 +390,10 @@ impl Facts {
                 let replaced = row.task.version > 0 && row.task.state == State::Pending;
                 if let (By::Insert, None, Some(script), false) = (by, before, row.script, replaced) {
                     self.enqueued.entry(script).or_insert(row.task.id);
+                }
+                let splits = |before: &Row| before.script != row.script && before.task.children.total > 0;
+                if before.is_some_and(splits) {
+                    self.replaced_in_split.insert(row.task.id);
                 }
                 if before.is_none() && row.is(State::Running) {
                     self.births.insert(row.task.id);

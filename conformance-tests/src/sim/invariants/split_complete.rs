@@ -19,7 +19,8 @@ pub(super) fn check(fact: &Fact<'_>, facts: &Facts) -> Result<(), String> {
     };
     let (task, is) = (&before.task, &after.task);
     // What a power cut took along, a split does not know.
-    let undone = facts.cut_at.is_some() || !facts.is_fenced(task.id);
+    let undone =
+        facts.cut_at.is_some() || !facts.is_fenced(task.id) || facts.replaced_in_split.contains(&task.id);
     let set = matches!(edit.action, Action::Set(_));
     if undone || !set || is.step != task.step + 1 || is_rescue(edit, before, facts) {
         return Ok(());
