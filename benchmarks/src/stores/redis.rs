@@ -3,6 +3,7 @@
 use anyhow::{Context as _, Result};
 use async_trait::async_trait;
 use redis::Commands as _;
+use redis::aio::MultiplexedConnection;
 use retry_redis::RedisStore;
 use test_servers::Kind;
 
@@ -51,7 +52,7 @@ impl Subject for Redis {
 
     async fn toy(&self, _: &Run, after: After) -> Result<Option<Box<dyn bare::Toy>>> {
         let namespace = Namespace::new(self.0.url()?);
-        Ok(Some(Box::new(Toy::fresh(namespace, after)?)))
+        Ok(Some(Box::new(Toy::fresh(namespace, after).await?)))
     }
 
     fn is_on_disk(&self) -> bool {
@@ -95,12 +96,13 @@ impl Namespace {
         format!("{{{}}}:{name}", self.name)
     }
 
-    pub(super) fn connect(&self) -> Result<redis::Connection> {
-        Ok(redis::Client::open(self.url.as_str())?.get_connection()?)
+    pub(super) async fn connect(&self) -> Result<MultiplexedConnection> {
+        let client = redis::Client::open(self.url.as_str())?;
+        Ok(client.get_multiplexed_async_connection().await?)
     }
 
     fn remove(&self) -> Result<()> {
-        let mut connection = self.connect()?;
+        let mut connection = redis::Client::open(self.url.as_str())?.get_connection()?;
         let keys: Vec<String> = connection.scan_match(self.key("*"))?.collect::<Result<_, _>>()?;
         if !keys.is_empty() {
             // At once, so that the server has nothing left to free while the next is measured.

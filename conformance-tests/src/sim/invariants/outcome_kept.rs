@@ -42,8 +42,10 @@ pub(super) fn check(fact: &Fact<'_>, facts: &Facts) -> Result<(), String> {
     let runs = facts.deciding_runs(before.task.id, &claim);
     // A worker that does not learn that the task it tried is stored gives it back: the try is not counted.
     let not_known = became == Became::GivenBack && runs.iter().any(|run| run.tried);
+    // The new payload's shards are not those that are stored.
+    let other_shards = became == Became::Failed && facts.replaced_in_split.contains(&before.task.id);
     let kept = match runs.as_slice() {
-        _ if not_known => true,
+        _ if not_known || other_shards => true,
         [] => unrun(before, became, facts),
         [run] => fits(run, before, became, facts),
         [primary, fallback, ..] => match fallback.ended {
