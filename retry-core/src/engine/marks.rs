@@ -137,7 +137,10 @@ fn vouched(mark: &mut Mark, request: &ClaimRequest, claimed: &Claimed, more: boo
     let Some((_, limit)) = limit.filter(|_| !lane.suspect || request.max_suspects > 0) else {
         return false;
     };
-    if tasks().any(|task| behind(task).lane == *lane) {
+    let is_of_lane = |task: &Task| {
+        task.kind == lane.kind && task.priority == lane.priority && task.is_suspect() == lane.suspect
+    };
+    if tasks().any(is_of_lane) {
         return false;
     }
     if !more {
@@ -153,10 +156,9 @@ fn vouched(mark: &mut Mark, request: &ClaimRequest, claimed: &Claimed, more: boo
     if lane.priority == last {
         // Of a priority the lane with the oldest task comes first.
         let of_last = tasks().filter(|task| task.priority == last);
-        let oldest = of_last.map(|task| (task.run_at, task.id)).min();
-        (mark.run_at, mark.id) = oldest.map_or((mark.run_at, mark.id), |oldest| {
-            oldest.min((mark.run_at, mark.id))
-        });
+        let positions = of_last.map(|task| (task.run_at, task.id));
+        let own = (mark.run_at, mark.id);
+        (mark.run_at, mark.id) = positions.fold(own, Ord::min);
     }
     mark.lane.priority <= last
 }

@@ -75,6 +75,7 @@ struct Faults {
     outdated: Option<(Task, Cause)>,
     walks: Option<(ManualClock, [Duration; 2])>,
     sweeps: usize,
+    counts_rarely: bool,
 }
 
 /// One worker's way to the shared store. It counts calls and keeps what was claimed and inserted.
@@ -152,6 +153,11 @@ impl FaultyStore {
     /// From now on a claim takes `sweep` if it starts behind no mark, and `behind` if it starts behind one.
     pub(crate) fn claims_take(&self, clock: &ManualClock, sweep: Duration, behind: Duration) {
         self.faults().walks = Some((clock.clone(), [sweep, behind]));
+    }
+
+    /// Only every third renewal comes with a count.
+    pub(crate) fn count_rarely(&self) {
+        self.faults().counts_rarely = true;
     }
 
     /// How many claims started behind no mark since sweeps are slow.
@@ -319,7 +325,14 @@ impl TaskStore for FaultyStore {
     }
 
     async fn renew(&self, session: SessionId, until: Timestamp, now: Timestamp) -> Result<Renewed> {
-        self.call(Op::Renew, self.inner.renew(session, until, now)).await
+        let renewed = self
+            .call(Op::Renew, self.inner.renew(session, until, now))
+            .await?;
+        let uncounted = self.faults().counts_rarely && !self.calls(Op::Renew).is_multiple_of(3);
+        Ok(match renewed {
+            Renewed::Live { cancel, .. } if uncounted => Renewed::Uncounted { cancel },
+            renewed => renewed,
+        })
     }
 
     async fn close_session(&self, session: SessionId) -> Result<()> {

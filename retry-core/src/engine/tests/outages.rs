@@ -7,7 +7,8 @@ use super::harness::{
     Meter, SECOND, WithKind as _, World, done, each_second, job, quiet, script, until_cancelled,
 };
 use crate::executor::{Executor, Outcome};
-use crate::store::{Page, StoreErrorKind, TaskFilter};
+use crate::id::TaskId;
+use crate::store::{Page, StoreErrorKind, TaskFilter, TaskStore as _};
 use crate::task::{Action, State};
 
 fn counted(meter: &Meter) -> std::sync::Arc<dyn Executor> {
@@ -105,6 +106,28 @@ async fn a_call_that_hangs_is_given_up() {
     }
     assert!(world.elapsed() <= since + SECOND * 30, "a lease and two beats");
     assert_eq!(runs.total(), 2);
+    world.shut_down(handle).await;
+}
+
+/// A difference of the counts is believed when the next count shows it too, with however many beats without one between them.
+#[tokio::test]
+async fn beats_without_a_count_do_not_hide_a_difference() {
+    let world = World::new();
+    let store = world.store();
+    store.count_rarely();
+    let handle = world.worker_on(&store).kind("a", done()).build().unwrap().start();
+    world.pass(SECOND).await;
+    let session = world.memory.sessions().await.unwrap().remove(0).info.id;
+    // As a claim whose answer was lost, without a call that failed.
+    let id = TaskId::MIN;
+    let mut task = job("a").build(id, world.now(), 0, None).unwrap();
+    task.leased_by = Some(session);
+    world.memory.insert(&[task], world.now()).await.unwrap();
+    assert_eq!(world.state(id).await, State::Running);
+    let (since, beats) = (world.elapsed(), store.calls(Op::Renew));
+    world.until_final(id).await;
+    let beats = store.calls(Op::Renew) - beats;
+    assert!(beats <= 7, "{beats} beats in {:?}", world.elapsed() - since);
     world.shut_down(handle).await;
 }
 
