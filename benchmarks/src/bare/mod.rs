@@ -1,6 +1,7 @@
 //! The physical limit of a store: the cheapest batched sequence of durable operations, hand-written on its driver.
 
 mod run;
+mod size;
 mod writer;
 
 use anyhow::Result;

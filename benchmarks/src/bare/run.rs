@@ -2,8 +2,8 @@
 
 use anyhow::{Result, anyhow, ensure};
 
-use super::Toy;
 use super::writer::Writer;
+use super::{Toy, size};
 use crate::args::{Run, Workload};
 use crate::clock::{Stopwatch, pause};
 use crate::full::{BATCH, PRODUCERS, latency_samples};
@@ -13,7 +13,10 @@ use crate::stats::Sample;
 /// One repetition of a workload; empty for one that has no bare form, and for a store that has no driver below it.
 pub(crate) async fn run(workload: Workload, run: &Run) -> Result<Vec<Sample>> {
     let n = run.n(workload);
-    let payloads: Vec<String> = (0..n).map(|number| Job::new(number).json()).collect();
+    if workload == Workload::S {
+        return size::sizes(run, n).await;
+    }
+    let payloads = payloads(n);
     let payloads: Vec<&str> = payloads.iter().map(String::as_str).collect();
     let kinds: &[(&str, After)] = match workload {
         Workload::E1 => &[("E1", After::Keep)],
@@ -44,6 +47,10 @@ pub(crate) async fn run(workload: Workload, run: &Run) -> Result<Vec<Sample>> {
     Ok(samples)
 }
 
+pub(super) fn payloads(n: usize) -> Vec<String> {
+    (0..n).map(|number| Job::new(number).json()).collect()
+}
+
 async fn one_by_one(toy: &mut dyn Toy, payloads: &[&str]) -> Result<f64> {
     let watch = Stopwatch::start();
     for payload in payloads {
@@ -52,7 +59,7 @@ async fn one_by_one(toy: &mut dyn Toy, payloads: &[&str]) -> Result<f64> {
     Ok(watch.rate(payloads.len()))
 }
 
-async fn batches(toy: &mut dyn Toy, payloads: &[&str]) -> Result<f64> {
+pub(super) async fn batches(toy: &mut dyn Toy, payloads: &[&str]) -> Result<f64> {
     let watch = Stopwatch::start();
     for batch in payloads.chunks(BATCH) {
         toy.turn(batch, &[], 0).await?;

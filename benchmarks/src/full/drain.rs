@@ -11,9 +11,9 @@ use crate::raw::Hand;
 use crate::stats::{Sample, Unit, percentile};
 
 /// How many tasks S drains, whatever the number waiting.
-const SAMPLE: usize = 10_000;
+pub(crate) const SAMPLE: usize = 10_000;
 /// How often S drains, in turns with a store that holds nothing else.
-const ROUNDS: usize = 5;
+pub(crate) const ROUNDS: usize = 5;
 
 /// D, with succeeded tasks kept and deleted.
 pub(super) async fn both(run: &Run, n: usize) -> Result<Vec<Sample>> {
@@ -58,20 +58,23 @@ pub(super) async fn sizes(run: &Run, most: usize) -> Result<Vec<Sample>> {
 /// Drains `crowded`, enqueueing `refill` tasks before each round, and a store that holds nothing else.
 async fn compare(name: &str, n: usize, run: &Run, crowded: &Place, refill: usize) -> Result<Vec<Sample>> {
     let alone = Place::fresh(run).await?;
-    let (mut rates, mut quotients) = (Vec::new(), Vec::new());
+    let mut pairs = Vec::new();
     for _ in 0..ROUNDS {
         enqueue(alone.client(), 0, SAMPLE, After::Keep).await?;
         let without = first(&alone, run).await?;
         enqueue(crowded.client(), 0, refill, After::Keep).await?;
-        let with = first(crowded, run).await?;
-        rates.push(with);
-        quotients.push(with / without);
+        pairs.push((without, first(crowded, run).await?));
     }
-    let median = |values: &[f64]| percentile(values, 50);
-    Ok(vec![
-        Sample::rate(format!("{name}-rate"), n, median(&rates)),
-        Sample::new(name, n, median(&quotients), Unit::Ratio),
-    ])
+    Ok(quotients(name, n, &pairs))
+}
+
+/// What S tells of pairs of rates, alone and beside others: the median of those beside others, and that of the quotients.
+pub(crate) fn quotients(name: &str, n: usize, pairs: &[(f64, f64)]) -> Vec<Sample> {
+    let median = |of: fn(&(f64, f64)) -> f64| percentile(&pairs.iter().map(of).collect::<Vec<_>>(), 50);
+    vec![
+        Sample::rate(format!("{name}-rate"), n, median(|(_, with)| *with)),
+        Sample::new(name, n, median(|(without, with)| with / without), Unit::Ratio),
+    ]
 }
 
 /// The rate at which the first tasks are handled.

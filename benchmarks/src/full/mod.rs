@@ -19,7 +19,7 @@ use retry_core::store::{CountScope, TaskStore};
 use retry_core::task::State;
 
 pub(crate) use bytes::child as bytes_child;
-pub(crate) use drain::drain;
+pub(crate) use drain::{ROUNDS, SAMPLE, drain, quotients};
 pub(crate) use hook::Transactions;
 pub(crate) use latency::samples as latency_samples;
 
