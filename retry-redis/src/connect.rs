@@ -16,6 +16,12 @@ const MIN_MAJOR: u32 = 7;
 /// How much `everysec` may lose.
 const EVERYSEC: Duration = Duration::from_secs(1);
 
+/// The file is synced, but not while it is rewritten (`no-appendfsync-on-rewrite`).
+const PAUSES: &str = "except on rewrite";
+
+/// How much is lost then: the operating system writes back within half a minute what is not synced.
+const REWRITE: Duration = Duration::from_mins(1);
+
 /// Reads the server's settings and refuses those that would lose tasks.
 pub(crate) async fn inspect(server: &Server, config: &Config) -> std::result::Result<Durability, OpenError> {
     let info = info(server).await?;
@@ -33,8 +39,19 @@ async fn info(server: &Server) -> Result<HashMap<String, String>> {
 
 /// When the append-only file is synced; none where `CONFIG` is forbidden.
 async fn fsync(server: &Server) -> Result<Option<String>> {
+    let Some(when) = setting(server, "appendfsync").await? else {
+        return Ok(None);
+    };
+    // A rewrite takes minutes, and until its end nothing is synced.
+    let pauses = setting(server, "no-appendfsync-on-rewrite").await?;
+    let is_unsure = pauses.as_deref() == Some("yes") && when != "no";
+    Ok(Some(if is_unsure { PAUSES.to_owned() } else { when }))
+}
+
+/// A setting of the server; none where `CONFIG` is forbidden.
+async fn setting(server: &Server, name: &str) -> Result<Option<String>> {
     let mut ask = redis::cmd("CONFIG");
-    ask.arg("GET").arg("appendfsync");
+    ask.arg("GET").arg(name);
     match server.send(ask).await {
         Ok(Value::Array(pair)) if pair.len() == 2 => {
             let value = pair.into_iter().next_back().unwrap_or_default();
@@ -71,6 +88,7 @@ fn judge(
     let durability = match (field("aof_enabled"), fsync) {
         ("1", Some("always")) => Durability::Synced,
         ("1", Some("everysec")) => Durability::Periodic(EVERYSEC),
+        ("1", Some(PAUSES)) => Durability::Periodic(REWRITE),
         ("1", None) if !config.allow_no_persistence => return Err(Refused::UnknownPersistence),
         _ => Durability::None,
     };

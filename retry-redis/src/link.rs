@@ -8,7 +8,7 @@ use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::cluster::ClusterClient;
 use redis::cluster_async::ClusterConnection;
 use redis::cluster_routing::{Route, RoutingInfo, SingleNodeRoutingInfo, SlotAddr};
-use redis::{AsyncConnectionConfig, Client, Cmd, ErrorKind, RedisError, Value};
+use redis::{AsyncConnectionConfig, Client, Cmd, ErrorKind, RedisError, ServerErrorKind, Value};
 
 use crate::config::Config;
 use crate::error::During;
@@ -71,9 +71,13 @@ impl Link {
     }
 }
 
-/// A connection over which nothing more may come: broken, or so late that it may be half open.
+/// A connection over which nothing more may come: broken, so late that it may be half open, or leading to a server that
+/// is a replica now, while its name may lead to the new primary.
 fn is_broken(error: &RedisError) -> bool {
-    error.is_unrecoverable_error() || error.is_io_error()
+    let demoted = [ServerErrorKind::ReadOnly, ServerErrorKind::MasterDown];
+    error.is_unrecoverable_error()
+        || error.is_io_error()
+        || demoted.map(ErrorKind::Server).contains(&error.kind())
 }
 
 fn first_client(config: &Config) -> Result<Client, RedisError> {

@@ -1,8 +1,8 @@
 //! A TCP proxy before a server that fails on demand, as a network does.
 
 use std::io::{self, Read, Write};
-use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
+use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU16, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
@@ -33,7 +33,7 @@ pub struct Proxy {
 
 #[derive(Debug)]
 struct State {
-    target: SocketAddr,
+    target: AtomicU16,
     fault: AtomicU8,
     lost: AtomicUsize,
     closed: AtomicBool,
@@ -55,7 +55,7 @@ impl Proxy {
     pub fn start(port: u16) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let state = Arc::new(State {
-            target: (Ipv4Addr::LOCALHOST, port).into(),
+            target: AtomicU16::new(port),
             fault: AtomicU8::new(Fault::None as u8),
             lost: AtomicUsize::new(0),
             closed: AtomicBool::new(false),
@@ -78,6 +78,11 @@ impl Proxy {
     /// Changes what becomes of bytes that arrive from now on.
     pub fn set(&self, fault: Fault) {
         self.state.fault.store(fault as u8, Ordering::SeqCst);
+    }
+
+    /// Leads new connections to another port, as a name does that was given to another server. Open ones stay.
+    pub fn lead_to(&self, port: u16) {
+        self.state.target.store(port, Ordering::SeqCst);
     }
 
     /// Closes every connection now; new ones are served.
@@ -119,7 +124,7 @@ impl State {
         if self.fault() == Fault::Refuse {
             return client.shutdown(Shutdown::Both);
         }
-        let server = TcpStream::connect(self.target)?;
+        let server = TcpStream::connect((Ipv4Addr::LOCALHOST, self.target.load(Ordering::SeqCst)))?;
         // Small messages must not wait for one another, or the proxy would change what it measures.
         client.set_nodelay(true)?;
         server.set_nodelay(true)?;

@@ -31,6 +31,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         on_redis("faults::a_flushed_namespace_is_marked_anew", flushed),
         on_redis("faults::a_full_server_drains", full),
         on_redis("faults::a_replica_writes_nothing", replica),
+        on_redis("faults::a_demoted_server_is_left", demoted),
         on_redis("faults::missing_replicas_write_nothing", missing_replicas),
         on_redis("faults::a_slow_server_is_unknown", slow),
         on_redis("faults::a_server_that_cannot_save_writes_nothing", cannot_save),
@@ -280,6 +281,40 @@ async fn replica() {
         matches!(error.kind(), StoreErrorKind::ReadOnly | StoreErrorKind::Schema),
         "{error}"
     );
+}
+
+/// The server becomes a replica and stays up, and its name leads to the new primary.
+async fn demoted() {
+    let (former, primary) = (server(&[]), server(&[]));
+    let (proxy, store) = behind(&former, Duration::from_secs(5)).await;
+    let holder = session(&store).await;
+    // The new primary has what the former had.
+    let port = former.ports()[0].to_string();
+    send(&primary, &["REPLICAOF", "127.0.0.1", &port]);
+    let is_copied = || {
+        let Value::BulkString(info) = send(&primary, &["INFO", "replication"]) else {
+            return false;
+        };
+        String::from_utf8_lossy(&info).contains("master_link_status:up")
+    };
+    while !is_copied() {}
+    send(&primary, &["REPLICAOF", "NO", "ONE"]);
+    let port = primary.ports()[0].to_string();
+    send(&former, &["REPLICAOF", "127.0.0.1", &port]);
+    proxy.lead_to(primary.ports()[0]);
+    let error = store.insert(&tasks(1), NOW).await.expect_err("a replica");
+    assert_eq!(error.certainty(), Certainty::Rejected, "{error}");
+    // Both connections, that of the calls and that of the renewals, are set up anew.
+    let new = task();
+    let inserted = store.insert(std::slice::from_ref(&new), NOW).await;
+    assert_eq!(inserted.expect("the primary"), [Inserted::New { leased: false }]);
+    let until = NOW.saturating_add(Duration::from_mins(1));
+    let renew = || store.renew(holder, until, NOW);
+    let renewed = match renew().await {
+        Err(_) => renew().await,
+        renewed => renewed,
+    };
+    assert!(matches!(renewed, Ok(Renewed::Live { .. })), "{renewed:?}");
 }
 
 async fn missing_replicas() {

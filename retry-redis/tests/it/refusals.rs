@@ -35,6 +35,12 @@ async fn durability() {
     let store = builder(&server).connect().await.expect("everysec");
     assert_eq!(store.durability(), Durability::Periodic(Duration::from_secs(1)));
 
+    send(&server, &["CONFIG", "SET", "appendfsync", "always"]);
+    send(&server, &["CONFIG", "SET", "no-appendfsync-on-rewrite", "yes"]);
+    let store = builder(&server).connect().await.expect("not while it rewrites");
+    assert_eq!(store.durability(), Durability::Periodic(Duration::from_mins(1)));
+    send(&server, &["CONFIG", "SET", "no-appendfsync-on-rewrite", "no"]);
+
     send(&server, &["CONFIG", "SET", "appendfsync", "no"]);
     assert_eq!(refused(builder(&server)).await, Refused::NoPersistence);
 
