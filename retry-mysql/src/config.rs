@@ -1,5 +1,7 @@
 //! The options of a store, checked before the server is asked anything.
 
+mod address;
+
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr as _;
@@ -199,14 +201,11 @@ impl MySqlBuilder {
     }
 
     pub(crate) fn check(self) -> Result<Config, ConfigError> {
-        // The driver's error could repeat the address, and with it the password.
-        let options = MySqlConnectOptions::from_str(&self.url).map_err(|_| ConfigError::Url)?;
-        let is_mysql = ["mysql://", "mariadb://"]
-            .iter()
-            .any(|scheme| self.url.starts_with(scheme));
-        if !is_mysql {
+        if !address::is_sound(&self.url) {
             return Err(ConfigError::Url);
         }
+        // The driver's error could repeat the address, and with it the password.
+        let options = MySqlConnectOptions::from_str(&self.url).map_err(|_| ConfigError::Url)?;
         let database = options.get_database().unwrap_or_default().to_owned();
         if !is_name(&database, 64, |c| {
             c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '$')
@@ -363,7 +362,10 @@ pub enum ConfigError {
 impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Url => f.write_str("the address is not of the form mysql://user:password@host:port/database"),
+            Self::Url => f.write_str(
+                "the address is not of the form mysql://user:password@host:port/database; a `/`, `?`, `#` or `@` of the \
+                 password is written %2F, %3F, %23 or %40",
+            ),
             Self::Database(name) if name.is_empty() => {
                 f.write_str("the address names no database; append /name to it")
             }

@@ -12,6 +12,8 @@ pub(crate) enum Fault {
     Collision,
     /// The call took longer than its limit; its connection is closed.
     TimedOut,
+    /// A new connection leads to a server that takes no writes.
+    ReadOnly,
 }
 
 impl From<sqlx::Error> for Fault {
@@ -46,7 +48,7 @@ pub(crate) enum During {
 }
 
 /// A savepoint is not there.
-const NO_SAVEPOINT: u16 = 1305;
+pub(crate) const NO_SAVEPOINT: u16 = 1305;
 const DUPLICATE: u16 = 1062;
 const LOCK_WAIT: u16 = 1205;
 const DEADLOCK: u16 = 1213;
@@ -75,7 +77,7 @@ impl Fault {
         match self {
             Self::Sql(error) => matches!(number(error), Some(LOCK_WAIT | DEADLOCK | CHECK_READ)),
             Self::Collision => true,
-            Self::Store(_) | Self::TimedOut => false,
+            Self::Store(_) | Self::TimedOut | Self::ReadOnly => false,
         }
     }
 
@@ -84,14 +86,18 @@ impl Fault {
         matches!(self, Self::Sql(error) if number(error) == Some(LOCK_WAIT))
     }
 
-    /// Whether the connection is of no use any more.
+    /// Whether the connection is of no use any more: broken, or leading to a server that is read-only now, while its name may
+    /// lead to the new primary.
     pub(crate) fn is_lost_connection(&self) -> bool {
         match self {
             Self::Sql(error) => match number(error) {
-                Some(number) => matches!(kind_of(number), Some((StoreErrorKind::Unavailable, _))),
+                Some(number) => matches!(
+                    kind_of(number),
+                    Some((StoreErrorKind::Unavailable | StoreErrorKind::ReadOnly, _))
+                ),
                 None => true,
             },
-            Self::TimedOut => true,
+            Self::TimedOut | Self::ReadOnly => true,
             Self::Store(_) | Self::Collision => false,
         }
     }
@@ -109,6 +115,7 @@ pub(crate) fn store_error(fault: Fault, during: During, place: &str) -> StoreErr
             StoreErrorKind::Unavailable,
             "the server did not answer in time; its connection was closed",
         ),
+        Fault::ReadOnly => (StoreErrorKind::ReadOnly, READ_ONLY),
         Fault::Sql(error) => kind(error, during),
     };
     let rolled_back = fault.may_repeat();
@@ -123,7 +130,7 @@ pub(crate) fn store_error(fault: Fault, during: During, place: &str) -> StoreErr
     match fault {
         Fault::Store(error) => error,
         Fault::Sql(source) => error.with_source(source),
-        Fault::Collision | Fault::TimedOut => error,
+        Fault::Collision | Fault::TimedOut | Fault::ReadOnly => error,
     }
 }
 
@@ -134,6 +141,8 @@ fn refused(error: &sqlx::Error) -> bool {
         .and_then(kind_of)
         .is_some_and(|(kind, _)| refusals.contains(&kind))
 }
+
+const READ_ONLY: &str = "the server is read-only (read_only), as a replica is; connect to the primary";
 
 fn kind(error: &sqlx::Error, during: During) -> (StoreErrorKind, &'static str) {
     match (number(error), during) {
@@ -190,10 +199,7 @@ fn kind_of(number: u16) -> Option<(StoreErrorKind, &'static str)> {
             StoreErrorKind::Full,
             "the server's disk or a table is full; free some space, the store goes on by itself",
         ),
-        1290 | 1792 | 1836 | 3100 => (
-            StoreErrorKind::ReadOnly,
-            "the server is read-only, as a replica is; connect to the primary",
-        ),
+        1290 | 1792 | 1836 | 3100 => (StoreErrorKind::ReadOnly, READ_ONLY),
         1049 | 1051 | 1054 | 1146 | 1176 => (
             StoreErrorKind::Schema,
             "the tables are missing or were altered; connect with migrations on, or restore a backup",

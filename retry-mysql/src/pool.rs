@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use futures_util::future::{Either, select};
 use retry_core::clock::{Clock, Monotonic};
-use sqlx::Connection as _;
 use sqlx::mysql::{MySqlConnectOptions, MySqlConnection};
+use sqlx::{Connection as _, Row as _};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::error::{Fault, Outcome};
@@ -16,6 +16,16 @@ use crate::queries::Sql;
 
 /// A connection that nobody used for so long is asked for a sign of life first: servers and firewalls close idle ones.
 pub(crate) const TRUSTED: Duration = Duration::from_secs(1);
+
+/// How long it may take to give that sign: much less than a lease, which a connection that a firewall forgot must not cost.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(2);
+
+/// The oldest that a connection gets. One that only reads sees no error when its server is not the primary any more, so it is this
+/// long at most that reads come from there.
+pub(crate) const MAX_AGE: Duration = Duration::from_mins(1);
+
+/// What tells that a server takes no writes. The second is of servers that share their primary's storage.
+const IS_READ_ONLY: &str = "SELECT CONCAT(@@GLOBAL.read_only), CONCAT(@@GLOBAL.innodb_read_only)";
 
 /// Connections of one kind.
 pub(crate) struct Pool {
@@ -31,6 +41,7 @@ pub(crate) struct Pool {
 
 struct Idle {
     conn: MySqlConnection,
+    born: Monotonic,
     since: Monotonic,
 }
 
@@ -47,6 +58,7 @@ pub(crate) struct Lent {
     pub(crate) conn: MySqlConnection,
     /// Whether it was used before: then a broken connection says nothing about the server.
     pub(crate) reused: bool,
+    born: Monotonic,
     pool: Arc<Pool>,
     _permit: OwnedSemaphorePermit,
 }
@@ -81,11 +93,18 @@ impl Pool {
         let permit = Arc::clone(&self.permits).acquire_owned().await;
         let permit = permit.map_err(|_| Fault::TimedOut)?;
         while let Some(mut idle) = self.pop() {
-            let pause = self.clock.monotonic().saturating_since(idle.since);
-            if pause < self.trusted || idle.conn.ping().await.is_ok() {
+            let now = self.clock.monotonic();
+            if now.saturating_since(idle.born) >= MAX_AGE {
+                // Not just dropped, which the server would tell of in its log.
+                drop(idle.conn.close().await);
+                continue;
+            }
+            let pause = now.saturating_since(idle.since);
+            if pause < self.trusted || self.answers(&mut idle.conn).await {
                 return Ok(Lent {
                     conn: idle.conn,
                     reused: true,
+                    born: idle.born,
                     pool: Arc::clone(self),
                     _permit: permit,
                 });
@@ -95,14 +114,33 @@ impl Pool {
         Ok(Lent {
             conn,
             reused: false,
+            born: self.clock.monotonic(),
             pool: Arc::clone(self),
             _permit: permit,
         })
     }
 
+    /// Asks a connection for a sign of life. If it gives none, the others that nobody used are as old.
+    async fn answers(&self, conn: &mut MySqlConnection) -> bool {
+        let ping = async { Ok(conn.ping().await?) };
+        let answers = within(&*self.clock, SIGN_OF_LIFE, ping).await.is_ok();
+        if !answers {
+            self.forget_idle();
+        }
+        answers
+    }
+
     async fn connect(&self) -> Outcome<MySqlConnection> {
         let mut conn = MySqlConnection::connect_with(&self.options).await?;
         sqlx::raw_sql(self.settings.text()).execute(&mut conn).await?;
+        let told = sqlx::raw_sql(IS_READ_ONLY).fetch_one(&mut conn).await?;
+        for column in 0..told.len() {
+            // Newer servers have words for it.
+            if !matches!(told.try_get(column)?, "0" | "OFF") {
+                drop(conn.close().await);
+                return Err(Fault::ReadOnly);
+            }
+        }
         Ok(conn)
     }
 
@@ -119,12 +157,12 @@ impl Pool {
 impl Lent {
     /// Gives the connection back for others. Only for one that is certainly outside of a transaction, with no answer outstanding.
     pub(crate) fn give_back(self) {
-        let Self { conn, pool, .. } = self;
+        let Self { conn, born, pool, .. } = self;
         let since = pool.clock.monotonic();
         pool.idle
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .push(Idle { conn, since });
+            .push(Idle { conn, born, since });
     }
 }
 

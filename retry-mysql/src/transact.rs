@@ -7,11 +7,12 @@ use retry_core::task::NewTask;
 use retry_core::time::Timestamp;
 use sqlx::{MySql, MySqlConnection, MySqlPool, Transaction};
 
-use crate::error::{During, Fault, store_error};
+use crate::error::{During, Fault, NO_SAVEPOINT, number, store_error};
 use crate::store::MySqlStore;
 
 /// A deadlock rolls the whole transaction back, and what follows it commits by itself; the commit then succeeds with nothing.
-/// If somebody passed over that error, the savepoint of the beginning is gone.
+/// If somebody passed over that error, the savepoint of the beginning is gone. So it is after a statement that commits what
+/// came before it, as `CREATE TABLE` does: from the outside the two look alike.
 const MARK: &str = "SAVEPOINT task_retry_begin";
 const IS_WHOLE: &str = "RELEASE SAVEPOINT task_retry_begin";
 
@@ -40,12 +41,24 @@ impl Begin<&MySqlPool> for MySqlStore {
     type Tx = MySqlTransaction;
 
     async fn begin(&self, db: &MySqlPool) -> Result<Self::Tx> {
-        let began = async {
+        let db = db.clone();
+        // On a task of its own: where the driver's future is dropped before the answer to its BEGIN, the connection goes back to
+        // the pool inside a transaction that nobody ends.
+        let began = tokio::spawn(async move {
             let mut tx = db.begin().await?;
             sqlx::raw_sql(MARK).execute(&mut *tx).await?;
             Ok(MySqlTransaction(tx))
-        };
-        began.await.map_err(|error| self.worded(error, During::Connect))
+        });
+        let began = began.await.unwrap_or_else(resume);
+        began.map_err(|error| self.worded(error, During::Connect))
+    }
+}
+
+/// The end of a task: a panic goes on in its caller.
+fn resume<T>(ended: tokio::task::JoinError) -> std::result::Result<T, sqlx::Error> {
+    match ended.try_into_panic() {
+        Ok(panic) => std::panic::resume_unwind(panic),
+        Err(_) => Err(sqlx::Error::PoolClosed),
     }
 }
 
@@ -62,6 +75,7 @@ impl Transact<MySqlTransaction> for MySqlStore {
     async fn commit(&self, mut tx: MySqlTransaction) -> Result<()> {
         if let Err(error) = sqlx::raw_sql(IS_WHOLE).execute(&mut *tx).await {
             return Err(match error {
+                error if number(&error) == Some(NO_SAVEPOINT) => self.ended(),
                 sqlx::Error::Database(_) => self.rolled_back(),
                 error => self.worded(error, During::Call),
             });
@@ -73,6 +87,15 @@ impl Transact<MySqlTransaction> for MySqlStore {
 }
 
 impl MySqlStore {
+    fn ended(&self) -> StoreError {
+        let message = "the transaction ended before its commit: the server rolled it back, for a deadlock say whose error was passed over, or a \
+                       statement in it commits by itself, as CREATE TABLE, ALTER TABLE and LOCK TABLES do; look for what it wrote before you repeat it";
+        StoreError::unknown(
+            StoreErrorKind::Invalid,
+            format!("{}: {message}", self.inner.place),
+        )
+    }
+
     fn rolled_back(&self) -> StoreError {
         let message = "the server rolled the transaction back before its commit, for a deadlock say: nothing of it is stored";
         StoreError::rejected(

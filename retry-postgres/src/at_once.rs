@@ -5,7 +5,7 @@
 use retry_core::id::TaskId;
 use retry_core::limits::MAX_CALL_BYTES;
 use retry_core::machine;
-use retry_core::store::{ClaimRequest, Claimed, Lane, Mark};
+use retry_core::store::{ClaimRequest, Claimed, Lane, Mark, StoreError};
 use retry_core::task::ClaimedTask;
 use retry_core::time::Timestamp;
 use sqlx::postgres::PgRow;
@@ -13,9 +13,9 @@ use sqlx::postgres::PgRow;
 use crate::aside;
 use crate::claim::claimed_task;
 use crate::error::Outcome;
-use crate::insert::altered;
+use crate::insert;
 use crate::memo::Memo;
-use crate::record::{self, at};
+use crate::record::{self, Damage, at};
 use crate::tx::Tx;
 use crate::types::{Id, ids};
 
@@ -107,6 +107,11 @@ pub(crate) async fn claim(tx: &mut Tx<'_>, request: &ClaimRequest, now: Timestam
     };
     answer.tasks = read.tasks.into_iter().map(claim).collect();
     Ok(AtOnce::Done(answer))
+}
+
+/// The answer of a statement that has claimed cannot be read: somebody altered the tables.
+fn altered(damage: Damage) -> StoreError {
+    insert::altered(damage).into_unknown()
 }
 
 /// The rows of an answer, in the order of their lane.

@@ -1,5 +1,7 @@
 //! The options of a store, checked before a connection is opened.
 
+mod address;
+
 use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr as _;
@@ -98,8 +100,8 @@ impl PostgresBuilder {
         self
     }
 
-    /// Connections for calls at most, 1 to 1,000, 8 unless told otherwise. Two more are reserved: one for the heartbeats of
-    /// workers, so that no load can delay them, and one for hints.
+    /// Connections for calls at most, 1 to 1,000, 8 unless told otherwise. Up to three more are reserved: one for the
+    /// heartbeats of workers, so that no load can delay them, and two for hints, to tell and to hear.
     pub const fn max_connections(mut self, connections: usize) -> Self {
         self.max_connections = connections;
         self
@@ -208,10 +210,8 @@ impl PostgresBuilder {
         if spans.call <= spans.statement || spans.statement < spans.lock {
             return Err(ConfigError::TimeoutOrder);
         }
-        if !self.url.starts_with("postgres://") && !self.url.starts_with("postgresql://") {
-            return Err(ConfigError::Url);
-        }
-        let options = PgConnectOptions::from_str(&self.url).map_err(|_| ConfigError::Url)?;
+        let url = address::checked(&self.url).ok_or(ConfigError::Url)?;
+        let options = PgConnectOptions::from_str(&url).map_err(|_| ConfigError::Url)?;
         let options = secured(options, self.plaintext)?;
         let options = if self.pooler {
             // A pooler knows few settings at the start of a connection, and this is none of them.
@@ -305,7 +305,8 @@ impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Url => f.write_str(
-                "the URL cannot be used; it looks like postgres://user:password@host:5432/database?sslmode=verify-full",
+                "the URL cannot be used; it looks like postgres://user:password@host:5432/database?sslmode=verify-full, and \
+                 a `/`, `?`, `#` or `@` of the password is written %2F, %3F, %23 or %40",
             ),
             Self::Schema => f.write_str(
                 "a schema's name has lower-case letters, digits and _, no digit first, at most 40 bytes, and is none of \

@@ -76,7 +76,7 @@ impl Fault {
     pub(crate) fn breaks_connection(&self) -> bool {
         match self {
             Self::Driver(sqlx::Error::Database(_)) => {
-                matches!(self.code(), Some(code) if code.starts_with("57P") || code.starts_with("08") || code == "25P03")
+                matches!(self.code(), Some(code) if code.starts_with("57P") || code.starts_with("08") || matches!(code, "25P03" | "25P04"))
             }
             Self::Driver(_) => true,
             Self::Store(_) => false,

@@ -9,8 +9,8 @@ use retry_core::id::{SessionId, TaskId};
 use retry_core::name::Queue;
 use retry_core::store::{
     ClaimRequest, Claimed, CountScope, Counts, Durability, Exchanged, Expired, ExpiredRequest, Inserted,
-    Listed, Page, QueueInfo, QueueSetting, Renewed, Result, Session, SessionInfo, StoreErrorKind, TaskFilter,
-    TaskStore, Waker, Wakeups, check,
+    Listed, Page, QueueInfo, QueueSetting, Renewed, Result, Session, SessionInfo, StoreError, StoreErrorKind,
+    TaskFilter, TaskStore, Waker, Wakeups, check,
 };
 use retry_core::task::{Edit, NewTask, TaskDetail};
 use retry_core::time::Timestamp;
@@ -155,13 +155,13 @@ impl PostgresStore {
                 })
                 .await
             }
-            // Should this fail, the rows are the session's, which its count of what it holds will show.
+            // The rows are the session's already, so a failure from here on is none of a call that did nothing.
             AtOnce::Unfinished(claim) => {
-                self.call(Form::Transaction, move |tx| {
+                let finished = self.call(Form::Transaction, move |tx| {
                     let claim = claim.clone();
                     Box::pin(async move { at_once::finish(tx, &claim, now).await })
-                })
-                .await
+                });
+                finished.await.map_err(StoreError::into_unknown)
             }
         }
     }

@@ -35,10 +35,22 @@ impl Begin<&PgPool> for PostgresStore {
     type Tx = PostgresTransaction;
 
     async fn begin(&self, db: &PgPool) -> Result<Self::Tx> {
-        db.begin()
-            .await
-            .map(PostgresTransaction)
-            .map_err(|error| self.worded(error, During::Before))
+        let db = db.clone();
+        // On a task of its own: where the driver's future is dropped before the answer to its BEGIN, the connection goes back to
+        // the pool inside a transaction that nobody ends.
+        let began = tokio::spawn(async move { db.begin().await }).await;
+        match began.unwrap_or_else(resume) {
+            Ok(tx) => Ok(PostgresTransaction(tx)),
+            Err(error) => Err(self.worded(error, During::Before)),
+        }
+    }
+}
+
+/// The end of a task: a panic goes on in its caller.
+fn resume<T>(ended: tokio::task::JoinError) -> std::result::Result<T, sqlx::Error> {
+    match ended.try_into_panic() {
+        Ok(panic) => std::panic::resume_unwind(panic),
+        Err(_) => Err(sqlx::Error::PoolClosed),
     }
 }
 

@@ -4,13 +4,15 @@ use std::future::Future;
 use std::sync::Arc;
 
 use futures_util::FutureExt as _;
-use retry_core::store::{Enlist as _, Page, Result, TaskFilter, TaskStore as _, TaskStoreExt as _};
+use retry_core::store::{
+    Begin as _, Enlist as _, Page, Result, TaskFilter, TaskStore as _, TaskStoreExt as _,
+};
 use sqlx::Connection as _;
 use sqlx::mysql::MySqlPoolOptions;
 use test_servers::Server;
 
 use crate::innodb::transactions;
-use crate::support::{FAR, NOW, fresh, random, request, session, success, task, tasks, until};
+use crate::support::{FAR, NOW, fresh, number, random, request, run, session, success, task, tasks, until};
 
 /// How many calls are dropped.
 const CALLS: u64 = 600;
@@ -74,24 +76,30 @@ pub(crate) async fn no_transaction_is_left_open(server: Arc<Server>) {
 pub(crate) async fn a_dropped_in_tx_leaves_the_pool_clean(server: Arc<Server>) {
     let (place, store) = fresh(&server).await;
     let pool = MySqlPoolOptions::new()
-        .max_connections(2)
+        .max_connections(1)
         .connect(&place.url())
         .await
         .unwrap();
+    let mut conn = place.connect().await;
+    run(&mut conn, "CREATE TABLE probe (n BIGINT) ENGINE = InnoDB").await;
     let mut seed = 11;
     for n in 0..200 {
-        // Begun to its end: a dropped `begin` is the driver's to mend.
-        let mut tx = pool.begin().await.unwrap();
-        let call = store.enlist(
-            &mut tx,
-            Ok(tasks(n * 10..n * 10 + 3)),
-            NOW,
-            |answer: Result<_>| answer,
-        );
-        poll_and_drop(call, random(&mut seed) % 12).await;
-        drop(tx);
+        // The driver gives a connection back inside a transaction when its own `begin` is dropped; the store's is not the driver's.
+        let call = async {
+            let mut tx = store.begin(&pool).await.unwrap();
+            let new = Ok(tasks(n * 10..n * 10 + 3));
+            store.enlist(&mut *tx, new, NOW, |answer: Result<_>| answer).await
+        };
+        poll_and_drop(call, random(&mut seed) % 16).await;
+        // Who has the connection next commits by itself.
+        sqlx::query("INSERT INTO probe VALUES (?)")
+            .bind(n)
+            .execute(&pool)
+            .await
+            .unwrap();
+        let seen = format!("SELECT COUNT(*) FROM probe WHERE n = {n}");
+        assert_eq!(number(&mut conn, &seen).await, 1, "round {n}");
     }
-    let mut conn = place.connect().await;
     let clean = async || {
         // Taking a connection sends the rollback that its drop has left to do.
         for _ in 0..2 {

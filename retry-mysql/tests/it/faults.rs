@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use retry_core::clock::ManualClock;
 use retry_core::store::{
     Applied, Certainty, ExpiredRequest, Inserted, Renewed, StoreErrorKind, TaskStore as _, TaskStoreExt as _,
 };
@@ -15,6 +16,7 @@ use test_servers::{Fault, Proxy, Server};
 
 use crate::gate::Gate;
 use crate::innodb::transactions;
+use crate::rights::worker_of;
 use crate::support::{
     FAR, NOW, claimed, fresh, number, request, run, session, success, task, task_id, tasks, until,
 };
@@ -221,6 +223,47 @@ pub(crate) async fn killed_connections_are_replaced(server: Arc<Server>) {
     }
     assert_eq!(transactions(&mut conn, &place.name).await, []);
     assert_eq!(number(&mut conn, "SELECT COUNT(*) FROM retry_body").await, 60);
+}
+
+/// The primary is demoted and stays up: no connection to it is kept, neither one that was told so nor one that only reads.
+pub(crate) async fn a_server_that_is_read_only_now_is_left(server: Arc<Server>) {
+    let (place, _) = fresh(&server).await;
+    let url = worker_of(&place).await;
+    let builder = MySqlStore::builder(&url).poll_interval(None);
+    let store = builder.clone().connect().await.unwrap();
+    let mut conn = place.connect().await;
+    let kept = async |conn: &mut MySqlConnection| -> BTreeSet<i64> {
+        let sql = format!(
+            "SELECT CAST(id AS SIGNED) FROM information_schema.processlist WHERE user = '{}_worker'",
+            place.name
+        );
+        let ids = sqlx::query_scalar(sqlx::AssertSqlSafe(sql)).fetch_all(conn).await;
+        ids.unwrap().into_iter().collect()
+    };
+    store.insert(&tasks(1..3), NOW).await.unwrap();
+    store.get(task_id(1)).await.unwrap();
+    let before = kept(&mut conn).await;
+    assert!(before.len() >= 2, "one writes, one reads: {before:?}");
+    run(&mut conn, "SET GLOBAL read_only = 1").await;
+    for _ in 0..2 {
+        let error = store.insert(&tasks(3..5), NOW).await.unwrap_err();
+        let kind = (error.kind(), error.certainty());
+        assert_eq!(kind, (StoreErrorKind::ReadOnly, Certainty::Rejected), "{error}");
+    }
+    while !kept(&mut conn).await.is_disjoint(&before) {}
+    run(&mut conn, "SET GLOBAL read_only = 0").await;
+    store.insert(&tasks(3..5), NOW).await.unwrap();
+    drop(store);
+    let clock = ManualClock::new();
+    let store = builder.clock(Arc::new(clock.clone())).connect().await.unwrap();
+    store.insert(&tasks(5..7), NOW).await.unwrap();
+    store.get(task_id(3)).await.unwrap();
+    let before = kept(&mut conn).await;
+    // Nothing tells a connection that only reads; it gets no older than this.
+    clock.advance(Duration::from_mins(1));
+    store.insert(&tasks(7..9), NOW).await.unwrap();
+    store.get(task_id(5)).await.unwrap();
+    while !kept(&mut conn).await.is_disjoint(&before) {}
 }
 
 pub(crate) async fn lost_replies_converge(server: Arc<Server>) {

@@ -6,7 +6,10 @@ use retry_core::client::{Client, Error};
 use retry_core::draft::TaskPayload;
 use retry_core::engine::Worker;
 use retry_core::executor::State;
-use retry_core::store::{Cause, CountScope, Enlist as _, ExpiredRequest, Inserted, Renewed, TaskStore as _};
+use retry_core::store::{
+    Begin as _, Cause, Certainty, CountScope, Enlist as _, ExpiredRequest, Inserted, Renewed, TaskStore as _,
+    Transact as _,
+};
 use retry_core::task::{NewTask, State as TaskState};
 use serde::{Deserialize, Serialize};
 use sqlx::mysql::MySqlPoolOptions;
@@ -54,7 +57,18 @@ pub(crate) async fn a_commit_that_stores_nothing_is_an_error(server: Arc<Server>
         })
         .await;
     let told = rolled_back.unwrap_err().to_string();
-    assert!(told.contains("nothing of it is stored"), "{told}");
+    assert!(told.contains("rolled it back"), "{told}");
+    // A statement that commits what came before it looks the same, and what it committed is there.
+    let pool = &pool;
+    let mut tx = store.begin(pool).await.unwrap();
+    let made = format!("CREATE TABLE {}.made (n INT)", place.name);
+    sqlx::raw_sql(sqlx::AssertSqlSafe(made))
+        .execute(&mut *tx)
+        .await
+        .unwrap();
+    let error = store.commit(tx).await.unwrap_err();
+    assert_eq!(error.certainty(), Certainty::Unknown, "{error}");
+    assert!(error.to_string().contains("CREATE TABLE"), "{error}");
     let scope = CountScope {
         queue: None,
         exact: true,

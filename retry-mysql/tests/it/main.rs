@@ -147,6 +147,7 @@ fn main() -> ExitCode {
             refusals::a_server_that_cannot_keep_the_promises_is_refused,
             refusals::logs_tell_no_password,
             faults::a_deadlock_passes_over_no_session,
+            faults::a_server_that_is_read_only_now_is_left,
             faults::a_killed_server_loses_nothing_and_is_used_again;
     };
     trials.push(full::trial());

@@ -16,7 +16,7 @@ use test_servers::Server;
 use crate::support::{FAR, NOW, Place, claimed, decided, fresh, run, session, success, tasks};
 
 /// Makes a user with the rights that the README shows, and gives a URL for it.
-async fn worker_of(place: &Place) -> String {
+pub(crate) async fn worker_of(place: &Place) -> String {
     let documented = include_str!("../../README.md");
     let sql = documented
         .split("```sql\n")

@@ -6,8 +6,12 @@ use std::task::{Context, Waker};
 
 use retry_core::name::Queue;
 use retry_core::seams::{Random as _, SeededRandom};
-use retry_core::store::{CountScope, ExpiredRequest, QueueSetting, TaskStore as _};
+use retry_core::store::{
+    Begin as _, CountScope, ExpiredRequest, QueueSetting, TaskStore as _, Transact as _,
+};
 use retry_postgres::PostgresStore;
+use sqlx::AssertSqlSafe;
+use sqlx::postgres::PgPoolOptions;
 
 use crate::Test;
 use crate::support::{
@@ -17,6 +21,10 @@ use crate::support::{
 
 pub(crate) const TESTS: &[(&str, Test)] = &[
     ("dropped::nothing_stays_open", nothing_stays_open),
+    (
+        "dropped::a_dropped_begin_leaves_the_users_pool_clean",
+        a_dropped_begin_leaves_the_users_pool_clean,
+    ),
     (
         "dropped::a_slow_call_is_done_or_undone",
         a_slow_call_is_done_or_undone,
@@ -117,6 +125,38 @@ fn nothing_stays_open(env: Arc<Env>) {
                               WHERE task.version IS NULL OR body.payload IS NULL"
         );
         assert_eq!(number(&mut conn, bodies).await, 0, "half a task");
+    });
+}
+
+/// The driver gives a connection back inside a transaction when its own `begin` is dropped before the answer.
+fn a_dropped_begin_leaves_the_users_pool_clean(env: Arc<Env>) {
+    block_on(async move {
+        let (store, schema) = env.fresh().await;
+        let named = format!("{}?application_name=begin_{schema}", env.url);
+        let options = PgPoolOptions::new().max_connections(1);
+        let pool = options.connect(&named).await.unwrap();
+        let mut conn = env.beside().await;
+        execute(&mut conn, format!("CREATE TABLE {schema}.probe (n bigint)")).await;
+        let random = SeededRandom::new(83);
+        for n in 0..CALLS {
+            let begun = async {
+                let mut tx = store.begin(&pool).await.unwrap();
+                store.insert_in(&mut tx, Ok(vec![task(n)]), NOW).await.unwrap();
+            };
+            poll_and_drop(begun, random.next_u64() % 12).await;
+            // Who has the connection next commits by itself.
+            let write = format!("INSERT INTO {schema}.probe VALUES ({n})");
+            sqlx::raw_sql(AssertSqlSafe(write)).execute(&pool).await.unwrap();
+            let seen = format!("SELECT count(*) FROM {schema}.probe WHERE n = {n}");
+            assert_eq!(number(&mut conn, seen).await, 1, "round {n}");
+        }
+        let open = format!(
+            "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'begin_{schema}' AND xact_start IS NOT NULL"
+        );
+        until(&mut conn, open, |transactions| transactions == 0).await;
+        let stored = format!("SELECT count(*) FROM {schema}.task");
+        assert_eq!(number(&mut conn, stored).await, 0, "nothing was committed");
+        pool.begin().await.unwrap();
     });
 }
 

@@ -34,6 +34,10 @@ pub(crate) const TESTS: &[(&str, Test)] = &[
         "faults::a_lost_reply_is_unknown_and_converges",
         a_lost_reply_is_unknown_and_converges,
     ),
+    (
+        "faults::a_claim_that_fails_behind_its_commit_is_unknown",
+        a_claim_that_fails_behind_its_commit_is_unknown,
+    ),
     ("faults::a_lost_request_converges", a_lost_request_converges),
     (
         "faults::an_id_twice_in_one_call_is_one_write",
@@ -96,6 +100,33 @@ fn a_killed_server_loses_nothing(_env: Arc<Env>) {
                 "round {round}: an answered insert is gone"
             );
         }
+    });
+}
+
+/// A claim found a row that cannot be read, and cannot put it aside: the others are the session's all the same.
+fn a_claim_that_fails_behind_its_commit_is_unknown(env: Arc<Env>) {
+    block_on(async move {
+        let (store, schema) = env.fresh().await;
+        store.insert(&tasks(1..4), NOW).await.unwrap();
+        let worker = session(7);
+        store.open_session(&worker, FAR, NOW).await.unwrap();
+        let mut conn = env.beside().await;
+        let damage = format!(
+            "UPDATE {schema}.body SET settings = '{{' WHERE id = '{}'",
+            task_id(2)
+        );
+        execute(&mut conn, damage).await;
+        let failed = State::Failed.code();
+        let refuse = format!(
+            "CREATE FUNCTION {schema}.refuse() RETURNS trigger LANGUAGE plpgsql AS \
+             $$ BEGIN IF NEW.state = {failed} THEN RAISE 'not now'; END IF; RETURN NEW; END $$; \
+             CREATE TRIGGER refuse BEFORE UPDATE ON {schema}.task FOR EACH ROW EXECUTE FUNCTION {schema}.refuse()"
+        );
+        execute(&mut conn, refuse).await;
+        let error = store.claim(request(&worker, 3), NOW).await.unwrap_err();
+        assert_eq!(error.certainty(), Certainty::Unknown, "{error}");
+        let held = format!("SELECT count(*) FROM {schema}.task WHERE session IS NOT NULL");
+        assert_eq!(number(&mut conn, held).await, 3, "they are the session's");
     });
 }
 
