@@ -5,42 +5,62 @@ use std::fs;
 use super::{Done, Gate};
 use crate::process::{cargo, output, run};
 
-/// Crates that only a store's feature may bring in, beside the store crates themselves.
-const DRIVERS: &[&str] = &[
-    "async-nats",
-    "lapin",
-    "libsqlite3-sys",
-    "redis",
-    "rskafka",
-    "rusqlite",
-    "sled",
-    "sqlx",
-    "sqlx-core",
+/// Crates that only some features may bring in.
+const DRIVERS: &[(&str, &[&str])] = &[
+    ("async-nats", &["sinks-nats"]),
+    ("lapin", &["sinks-rabbitmq", "sinks-rabbitmq-tls"]),
+    ("libsqlite3-sys", &["sqlite"]),
+    ("redis", &["redis", "sinks-redis"]),
+    ("rskafka", &["sinks-kafka"]),
+    ("rusqlite", &["sqlite"]),
+    ("sled", &["sled"]),
+    ("sqlx", &["postgres", "mysql"]),
+    ("sqlx-core", &["postgres", "mysql"]),
+    ("sqlx-mysql", &["mysql"]),
+    ("sqlx-postgres", &["postgres"]),
+    ("retry-mysql", &["mysql"]),
+    ("retry-postgres", &["postgres"]),
+    ("retry-redis", &["redis"]),
+    ("retry-sled", &["sled"]),
+    ("retry-sqlite", &["sqlite"]),
 ];
+
+/// The feature that turns all others on.
+const ALL: &str = "full";
 
 /// The step. Clippy instead of a plain check: it also refuses warnings, and it reuses what the clippy step built.
 pub(super) fn features(gate: &Gate<'_>) -> Result<Done, String> {
     let root = gate.root;
-    let tree = cargo(
-        root,
-        "tree --locked -p task-retry --no-default-features --edges normal --prefix none",
-    );
-    if let Some(driver) = first_driver(&output(tree)?) {
-        return Err(format!(
-            "`{driver}` is in the dependency tree of the facade without any feature"
-        ));
-    }
     let manifest =
         fs::read_to_string(root.join("Cargo.toml")).map_err(|error| format!("Cargo.toml: {error}"))?;
     let bare = "clippy --locked -p task-retry --no-default-features";
+    check_tree(gate, "")?;
     run(cargo(root, &format!("{bare} -- -D warnings")))?;
+    // Where a store is off its URL is refused; the tests of everything know only the other half.
+    run(cargo(
+        root,
+        "test --locked -q -p task-retry --no-default-features --lib a_store_that_is_off",
+    ))?;
     for feature in names(&manifest) {
+        check_tree(gate, feature)?;
         run(cargo(
             root,
             &format!("{bare} --features {feature} -- -D warnings"),
         ))?;
     }
     Ok(Done::Passed)
+}
+
+/// With one feature, or none, no driver of another is in the dependency tree.
+fn check_tree(gate: &Gate<'_>, feature: &str) -> Result<(), String> {
+    let tree = "tree --locked -p task-retry --no-default-features --edges normal --prefix none";
+    let tree = output(cargo(gate.root, &format!("{tree} --features={feature}")))?;
+    match foreign_driver(&tree, feature) {
+        Some(driver) => Err(format!(
+            "`{driver}` is in the dependency tree of the facade with `--features={feature}` alone"
+        )),
+        None => Ok(()),
+    }
 }
 
 /// The features a manifest declares, without `default`.
@@ -58,12 +78,15 @@ fn names(manifest: &str) -> Vec<&str> {
         .collect()
 }
 
-/// The first crate of a `cargo tree` listing that a store's feature should have brought.
-fn first_driver(tree: &str) -> Option<&str> {
-    let is_store = |name: &str| name.starts_with("retry-") && !["retry-core", "retry-macros"].contains(&name);
+/// The first crate of a `cargo tree` listing that another feature should have brought.
+fn foreign_driver<'t>(tree: &'t str, feature: &str) -> Option<&'t str> {
+    let is_foreign = |name: &str| {
+        let owners = DRIVERS.iter().find(|(driver, _)| *driver == name);
+        feature != ALL && owners.is_some_and(|(_, owners)| !owners.contains(&feature))
+    };
     tree.lines()
         .filter_map(|line| line.split_whitespace().next())
-        .find(|name| DRIVERS.contains(name) || is_store(name))
+        .find(|name| is_foreign(name))
 }
 
 #[cfg(test)]
@@ -80,17 +103,13 @@ mod tests {
 
     #[test]
     fn a_driver_without_its_feature_is_found() {
-        assert_eq!(
-            first_driver("task-retry v0.1.0 (/x)\nretry-core v0.1.0\nserde v1.0.0\n"),
-            None
-        );
-        assert_eq!(
-            first_driver("task-retry v0.1.0\nrusqlite v0.39.0\n"),
-            Some("rusqlite")
-        );
-        assert_eq!(
-            first_driver("task-retry v0.1.0\nretry-sqlite v0.1.0\n"),
-            Some("retry-sqlite")
-        );
+        let none = "task-retry v0.1.0 (/x)\nretry-core v0.1.0\nserde v1.0.0\n";
+        assert_eq!(foreign_driver(none, ""), None);
+        let sqlite = "task-retry v0.1.0\nretry-sqlite v0.1.0\nrusqlite v0.39.0\n";
+        assert_eq!(foreign_driver(sqlite, ""), Some("retry-sqlite"));
+        assert_eq!(foreign_driver(sqlite, "sqlite"), None);
+        let both = "sqlx-core v0.9.0\nsqlx-postgres v0.9.0\nsqlx-mysql v0.9.0\n";
+        assert_eq!(foreign_driver(both, "postgres"), Some("sqlx-mysql"));
+        assert_eq!(foreign_driver(both, ALL), None);
     }
 }
