@@ -1,6 +1,7 @@
 //! RabbitMQ.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
@@ -80,9 +81,25 @@ pub(crate) async fn read(url: &str, queue: &str) -> Vec<Received> {
     received
 }
 
+/// The broker writes a new queue to its files seconds after it has answered: killed before that, it comes back without the
+/// queue, and without what it has acknowledged of it.
+fn written_down(folder: &Path, queue: &str) {
+    let data = folder.join("data");
+    let is_there = || {
+        let nodes = std::fs::read_dir(&data).unwrap();
+        let mut logs = nodes.filter_map(|node| std::fs::read(node.ok()?.path().join("LATEST.LOG")).ok());
+        logs.any(|log| log.windows(queue.len()).any(|text| text == queue.as_bytes()))
+    };
+    assert!(
+        (0..1_000_000).any(|_| is_there()),
+        "`{queue}` is in no log of {data:?}"
+    );
+}
+
 async fn killed() {
     let server = Arc::new(blocking(|| start(Kind::RabbitMq).unwrap()).await);
     declare(&server.url(), "orders", true).await;
+    written_down(server.folder(), "orders");
     let sink = RabbitSink::builder(server.url()).build().unwrap();
     let stream = Stream::to(sink, "orders").await;
     let enqueued = with_kills(stream, &server).await;
