@@ -2,7 +2,7 @@
 //! of given back when anything about it is uncertain. No connection waits here inside a transaction.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::{Either, select};
@@ -20,9 +20,9 @@ pub(crate) const TRUSTED: Duration = Duration::from_secs(1);
 /// How long it may take to give that sign: much less than a lease, which a connection that a firewall forgot must not cost.
 const SIGN_OF_LIFE: Duration = Duration::from_secs(2);
 
-/// The oldest that a connection gets. One that only reads sees no error when its server is not the primary any more, so it is this
-/// long at most that reads come from there.
-pub(crate) const MAX_AGE: Duration = Duration::from_mins(1);
+/// How long it is believed that a connection's server takes writes. One that only reads sees no error when its server is not the
+/// primary any more, so it is this long at most that reads come from there.
+const BELIEVED: Duration = Duration::from_mins(1);
 
 /// What tells that a server takes no writes. The second is of servers that share their primary's storage.
 const IS_READ_ONLY: &str = "SELECT CONCAT(@@GLOBAL.read_only), CONCAT(@@GLOBAL.innodb_read_only)";
@@ -41,7 +41,8 @@ pub(crate) struct Pool {
 
 struct Idle {
     conn: MySqlConnection,
-    born: Monotonic,
+    /// When its server last said that it takes writes.
+    asked: Monotonic,
     since: Monotonic,
 }
 
@@ -58,7 +59,7 @@ pub(crate) struct Lent {
     pub(crate) conn: MySqlConnection,
     /// Whether it was used before: then a broken connection says nothing about the server.
     pub(crate) reused: bool,
-    born: Monotonic,
+    asked: Monotonic,
     pool: Arc<Pool>,
     _permit: OwnedSemaphorePermit,
 }
@@ -93,18 +94,11 @@ impl Pool {
         let permit = Arc::clone(&self.permits).acquire_owned().await;
         let permit = permit.map_err(|_| Fault::TimedOut)?;
         while let Some(mut idle) = self.pop() {
-            let now = self.clock.monotonic();
-            if now.saturating_since(idle.born) >= MAX_AGE {
-                // Not just dropped, which the server would tell of in its log.
-                drop(idle.conn.close().await);
-                continue;
-            }
-            let pause = now.saturating_since(idle.since);
-            if pause < self.trusted || self.answers(&mut idle.conn).await {
+            if self.is_usable(&mut idle).await {
                 return Ok(Lent {
                     conn: idle.conn,
                     reused: true,
-                    born: idle.born,
+                    asked: idle.asked,
                     pool: Arc::clone(self),
                     _permit: permit,
                 });
@@ -114,56 +108,83 @@ impl Pool {
         Ok(Lent {
             conn,
             reused: false,
-            born: self.clock.monotonic(),
+            asked: self.clock.monotonic(),
             pool: Arc::clone(self),
             _permit: permit,
         })
     }
 
-    /// Asks a connection for a sign of life. If it gives none, the others that nobody used are as old.
-    async fn answers(&self, conn: &mut MySqlConnection) -> bool {
-        let ping = async { Ok(conn.ping().await?) };
-        let answers = within(&*self.clock, SIGN_OF_LIFE, ping).await.is_ok();
-        if !answers {
-            self.forget_idle();
+    /// Asks a connection for what is not known of it any more: a sign of life, and that its server takes writes. If it does not
+    /// say so, nor will those that have rested as long.
+    async fn is_usable(&self, idle: &mut Idle) -> bool {
+        let now = self.clock.monotonic();
+        let is_believed = now.saturating_since(idle.asked) < BELIEVED;
+        if is_believed && now.saturating_since(idle.since) < self.trusted {
+            return true;
         }
-        answers
+        let conn = &mut idle.conn;
+        let answer = async {
+            if is_believed {
+                Ok(conn.ping().await?)
+            } else {
+                takes_writes(conn).await
+            }
+        };
+        let is_usable = within(&*self.clock, SIGN_OF_LIFE, answer).await.is_ok();
+        if !is_usable {
+            self.resting().retain(|idle| idle.since > now);
+        } else if !is_believed {
+            idle.asked = now;
+        }
+        is_usable
     }
 
     async fn connect(&self) -> Outcome<MySqlConnection> {
         let mut conn = MySqlConnection::connect_with(&self.options).await?;
         sqlx::raw_sql(self.settings.text()).execute(&mut conn).await?;
-        let told = sqlx::raw_sql(IS_READ_ONLY).fetch_one(&mut conn).await?;
-        for column in 0..told.len() {
-            // Newer servers have words for it.
-            if !matches!(told.try_get(column)?, "0" | "OFF") {
-                drop(conn.close().await);
-                return Err(Fault::ReadOnly);
-            }
+        if let Err(fault) = takes_writes(&mut conn).await {
+            // Not just dropped, which the server would tell of in its log.
+            drop(conn.close().await);
+            return Err(fault);
         }
         Ok(conn)
     }
 
     fn pop(&self) -> Option<Idle> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop()
+        self.resting().pop()
+    }
+
+    fn resting(&self) -> MutexGuard<'_, Vec<Idle>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Closes the connections that nobody uses: the server they led to is gone.
     pub(crate) fn forget_idle(&self) {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        self.resting().clear();
     }
 }
 
 impl Lent {
     /// Gives the connection back for others. Only for one that is certainly outside of a transaction, with no answer outstanding.
     pub(crate) fn give_back(self) {
-        let Self { conn, born, pool, .. } = self;
+        let Self {
+            conn, asked, pool, ..
+        } = self;
         let since = pool.clock.monotonic();
-        pool.idle
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(Idle { conn, born, since });
+        pool.resting().push(Idle { conn, asked, since });
     }
+}
+
+/// An error, unless the server of a connection takes writes.
+async fn takes_writes(conn: &mut MySqlConnection) -> Outcome<()> {
+    let told = sqlx::raw_sql(IS_READ_ONLY).fetch_one(conn).await?;
+    for column in 0..told.len() {
+        // Newer servers have words for it.
+        if !matches!(told.try_get(column)?, "0" | "OFF") {
+            return Err(Fault::ReadOnly);
+        }
+    }
+    Ok(())
 }
 
 /// Gives a call up after `limit`.

@@ -41,16 +41,19 @@ impl Begin<&MySqlPool> for MySqlStore {
     type Tx = MySqlTransaction;
 
     async fn begin(&self, db: &MySqlPool) -> Result<Self::Tx> {
-        let db = db.clone();
-        // On a task of its own: where the driver's future is dropped before the answer to its BEGIN, the connection goes back to
-        // the pool inside a transaction that nobody ends.
-        let began = tokio::spawn(async move {
-            let mut tx = db.begin().await?;
-            sqlx::raw_sql(MARK).execute(&mut *tx).await?;
-            Ok(MySqlTransaction(tx))
-        });
-        let began = began.await.unwrap_or_else(resume);
-        began.map_err(|error| self.worded(error, During::Connect))
+        let began = async {
+            let conn = db.acquire().await?;
+            // On a task of its own: where the driver's future is dropped before the answer to its BEGIN, the connection goes back to
+            // the pool inside a transaction that nobody ends. The pool's own `begin` would wait there for a connection as well,
+            // long after its caller is gone.
+            let began = tokio::spawn(async move {
+                let mut tx = Transaction::begin(conn, None).await?;
+                sqlx::raw_sql(MARK).execute(&mut *tx).await?;
+                Ok(MySqlTransaction(tx))
+            });
+            began.await.unwrap_or_else(resume)
+        };
+        began.await.map_err(|error| self.worded(error, During::Connect))
     }
 }
 

@@ -35,11 +35,15 @@ impl Begin<&PgPool> for PostgresStore {
     type Tx = PostgresTransaction;
 
     async fn begin(&self, db: &PgPool) -> Result<Self::Tx> {
-        let db = db.clone();
-        // On a task of its own: where the driver's future is dropped before the answer to its BEGIN, the connection goes back to
-        // the pool inside a transaction that nobody ends.
-        let began = tokio::spawn(async move { db.begin().await }).await;
-        match began.unwrap_or_else(resume) {
+        let began = async {
+            let conn = db.acquire().await?;
+            // On a task of its own: where the driver's future is dropped before the answer to its BEGIN, the connection goes back to
+            // the pool inside a transaction that nobody ends. The pool's own `begin` would wait there for a connection as well,
+            // long after its caller is gone.
+            let began = tokio::spawn(Transaction::begin(conn, None));
+            began.await.unwrap_or_else(resume)
+        };
+        match began.await {
             Ok(tx) => Ok(PostgresTransaction(tx)),
             Err(error) => Err(self.worded(error, During::Before)),
         }

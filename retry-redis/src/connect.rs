@@ -42,7 +42,7 @@ async fn fsync(server: &Server) -> Result<Option<String>> {
     let Some(when) = setting(server, "appendfsync").await? else {
         return Ok(None);
     };
-    // A rewrite takes minutes, and until its end nothing is synced.
+    // A rewrite or a snapshot takes minutes, and until its end nothing is synced.
     let pauses = setting(server, "no-appendfsync-on-rewrite").await?;
     let is_unsure = pauses.as_deref() == Some("yes") && when != "no";
     Ok(Some(if is_unsure { PAUSES.to_owned() } else { when }))

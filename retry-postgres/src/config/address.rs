@@ -23,42 +23,39 @@ const KNOWN: [&str; 17] = [
     "application_name",
 ];
 
-/// The address without the options that the driver does not know. None: it is no address of this store's, or a `/`
-/// or `?` of the password ends the server's name before its time, so that the rest would be shown as the database's.
+/// The address without the options that the driver does not know. None: it is no address of this store's, or a `/`, `?` or `#`
+/// of the password ends the server's name before its time, so that the rest would be shown as the database's.
 pub(super) fn checked(url: &str) -> Option<Cow<'_, str>> {
     let (scheme, rest) = url.split_once("://")?;
-    if !["postgres", "postgresql"].contains(&scheme) {
-        return None;
-    }
-    if rest
-        .split_once(['/', '?'])
-        .is_some_and(|(_, behind)| behind.contains('@'))
-    {
+    if !["postgres", "postgresql"].contains(&scheme) || rest.contains('#') {
         return None;
     }
     let (place, options) = rest.split_once('?').unwrap_or((rest, ""));
-    let name = |option: &str| option.split('=').next().unwrap_or_default().to_owned();
-    let is_known = |option: &&str| {
-        let name = name(option);
-        KNOWN.contains(&name.as_str())
-            || name == "options"
-            || name.starts_with("options[")
-            || name.starts_with("options%5B")
-    };
-    let (known, unknown): (Vec<&str>, Vec<&str>) = options
-        .split('&')
-        .filter(|option| !option.is_empty())
-        .partition(is_known);
+    let path = place.split_once('/').map_or("", |(_, path)| path);
+    let mut bare = options.split('&').filter(|option| !option.contains('='));
+    if path.contains('@') || bare.any(|name| name.contains('@')) {
+        return None;
+    }
+    let given = options.split('&').filter(|option| !option.is_empty());
+    let (known, unknown): (Vec<&str>, Vec<&str>) = given.partition(|option| is_known(option));
     if unknown.is_empty() {
         return Some(Cow::Borrowed(url));
     }
     for option in unknown {
+        // What has no value may be a piece of one.
+        let name = option.split_once('=').map_or("?", |(name, _)| name);
         tracing::warn!(
-            option = name(option),
+            name,
             "the address has an option that this store does not know; it is passed over"
         );
     }
     Some(Cow::Owned(format!("{scheme}://{place}?{}", known.join("&"))))
+}
+
+/// Whether the driver knows an option. What is written with escapes is left to it.
+fn is_known(option: &str) -> bool {
+    let name = option.split('=').next().unwrap_or_default();
+    KNOWN.contains(&name) || name == "options" || name.starts_with("options[") || name.contains('%')
 }
 
 #[cfg(test)]
@@ -81,6 +78,11 @@ mod tests {
             ("postgres://user:12/secret@host/db", None),
             ("postgres://user:12/sec?ret@host/db", None),
             ("postgres://user:12?secret@host/db", None),
+            ("postgres://user:12#secret@host/db", None),
+            (
+                "postgres://h/db?user=app@tenant&ssl%2Dmode=require",
+                Some("postgres://h/db?user=app@tenant&ssl%2Dmode=require"),
+            ),
             ("mysql://u@h/db", None),
             ("postgres", None),
         ] {

@@ -297,7 +297,10 @@ async fn demoted() {
         };
         String::from_utf8_lossy(&info).contains("master_link_status:up")
     };
-    while !is_copied() {}
+    assert!(
+        (0..1_000_000).any(|_| is_copied()),
+        "it never got the former's data"
+    );
     send(&primary, &["REPLICAOF", "NO", "ONE"]);
     let port = primary.ports()[0].to_string();
     send(&former, &["REPLICAOF", "127.0.0.1", &port]);
