@@ -24,7 +24,7 @@ async fn report(_: Report) -> Result<(), HandlerError> {
 }
 
 fn main() -> ExitCode {
-    each_store::run("ticks", async |store| bounds(&Client::of(store)).await)
+    each_store::run(async |store| bounds(&Client::of(store)).await)
 }
 
 async fn bounds(client: &Client) {

@@ -20,7 +20,7 @@ use task_retry::{Client, Draft, Priority, TaskId, TaskState};
 const HOUR: Duration = Duration::from_secs(3_600);
 
 fn main() -> ExitCode {
-    each_store::run("why", async |store| {
+    each_store::run(async |store| {
         let world = World {
             client: Client::of(Arc::clone(&store)),
             store,

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod cases;
+pub mod crowd;
 mod describe;
 mod documented;
 pub mod fixture;

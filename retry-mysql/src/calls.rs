@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use retry_core::clock::Clock;
 use retry_core::seams::Random;
-use retry_core::store::{Result, StoreError, StoreErrorKind};
+use retry_core::store::{Result, StoreError, StoreErrorKind, apart};
 
 use crate::db::Db;
 use crate::effects::Effects;
@@ -17,6 +17,10 @@ use crate::store::{Inner, MySqlStore};
 
 /// How often a transaction is tried that others keep rolling back.
 const TRIES: u32 = 20;
+
+/// The same after a wait for a lock that was in vain: it was long enough, and whoever holds the lock may hold it for longer. A
+/// worker gives a call up after a lease.
+const TRIES_FOR_A_LOCK: u32 = 2;
 
 /// The longest pause before the second try; it doubles up to [`LONGEST_PAUSE`], and each is drawn between zero and itself.
 const FIRST_PAUSE: Duration = Duration::from_millis(2);
@@ -29,14 +33,18 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(100);
 pub(crate) struct Tried {
     /// How many there were.
     pub(crate) times: u32,
-    /// One of them waited for a lock until the server gave up.
-    pub(crate) in_vain: bool,
+    /// How many waited for a lock until the server gave up.
+    pub(crate) in_vain: u32,
 }
 
 impl Tried {
     fn count(&mut self, fault: &Fault) {
         self.times += 1;
-        self.in_vain |= fault.waited_in_vain();
+        self.in_vain += u32::from(fault.waited_in_vain());
+    }
+
+    const fn are_over(self) -> bool {
+        self.times >= TRIES || self.in_vain >= TRIES_FOR_A_LOCK
     }
 }
 
@@ -55,13 +63,13 @@ impl MySqlStore {
     /// Does `work` in a transaction and commits it. `work` is told of the tries before.
     pub(crate) async fn write<T: Send + 'static>(&self, work: impl Work<T>) -> Result<T> {
         let inner = Arc::clone(&self.inner);
-        apart(async move { transact(&inner, work).await }).await
+        to_its_end(async move { transact(&inner, work).await }).await
     }
 
     /// The same, and tells the workers of this process what became due: also when the caller is gone.
     pub(crate) async fn write_and_wake<T: Send + 'static>(&self, work: impl Work<(T, Effects)>) -> Result<T> {
         let inner = Arc::clone(&self.inner);
-        apart(async move {
+        to_its_end(async move {
             let (value, effects) = transact(&inner, work).await?;
             inner.told.note(effects.newest);
             effects.woken.iter().for_each(|queue| inner.waker.wake(queue));
@@ -73,32 +81,30 @@ impl MySqlStore {
     /// Does `work`, which writes nothing, outside of a transaction.
     pub(crate) async fn read<T: Send + 'static>(&self, work: impl Work<T>) -> Result<T> {
         let inner = Arc::clone(&self.inner);
-        apart(async move { alone(&inner, &inner.readers, During::Call, work).await }).await
+        to_its_end(async move { alone(&inner, &inner.readers, During::Call, work).await }).await
     }
 
     /// Does `work`, of which each statement commits by itself.
     pub(crate) async fn write_at_once<T: Send + 'static>(&self, work: impl Work<T>) -> Result<T> {
         let inner = Arc::clone(&self.inner);
-        apart(async move { alone(&inner, &inner.readers, During::Commit, work).await }).await
+        to_its_end(async move { alone(&inner, &inner.readers, During::Commit, work).await }).await
     }
 
     /// Does `work`, of which each statement commits by itself, on the connection that is kept for renewals.
     pub(crate) async fn renew_with<T: Send + 'static>(&self, work: impl Work<T>) -> Result<T> {
         let inner = Arc::clone(&self.inner);
-        apart(async move { alone(&inner, &inner.renewer, During::Commit, work).await }).await
+        to_its_end(async move { alone(&inner, &inner.renewer, During::Commit, work).await }).await
     }
 }
 
 /// Runs a call to its end, whatever becomes of the caller.
-async fn apart<T: Send + 'static>(call: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
-    match tokio::spawn(call).await {
-        Ok(result) => result,
-        Err(ended) if ended.is_panic() => std::panic::resume_unwind(ended.into_panic()),
-        Err(_) => Err(StoreError::unknown(
+async fn to_its_end<T: Send + 'static>(call: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
+    apart(call).await.unwrap_or_else(|| {
+        Err(StoreError::unknown(
             StoreErrorKind::Unavailable,
             "the runtime is shutting down",
-        )),
-    }
+        ))
+    })
 }
 
 async fn transact<T: Send>(inner: &Inner, work: impl Work<T>) -> Result<T> {
@@ -116,7 +122,7 @@ async fn transact<T: Send>(inner: &Inner, work: impl Work<T>) -> Result<T> {
         if stale {
             inner.forget_idle();
         }
-        if tried.times >= TRIES || !(stale || fault.may_repeat()) {
+        if tried.are_over() || !(stale || fault.may_repeat()) {
             return Err(store_error(fault, during, &inner.place));
         }
         pause(inner, tried.times).await;
@@ -193,7 +199,7 @@ async fn alone<T: Send>(inner: &Inner, pool: &Arc<Pool>, during: During, work: i
         if !fault.is_lost_connection() {
             lent.give_back();
         }
-        if tried.times >= TRIES || !(stale || fault.may_repeat()) {
+        if tried.are_over() || !(stale || fault.may_repeat()) {
             return Err(store_error(fault, during, &inner.place));
         }
         pause(inner, tried.times).await;

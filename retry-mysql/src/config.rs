@@ -11,6 +11,7 @@ use std::time::Duration;
 use retry_core::clock::{Clock, SystemClock};
 use retry_core::name::InvalidName;
 use retry_core::store::StoreError;
+use retry_core::store::address::is_this_machine;
 use sqlx::mysql::{MySqlConnectOptions, MySqlSslMode};
 
 use crate::queries::Tables;
@@ -147,7 +148,9 @@ impl MySqlBuilder {
         self
     }
 
-    /// How long a call waits for a connection, 10 s unless told otherwise.
+    /// How long a call waits for a connection while all are in use, and how long opening one takes at most, 10 s unless told
+    /// otherwise. The first is answered by an error of kind [`Busy`](retry_core::store::StoreErrorKind::Busy), the second by
+    /// one of kind [`Unavailable`](retry_core::store::StoreErrorKind::Unavailable).
     pub const fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.connect_timeout = timeout;
         self
@@ -176,7 +179,8 @@ impl MySqlBuilder {
     }
 
     /// Accepts a server that may lose answered writes in a power cut (`innodb_flush_log_at_trx_commit` or `sync_binlog` is not
-    /// 1). It is refused unless told otherwise.
+    /// 1), or cannot repair a page that was written half (`innodb_doublewrite` is not `ON`), which does no harm on a file system
+    /// that never writes half a page, as ZFS. It is refused unless told otherwise.
     pub const fn relaxed_durability(mut self, accepted: bool) -> Self {
         self.relaxed_durability = accepted;
         self
@@ -293,11 +297,7 @@ fn place(options: &MySqlConnectOptions, database: &str) -> String {
 
 /// Whether connections to it leave the machine.
 fn is_remote(options: &MySqlConnectOptions) -> bool {
-    let host = options.get_host().trim_matches(['[', ']']);
-    let loopback = host
-        .parse::<std::net::IpAddr>()
-        .map_or(host == "localhost", |ip| ip.is_loopback());
-    options.get_socket().is_none() && !loopback
+    options.get_socket().is_none() && !is_this_machine(options.get_host())
 }
 
 fn protect(

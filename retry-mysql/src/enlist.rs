@@ -10,7 +10,9 @@ use sqlx::{MySql, Transaction};
 
 use crate::db::Db;
 use crate::error::{During, Fault, Outcome, outside_transaction, store_error};
-use crate::load::{Look, load};
+use crate::glance::Glance;
+use crate::load::{Look, load, lock_holders, read_leases};
+use crate::rows::Rows;
 use crate::store::MySqlStore;
 use crate::write::write;
 
@@ -88,23 +90,26 @@ impl MySqlStore {
         if tasks.is_empty() {
             return Ok(Vec::new());
         }
-        let inserted = all_or_none(&mut Db::users(conn, &self.inner.queries), tasks, now).await;
+        // Without it duplicates are met by inserts that fail, as those that come up behind it are.
+        let seen = self.glance(tasks).await.unwrap_or_default();
+        let inserted = all_or_none(&mut Db::users(conn, &self.inner.queries), tasks, &seen, now).await;
         inserted.map_err(|fault| store_error(fault, During::Foreign, &self.inner.place))
     }
 }
 
 /// Inserts behind a savepoint, so that a failure leaves nothing in the user's transaction.
-async fn all_or_none(db: &mut Db<'_>, tasks: &[NewTask], now: Timestamp) -> Outcome<Vec<Inserted>> {
+async fn all_or_none(
+    db: &mut Db<'_>,
+    tasks: &[NewTask],
+    seen: &Glance,
+    now: Timestamp,
+) -> Outcome<Vec<Inserted>> {
     begin(db).await?;
     let mut looks = 0;
     loop {
         // A look takes locks, at REPEATABLE READ also on what is not there: only after an insert has failed.
-        let look = if looks == 0 {
-            Look::Nothing
-        } else {
-            Look::Everything
-        };
-        let fault = match insert(db, tasks, now, look).await {
+        let seen = (looks == 0).then_some(seen);
+        let fault = match insert(db, tasks, seen, now).await {
             Ok(inserted) => {
                 sqlx::raw_sql("RELEASE SAVEPOINT retry_in_tx")
                     .execute(&mut *db.conn)
@@ -133,8 +138,23 @@ async fn begin(db: &mut Db<'_>) -> Outcome<()> {
     }
 }
 
-async fn insert(db: &mut Db<'_>, tasks: &[NewTask], now: Timestamp, look: Look) -> Outcome<Vec<Inserted>> {
-    let mut rows = load(db, &[], tasks, now, look).await?;
+/// Inserts on what was seen, or on what is locked.
+async fn insert(
+    db: &mut Db<'_>,
+    tasks: &[NewTask],
+    seen: Option<&Glance>,
+    now: Timestamp,
+) -> Outcome<Vec<Inserted>> {
+    let mut rows = match seen {
+        None => load(db, &[], tasks, now, Look::Everything).await?,
+        Some(seen) => {
+            let mut rows = Rows::new(now);
+            let replaced = seen.tell(&mut rows, tasks);
+            lock_holders(db, &mut rows, &replaced).await?;
+            read_leases(db, &mut rows, tasks).await?;
+            rows
+        }
+    };
     let inserted = tasks.iter().map(|new| rows.insert(new, None)).collect();
     write(db, &rows).await?;
     Ok(inserted)

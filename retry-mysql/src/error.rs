@@ -161,6 +161,11 @@ fn kind(error: &sqlx::Error, during: During) -> (StoreErrorKind, &'static str) {
         (Some(number), _) => {
             kind_of(number).unwrap_or((StoreErrorKind::Other, "the server refused the statement"))
         }
+        (None, _) if matches!(error, sqlx::Error::PoolTimedOut) => (
+            StoreErrorKind::Busy,
+            "your pool lent no connection within its `acquire_timeout`: all were in use (raise its `max_connections`, or hold \
+             them for less long), or it could open none",
+        ),
         (None, During::Connect) => (
             StoreErrorKind::Unavailable,
             "the server cannot be reached; check the address, that it runs, and its certificate if TLS is on",
@@ -187,9 +192,14 @@ fn kind_of(number: u16) -> Option<(StoreErrorKind, &'static str)> {
             StoreErrorKind::Busy,
             "the statement was interrupted or took longer than the statement timeout",
         ),
-        1040 | 1203 | 1226 => (
-            StoreErrorKind::Unavailable,
-            "the server has no connection left; raise its max_connections or lower the store's",
+        1040 => (
+            StoreErrorKind::Busy,
+            "the server has no connection left; raise its max_connections, or lower the store's `connections` and `readers`",
+        ),
+        1203 | 1226 => (
+            StoreErrorKind::Busy,
+            "the user has used up what the server grants it; raise max_user_connections, or its own limits (ALTER USER … WITH \
+             MAX_…), or lower the store's `connections` and `readers`",
         ),
         1053 | 1077 | 1158..=1161 | 1184 | 1927 | 4031 => (
             StoreErrorKind::Unavailable,
@@ -252,6 +262,15 @@ mod tests {
             store_error(Fault::TimedOut, During::Commit, "x").certainty(),
             Certainty::Unknown
         );
+    }
+
+    #[test]
+    fn limits_of_the_server_are_no_outage() {
+        for number in [1040, 1203, 1226] {
+            let (kind, remedy) = kind_of(number).unwrap();
+            assert_eq!(kind, StoreErrorKind::Busy, "{number}");
+            assert!(remedy.contains("connections"), "{remedy}");
+        }
     }
 
     #[test]

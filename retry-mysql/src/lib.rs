@@ -12,6 +12,7 @@ mod db;
 mod effects;
 mod enlist;
 mod error;
+mod glance;
 mod hot;
 mod insert;
 mod lanes;

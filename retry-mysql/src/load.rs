@@ -20,7 +20,6 @@ use crate::rows::{Rows, Slot};
 /// insert that fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Look {
-    Nothing,
     /// Whether their unique keys are held.
     Keys,
     /// Whether their ids are there, too: hardly ever.
@@ -59,7 +58,6 @@ pub(crate) async fn load(
         .collect();
     lock(db, &mut rows, &parents).await?;
     let mut keys: BTreeSet<(Kind, UniqueKey)> = inserts()
-        .filter(|_| look != Look::Nothing)
         .filter_map(|new| {
             new.unique
                 .as_ref()
@@ -78,11 +76,16 @@ pub(crate) async fn load(
     let ids: BTreeSet<TaskId> = ids.filter(|id| !rows.looked.contains(id)).collect();
     lock(db, &mut rows, &ids).await?;
     read_settings(db, &mut rows, edits).await?;
-    // Whether tasks may be born leased.
-    let leased = tasks.iter().filter(|new| new.run_at <= now);
+    read_leases(db, &mut rows, tasks).await?;
+    Ok(rows)
+}
+
+/// Reads whether tasks may be born leased.
+pub(crate) async fn read_leases(db: &mut Db<'_>, rows: &mut Rows, tasks: &[NewTask]) -> Outcome<()> {
+    let leased = tasks.iter().filter(|new| new.run_at <= rows.now);
     let asked = leased.filter_map(|new| Some((new.leased_by?, &new.queue)));
     rows.leases = leases::read(db, asked).await?;
-    Ok(rows)
+    Ok(())
 }
 
 async fn lock(db: &mut Db<'_>, rows: &mut Rows, wanted: &BTreeSet<TaskId>) -> Outcome<()> {
@@ -135,32 +138,38 @@ fn keys_to_take(rows: &Rows, edits: &[Edit]) -> BTreeSet<(Kind, UniqueKey)> {
     keys
 }
 
-async fn lock_holders(db: &mut Db<'_>, rows: &mut Rows, keys: &BTreeSet<(Kind, UniqueKey)>) -> Outcome<()> {
+/// Keys as the statements take them.
+pub(crate) fn key_list(keys: &[&(Kind, UniqueKey)]) -> String {
+    let pair = |(kind, key): &&(Kind, UniqueKey)| {
+        let (kind, key) = (hex(kind.as_str().as_bytes()), hex(key.as_str().as_bytes()));
+        format!("[\"{kind}\",\"{key}\"]")
+    };
+    let pairs: Vec<String> = keys.iter().map(pair).collect();
+    format!("[{}]", pairs.join(","))
+}
+
+/// The key that a row is about: the statements number them from one.
+pub(crate) fn asked<'k, K>(row: &MySqlRow, keys: &'k [K]) -> Option<&'k K> {
+    let number = record::int(row, at::COLD + 1).ok()?;
+    keys.get(usize::try_from(number - 1).ok()?)
+}
+
+pub(crate) async fn lock_holders(
+    db: &mut Db<'_>,
+    rows: &mut Rows,
+    keys: &BTreeSet<(Kind, UniqueKey)>,
+) -> Outcome<()> {
     if keys.is_empty() {
         return Ok(());
     }
     let keys: Vec<_> = keys.iter().collect();
-    let pairs: Vec<String> = keys
-        .iter()
-        .map(|(kind, key)| {
-            format!(
-                "[\"{}\",\"{}\"]",
-                hex(kind.as_str().as_bytes()),
-                hex(key.as_str().as_bytes())
-            )
-        })
-        .collect();
-    let list = format!("[{}]", pairs.join(","));
+    let list = key_list(&keys);
     for (kind, key) in &keys {
         rows.keys.insert((kind.clone(), key.clone()), None);
     }
     for row in db.rows(&db.q.lock_holders, Args::new().with(list)).await? {
         let id = take(rows, &row);
-        // The statement numbers the keys from one.
-        let asked = record::int(&row, at::COLD + 1)
-            .ok()
-            .and_then(|n| usize::try_from(n - 1).ok());
-        if let Some((kind, key)) = asked.and_then(|n| keys.get(n)) {
+        if let Some((kind, key)) = asked(&row, &keys) {
             rows.keys.insert((kind.clone(), key.clone()), Some(id));
         }
     }

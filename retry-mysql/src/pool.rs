@@ -7,10 +7,12 @@ use std::time::Duration;
 
 use futures_util::future::{Either, select};
 use retry_core::clock::{Clock, Monotonic};
+use retry_core::store::{StoreError, StoreErrorKind};
 use sqlx::mysql::{MySqlConnectOptions, MySqlConnection};
 use sqlx::{Connection as _, Row as _};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
+use crate::config::Config;
 use crate::error::{Fault, Outcome};
 use crate::queries::Sql;
 
@@ -27,6 +29,33 @@ const BELIEVED: Duration = Duration::from_mins(1);
 /// What tells that a server takes no writes. The second is of servers that share their primary's storage.
 const IS_READ_ONLY: &str = "SELECT CONCAT(@@GLOBAL.read_only), CONCAT(@@GLOBAL.innodb_read_only)";
 
+/// What the connections of a pool are for, and how many there are at most.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Bound {
+    pub(crate) size: usize,
+    pub(crate) purpose: &'static str,
+    /// What makes more of them, if anything does.
+    pub(crate) option: Option<&'static str>,
+}
+
+impl Bound {
+    pub(crate) const ONE_FOR_RENEWALS: Self = Self {
+        size: 1,
+        purpose: "renewing",
+        option: None,
+    };
+
+    /// All are in use, and were for as long as a call waits for one. The server may answer well.
+    fn exceeded(self, waited: Duration, place: &str) -> StoreError {
+        let (size, purpose) = (self.size, self.purpose);
+        let raise = self.option.map(|option| format!("raise `{option}`, or "));
+        let remedy = raise.unwrap_or_default() + "send fewer calls at once";
+        let message =
+            format!("{place}: all {size} connections for {purpose} were in use for {waited:?}; {remedy}");
+        StoreError::rejected(StoreErrorKind::Busy, message)
+    }
+}
+
 /// Connections of one kind.
 pub(crate) struct Pool {
     options: MySqlConnectOptions,
@@ -34,6 +63,9 @@ pub(crate) struct Pool {
     settings: Sql,
     clock: Arc<dyn Clock>,
     permits: Arc<Semaphore>,
+    bound: Bound,
+    /// The server's address and database, for messages.
+    place: String,
     wait: Duration,
     trusted: Duration,
     idle: Mutex<Vec<Idle>>,
@@ -65,34 +97,31 @@ pub(crate) struct Lent {
 }
 
 impl Pool {
-    pub(crate) fn new(
-        options: MySqlConnectOptions,
-        settings: String,
-        clock: Arc<dyn Clock>,
-        size: usize,
-        wait: Duration,
-        trusted: Duration,
-    ) -> Arc<Self> {
-        let permits = Arc::new(Semaphore::new(size));
+    pub(crate) fn new(config: &Config, settings: String, bound: Bound, trusted: Duration) -> Arc<Self> {
         Arc::new(Self {
-            options,
+            options: config.options.clone(),
             settings: Sql::settings(&settings),
-            clock,
-            permits,
-            wait,
+            clock: Arc::clone(&config.clock),
+            permits: Arc::new(Semaphore::new(bound.size)),
+            bound,
+            place: config.place.clone(),
+            wait: config.connect_timeout,
             trusted,
             idle: Mutex::default(),
         })
     }
 
-    /// A connection, when one is free.
+    /// A connection, when one is free; then one is opened, if none rests. Each may take as long, so that a server that is slow to
+    /// open one is not taken for a store that is busy, nor the other way round.
     pub(crate) async fn take(self: &Arc<Self>) -> Outcome<Lent> {
-        within(&*self.clock, self.wait, self.take_when_free()).await
+        let free = async { Ok(Arc::clone(&self.permits).acquire_owned().await) };
+        let Ok(Ok(permit)) = within(&*self.clock, self.wait, free).await else {
+            return Err(self.bound.exceeded(self.wait, &self.place).into());
+        };
+        within(&*self.clock, self.wait, self.take_with(permit)).await
     }
 
-    async fn take_when_free(self: &Arc<Self>) -> Outcome<Lent> {
-        let permit = Arc::clone(&self.permits).acquire_owned().await;
-        let permit = permit.map_err(|_| Fault::TimedOut)?;
+    async fn take_with(self: &Arc<Self>, permit: OwnedSemaphorePermit) -> Outcome<Lent> {
         while let Some(mut idle) = self.pop() {
             if self.is_usable(&mut idle).await {
                 return Ok(Lent {

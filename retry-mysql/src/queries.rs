@@ -220,6 +220,7 @@ queries! {
     list_state = include_str!("../sql/list_state.sql");
     list_waiting = include_str!("../sql/list_waiting.sql");
     lock = include_str!("../sql/lock.sql");
+    look_holders = include_str!("../sql/look_holders.sql");
     lock_holders = include_str!("../sql/lock_holders.sql");
     lock_tasks = include_str!("../sql/lock_tasks.sql");
     newest = include_str!("../sql/newest.sql");

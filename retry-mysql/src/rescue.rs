@@ -42,7 +42,7 @@ pub(crate) async fn mark(db: &mut Db<'_>, now: Timestamp, limit: usize, tried: T
     };
     let args = Args::new().with(now.as_millis()).with(record::length(limit));
     let mut ended = of(db.rows(&db.q.session_ended, args).await?);
-    if tried.in_vain && !ended.is_empty() {
+    if tried.in_vain > 0 && !ended.is_empty() {
         ended = of(db.rows(&db.q.session_free, Args::new().with(ids(&ended))).await?);
     }
     if ended.is_empty() {

@@ -1,5 +1,6 @@
 //! The store: what the trait's methods pass on, in the order of the trait.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,7 +24,7 @@ use crate::effects::Effects;
 use crate::error::{During, store_error};
 use crate::leases;
 use crate::load::{Look, load};
-use crate::pool::{Pool, TRUSTED};
+use crate::pool::{Bound, Pool, TRUSTED};
 use crate::queries::Queries;
 use crate::server::Server;
 use crate::watcher::{self, Told};
@@ -33,9 +34,17 @@ use crate::{count, purge, queues, read, record, rescue, schema, sessions};
 /// A [`TaskStore`] in a MySQL or MariaDB database. Clones share its connections.
 ///
 /// It belongs to the tokio runtime on which it was connected.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct MySqlStore {
     pub(crate) inner: Arc<Inner>,
+}
+
+impl fmt::Debug for MySqlStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MySqlStore")
+            .field("place", &self.inner.place)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Inner {
@@ -48,7 +57,6 @@ impl Inner {
 }
 
 /// What the clones share.
-#[derive(Debug)]
 pub(crate) struct Inner {
     pub(crate) config: Config,
     pub(crate) place: String,
@@ -100,28 +108,25 @@ impl MySqlStore {
         let queries = Queries::new(&config.tables);
         let place = config.place.clone();
         let worded = |fault| store_error(fault, During::Connect, &place);
-        let pool = |settings: String, size, trusted| {
-            Pool::new(
-                config.options.clone(),
-                settings,
-                Arc::clone(&config.clock),
-                size,
-                config.connect_timeout,
-                trusted,
-            )
-        };
-        let first = pool("DO 0".to_owned(), 1, TRUSTED);
+        let first = Pool::new(&config, "DO 0".to_owned(), Bound::ONE_FOR_RENEWALS, TRUSTED);
         let mut lent = first.take().await.map_err(worded)?;
         let server = Server::inspect(&mut Db::own(&mut lent.conn, &queries))
             .await
             .map_err(worded)?;
         let durability = server.check(config.relaxed_durability, &config.place)?;
         let settings = |autocommit| server.session(autocommit, config.call_timeout, config.lock_timeout);
+        let bound = |size, purpose, option| Bound {
+            size,
+            purpose,
+            option: Some(option),
+        };
+        let writes = bound(config.connections, "writing", "connections");
+        let reads = bound(config.readers, "reading", "readers");
         let inner = Inner {
-            writers: pool(settings(false), config.connections, TRUSTED),
-            readers: pool(settings(true), config.readers, TRUSTED),
+            writers: Pool::new(&config, settings(false), writes, TRUSTED),
+            readers: Pool::new(&config, settings(true), reads, TRUSTED),
             // A renewal that fails on a dead connection is uncertain, and they are rare: each asks first.
-            renewer: pool(settings(true), 1, Duration::ZERO),
+            renewer: Pool::new(&config, settings(true), Bound::ONE_FOR_RENEWALS, Duration::ZERO),
             random: SystemRandom::new(),
             waker: Waker::new(),
             told: Told::default(),

@@ -1,7 +1,6 @@
 //! The conformance suite on a MySQL or MariaDB server.
 
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
@@ -14,14 +13,14 @@ use retry_core::time::Timestamp;
 use retry_mysql::MySqlStore;
 use sqlx::mysql::MySqlConnection;
 use sqlx::{AssertSqlSafe, Connection as _, Row as _};
+use test_servers::{Address, Kind, Reach as _, Shared, shared, unique};
 
 /// What a case may have written to.
 const TABLES: [&str; 6] = ["task", "body", "note", "failure", "session", "paused"];
 
-/// One server, or what to do to have one.
+/// One server, whose user may create databases.
 struct Server {
-    name: String,
-    url: Option<String>,
+    server: Arc<Shared>,
     free: Free,
 }
 
@@ -31,7 +30,7 @@ type Free = Arc<Mutex<Vec<String>>>;
 #[async_trait]
 impl Harness for Server {
     fn name(&self) -> &str {
-        &self.name
+        self.server.name()
     }
 
     fn capabilities(&self) -> Capabilities {
@@ -44,13 +43,9 @@ impl Harness for Server {
     }
 
     async fn fresh(&self, _clock: ManualClock) -> Result<Box<dyn Instance>, Skip> {
-        let Some(server) = &self.url else {
-            return Err(Skip::new(
-                "set RETRY_TEST_MYSQL_URL to the address of a server whose user may create databases; \
-                 `cargo xtask servers` starts one",
-            ));
-        };
-        let mut conn = MySqlConnection::connect(server)
+        let server = self.server.reached();
+        let server = server.map_err(|missing| Skip::new(missing.to_string()))?;
+        let mut conn = MySqlConnection::connect(&server)
             .await
             .expect("the server answers");
         let name = match used(&mut conn, &self.free).await {
@@ -58,7 +53,7 @@ impl Harness for Server {
             None => created(&mut conn).await,
         };
         let database = Arc::new(Database {
-            server: server.clone(),
+            server,
             name,
             free: Arc::clone(&self.free),
         });
@@ -108,9 +103,7 @@ fn is_taken(free: &Free, name: &str) -> bool {
 }
 
 async fn created(conn: &mut MySqlConnection) -> String {
-    static COUNT: AtomicU64 = AtomicU64::new(0);
-    let count = COUNT.fetch_add(1, Ordering::Relaxed);
-    let name = format!("retry_test_{}_{count}", std::process::id());
+    let name = unique("retry_test");
     let sql = format!("CREATE DATABASE {name}");
     sqlx::raw_sql(AssertSqlSafe(sql))
         .execute(conn)
@@ -128,16 +121,7 @@ struct Database {
 
 impl Database {
     fn url(&self) -> String {
-        let (server, options) = self
-            .server
-            .split_once('?')
-            .map_or((self.server.as_str(), None), |(s, o)| (s, Some(o)));
-        let server = server.trim_end_matches('/');
-        // The address may name a database already: this one takes its place.
-        let end = server.find("//").map_or(0, |at| at + 2);
-        let server = server[end..].find('/').map_or(server, |at| &server[..end + at]);
-        let options = options.map_or_else(String::new, |options| format!("?{options}"));
-        format!("{server}/{}{options}", self.name)
+        Address::of(&self.server).database(&self.name).to_string()
     }
 }
 
@@ -236,42 +220,20 @@ impl Instance for Fresh {
 }
 
 fn main() -> ExitCode {
-    let urls = std::env::var("RETRY_TEST_MYSQL_URL").unwrap_or_default();
-    let urls: Vec<&str> = urls
-        .split(',')
-        .map(str::trim)
-        .filter(|url| !url.is_empty())
-        .collect();
-    let mut servers: Vec<Server> = urls
+    let servers = shared(Kind::MySql).into_iter().map(|server| Server {
+        server,
+        free: Free::default(),
+    });
+    let servers: Vec<Server> = servers.collect();
+    let used: Vec<(Arc<Shared>, Free)> = servers
         .iter()
-        .enumerate()
-        .map(|(number, url)| {
-            let name = if number == 0 {
-                "mysql".to_owned()
-            } else {
-                format!("mysql-{}", number + 1)
-            };
-            Server {
-                name,
-                url: Some((*url).to_owned()),
-                free: Free::default(),
-            }
-        })
-        .collect();
-    if servers.is_empty() {
-        servers.push(Server {
-            name: "mysql".to_owned(),
-            url: None,
-            free: Free::default(),
-        });
-    }
-    let used: Vec<(String, Free)> = servers
-        .iter()
-        .filter_map(|server| Some((server.url.clone()?, Arc::clone(&server.free))))
+        .map(|of| (Arc::clone(&of.server), Arc::clone(&of.free)))
         .collect();
     let code = conformance_tests::run_all(servers);
     for (server, free) in used {
-        remove(&server, &free);
+        if server.is_given() {
+            remove(&server.url(), &free);
+        }
     }
     code
 }

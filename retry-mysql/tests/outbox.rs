@@ -2,7 +2,6 @@
 
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use conformance_tests::Skip;
@@ -13,21 +12,57 @@ use retry_core::store::Result as StoreResult;
 use retry_mysql::MySqlOutbox;
 use sqlx::mysql::MySqlConnection;
 use sqlx::{AssertSqlSafe, Connection as _};
-use test_servers::{Kind, installed, start};
+use test_servers::{Address, Kind, Reach as _, Shared, shared, unique};
+use tokio::sync::OnceCell;
 
-/// Where the servers are: several with commas between them.
-const MYSQL: &str = "RETRY_TEST_MYSQL_URL";
-
-/// One server, or why there is none.
+/// One server, whose user may create databases.
 struct Server {
-    name: String,
-    url: Result<String, Skip>,
+    server: Arc<Shared>,
+    /// That of a database for all tables, once it is made.
+    url: OnceCell<String>,
+}
+
+/// Makes a database, and gives its URL.
+async fn database(server: &str) -> String {
+    let name = unique("outbox");
+    let mut conn = MySqlConnection::connect(server)
+        .await
+        .expect("the server answers");
+    let create = sqlx::raw_sql(AssertSqlSafe(format!("CREATE DATABASE {name}")));
+    create.execute(&mut conn).await.expect("the database is created");
+    Address::of(server).database(&name).to_string()
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Some(url) = self.url.take().filter(|_| self.server.is_given()) {
+            let name = url.rsplit('/').next().and_then(|name| name.split('?').next());
+            last(&url, format!("DROP DATABASE {}", name.unwrap_or_default()));
+        }
+    }
+}
+
+/// Runs a statement when nobody waits for it. What is left behind disturbs no other run.
+fn last(url: &str, sql: String) {
+    let url = url.to_owned();
+    // A thread of its own: a runtime cannot be waited for inside another one.
+    let running = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.expect("a runtime").block_on(async {
+            let Ok(mut conn) = MySqlConnection::connect(&url).await else {
+                return;
+            };
+            let sql = format!("SET lock_wait_timeout = 2; {sql}");
+            let _ = sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut conn).await;
+        });
+    });
+    let _ = running.join();
 }
 
 #[async_trait]
 impl OutboxHarness for Server {
     fn name(&self) -> &str {
-        &self.name
+        self.server.name()
     }
 
     fn has_savepoints(&self) -> bool {
@@ -35,10 +70,10 @@ impl OutboxHarness for Server {
     }
 
     async fn fresh(&self) -> Result<Box<dyn OutboxInstance>, Skip> {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        let url = self.url.clone()?;
-        let n = NEXT.fetch_add(1, Ordering::Relaxed);
-        let table = format!("outbox_{}_{n}", std::process::id());
+        let server = self.server.reached();
+        let server = server.map_err(|missing| Skip::new(missing.to_string()))?;
+        let url = self.url.get_or_init(|| database(&server)).await.clone();
+        let table = unique("outbox");
         let builder = MySqlOutbox::builder("orders", &url).table(&table);
         let outbox = builder.connect().await.expect("the outbox connects");
         Ok(Box::new(Fresh { outbox, url, table }))
@@ -82,20 +117,7 @@ fn task(hex: &str) -> TaskId {
 
 impl Drop for Fresh {
     fn drop(&mut self) {
-        let (url, table) = (self.url.clone(), self.table.clone());
-        // A thread of its own: a runtime cannot be waited for inside another one.
-        let dropping = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            runtime.expect("a runtime").block_on(async {
-                let Ok(mut conn) = MySqlConnection::connect(&url).await else {
-                    return;
-                };
-                let sql = format!("SET lock_wait_timeout = 2; DROP TABLE IF EXISTS {table}");
-                // What is left behind disturbs no other run.
-                let _ = sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut conn).await;
-            });
-        });
-        let _ = dropping.join();
+        last(&self.url, format!("DROP TABLE IF EXISTS {}", self.table));
     }
 }
 
@@ -137,30 +159,9 @@ impl Transaction for Open {
 }
 
 fn main() -> ExitCode {
-    let given = std::env::var(MYSQL).ok().filter(|urls| !urls.is_empty());
-    let own = (given.is_none() && installed(Kind::MySql).is_ok())
-        .then(|| start(Kind::MySql).expect("a server starts"));
-    let urls = given.or_else(|| own.as_ref().map(test_servers::Server::url));
-    let all: Vec<Server> = match urls {
-        Some(urls) => urls
-            .split(',')
-            .zip(1..)
-            .map(|(url, place)| Server {
-                name: match place {
-                    1 => "mysql".to_owned(),
-                    more => format!("mysql-{more}"),
-                },
-                url: Ok(url.trim().to_owned()),
-            })
-            .collect(),
-        None => vec![Server {
-            name: "mysql".to_owned(),
-            url: Err(Skip::new(format!(
-                "set {MYSQL} to a server's URL, or install one"
-            ))),
-        }],
+    let server = |server| Server {
+        server,
+        url: OnceCell::new(),
     };
-    let code = run(all);
-    drop(own);
-    code
+    run(shared(Kind::MySql).into_iter().map(server))
 }

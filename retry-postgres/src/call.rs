@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use retry_core::seams::Random;
-use retry_core::store::{Result, StoreError, StoreErrorKind};
+use retry_core::store::{Result, StoreError, StoreErrorKind, apart};
 use sqlx::{PgConnection, SqlStr};
 
 use crate::effects::Effects;
@@ -79,16 +79,13 @@ impl Calls {
     ) -> Result<(T, Effects)> {
         let (calls, pool) = (self.clone(), Arc::clone(pool));
         let form = if self.pooler { Form::Transaction } else { form };
-        let running = tokio::spawn(async move { calls.tries(&pool, form, &work).await });
-        running
-            .await
-            .unwrap_or_else(|error| match error.try_into_panic() {
-                Ok(panic) => std::panic::resume_unwind(panic),
-                Err(_) => Err(StoreError::unknown(
-                    StoreErrorKind::Unavailable,
-                    format!("{}: the runtime shut down during the call", self.place),
-                )),
-            })
+        let running = apart(async move { calls.tries(&pool, form, &work).await });
+        running.await.unwrap_or_else(|| {
+            Err(StoreError::unknown(
+                StoreErrorKind::Unavailable,
+                format!("{}: the runtime shut down during the call", self.place),
+            ))
+        })
     }
 
     async fn tries<T>(&self, pool: &Arc<Pool>, form: Form, work: &impl Work<T>) -> Result<(T, Effects)> {

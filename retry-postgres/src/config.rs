@@ -3,7 +3,6 @@
 mod address;
 
 use std::fmt;
-use std::net::IpAddr;
 use std::str::FromStr as _;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +10,7 @@ use std::time::Duration;
 use retry_core::name::InvalidName;
 use retry_core::seams::{Random, SystemRandom};
 use retry_core::store::StoreError;
+use retry_core::store::address::is_this_machine;
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
 use crate::connect;
@@ -30,6 +30,7 @@ pub(crate) struct Config {
     pub(crate) notify: bool,
     pub(crate) notify_in_tx: bool,
     pub(crate) migrate: bool,
+    pub(crate) atomic_pages: bool,
     pub(crate) timeouts: Timeouts,
     pub(crate) random: Arc<dyn Random>,
 }
@@ -53,6 +54,7 @@ pub struct PostgresBuilder {
     max_connections: usize,
     pooler: bool,
     plaintext: bool,
+    atomic_pages: bool,
     notify: bool,
     notify_in_tx: bool,
     migrate: bool,
@@ -79,6 +81,7 @@ impl PostgresBuilder {
             max_connections: 8,
             pooler: false,
             plaintext: false,
+            atomic_pages: false,
             notify: true,
             notify_in_tx: true,
             migrate: true,
@@ -119,6 +122,14 @@ impl PostgresBuilder {
     /// is on the way can then read and change everything, the password included.
     pub const fn allow_plaintext(mut self, allow: bool) -> Self {
         self.plaintext = allow;
+        self
+    }
+
+    /// The server's file system, or its disk, writes a page whole or not at all even when the power fails, as ZFS does: then the
+    /// server may have `full_page_writes` off. It is refused otherwise, because a page that was written half is lost for good. You
+    /// vouch for it: nothing tells the store.
+    pub const fn atomic_page_writes(mut self, atomic: bool) -> Self {
+        self.atomic_pages = atomic;
         self
     }
 
@@ -231,6 +242,7 @@ impl PostgresBuilder {
             notify: self.notify,
             notify_in_tx: self.notify && self.notify_in_tx,
             migrate: self.migrate,
+            atomic_pages: self.atomic_pages,
             timeouts: self.timeouts,
             random: self.random,
         })
@@ -252,14 +264,7 @@ fn secured(options: PgConnectOptions, plaintext: bool) -> Result<PgConnectOption
 
 fn is_here(options: &PgConnectOptions) -> bool {
     let host = options.get_host();
-    let address = host
-        .trim_start_matches('[')
-        .trim_end_matches(']')
-        .parse::<IpAddr>();
-    options.get_socket().is_some()
-        || host.starts_with('/')
-        || host.eq_ignore_ascii_case("localhost")
-        || address.is_ok_and(|address| address.is_loopback())
+    options.get_socket().is_some() || host.starts_with('/') || is_this_machine(host)
 }
 
 impl Config {

@@ -6,6 +6,7 @@ use retry_core::store::{StoreError, StoreErrorKind};
 use sqlx::postgres::{PgConnectOptions, PgRow};
 use sqlx::{ConnectOptions as _, PgConnection, Row as _};
 
+use crate::config::Config;
 use crate::error::{Fault, Outcome};
 use crate::queries::Queries;
 use crate::wait;
@@ -21,6 +22,8 @@ pub(crate) struct Connector {
     limit: Duration,
     /// The server and the schema, as messages name them.
     place: String,
+    /// The server's pages reach its disk whole, whatever its setting says.
+    atomic_pages: bool,
 }
 
 /// Settings of every transaction, with their values.
@@ -48,12 +51,12 @@ pub(crate) fn settings(statement: Duration, lock: Duration, idle: Duration) -> S
 }
 
 impl Connector {
-    pub(crate) fn new(options: PgConnectOptions, limit: Duration, place: String) -> Self {
-        let options = options.disable_statement_logging();
+    pub(crate) fn new(config: &Config, place: String) -> Self {
         Self {
-            options,
-            limit,
+            options: config.options.clone().disable_statement_logging(),
+            limit: config.timeouts.connect,
             place,
+            atomic_pages: config.atomic_pages,
         }
     }
 
@@ -67,7 +70,7 @@ impl Connector {
         let opening = async {
             let mut conn = self.options.connect().await?;
             let row = sqlx::raw_sql(queries.server.clone()).fetch_one(&mut conn).await?;
-            check(&row, &self.place)?;
+            check(&row, self.atomic_pages, &self.place)?;
             Ok::<_, Fault>(conn)
         };
         match wait::within(self.limit, opening).await {
@@ -88,9 +91,10 @@ struct Facts {
     synchronous_commit: String,
     fsync: String,
     encoding: String,
+    full_page_writes: String,
 }
 
-fn check(row: &PgRow, place: &str) -> Outcome<()> {
+fn check(row: &PgRow, atomic_pages: bool, place: &str) -> Outcome<()> {
     let text = |column: usize| row.try_get_unchecked::<String, _>(column);
     let facts = Facts {
         version: text(0)?.parse().unwrap_or(0),
@@ -99,8 +103,9 @@ fn check(row: &PgRow, place: &str) -> Outcome<()> {
         synchronous_commit: text(3)?,
         fsync: text(4)?,
         encoding: text(5)?,
+        full_page_writes: text(6)?,
     };
-    match refusal(&facts) {
+    match refusal(&facts, atomic_pages) {
         Some((kind, reason)) => Err(StoreError::rejected(kind, format!("{place}: {reason}")).into()),
         None => Ok(()),
     }
@@ -108,7 +113,7 @@ fn check(row: &PgRow, place: &str) -> Outcome<()> {
 
 /// Why a server cannot keep the promises, if it cannot. `Other`, not `Invalid`: connections are opened inside calls as well, whose
 /// requests are not to blame for what a server is like after a failover, say.
-fn refusal(facts: &Facts) -> Option<(StoreErrorKind, String)> {
+fn refusal(facts: &Facts, atomic_pages: bool) -> Option<(StoreErrorKind, String)> {
     if facts.version < OLDEST_VERSION {
         let found = facts.version / 10_000;
         let reason = format!("the server is PostgreSQL {found}; the store needs 13 or newer");
@@ -126,6 +131,12 @@ fn refusal(facts: &Facts) -> Option<(StoreErrorKind, String)> {
     if facts.fsync == "off" {
         let reason = "`fsync` is off: a power cut may destroy the database; turn it on".to_owned();
         return Some((StoreErrorKind::Other, reason));
+    }
+    if facts.full_page_writes == "off" && !atomic_pages {
+        let reason = "`full_page_writes` is off: a page that is written half when the power fails cannot be repaired, and with it \
+                      tasks are lost; turn it on, or, where the server's file system writes a page whole or not at all, say \
+                      `atomic_page_writes(true)`";
+        return Some((StoreErrorKind::Other, reason.to_owned()));
     }
     (facts.encoding != "UTF8").then(|| {
         let encoding = &facts.encoding;
@@ -148,14 +159,27 @@ mod tests {
             synchronous_commit: "on".to_owned(),
             fsync: "on".to_owned(),
             encoding: "UTF8".to_owned(),
+            full_page_writes: "on".to_owned(),
         }
     }
 
     #[test]
+    fn torn_pages_are_refused_unless_there_are_none() {
+        let mut facts = facts(150_000);
+        facts.full_page_writes = "off".to_owned();
+        let (kind, reason) = refusal(&facts, false).unwrap();
+        assert_eq!(kind, StoreErrorKind::Other);
+        assert!(reason.contains("full_page_writes"), "{reason}");
+        assert_eq!(refusal(&facts, true), None);
+        facts.fsync = "off".to_owned();
+        assert!(refusal(&facts, true).is_some(), "that is another setting");
+    }
+
+    #[test]
     fn the_oldest_release_passes_and_the_one_before_does_not() {
-        assert_eq!(refusal(&facts(130_000)), None);
-        assert_eq!(refusal(&facts(180_001)), None);
-        let (kind, reason) = refusal(&facts(120_022)).unwrap();
+        assert_eq!(refusal(&facts(130_000), false), None);
+        assert_eq!(refusal(&facts(180_001), false), None);
+        let (kind, reason) = refusal(&facts(120_022), false).unwrap();
         assert_eq!(kind, StoreErrorKind::Other);
         assert!(reason.contains("PostgreSQL 12"), "{reason}");
     }

@@ -112,8 +112,27 @@ fn is_surely_rolled_back(error: &sqlx::Error) -> bool {
     code(error).is_some_and(said)
 }
 
+/// Whether there are as many connections as the server, or the pooler before it, takes.
+fn is_out_of_connections(error: &sqlx::Error) -> bool {
+    match (code(error), error) {
+        (Some("53300"), _) => true,
+        // PgBouncer has one code for whatever it refuses.
+        (Some("08P01"), sqlx::Error::Database(said)) => {
+            said.message().starts_with("no more connections allowed")
+        }
+        // A server with twice as many beginning refuses before it is asked for TLS, where the driver expects one letter.
+        (None, sqlx::Error::Protocol(said)) => said.contains("response from SSLRequest: 0x45"),
+        _ => false,
+    }
+}
+
 fn kind(error: &sqlx::Error, during: During) -> (StoreErrorKind, &'static str) {
     use StoreErrorKind as Kind;
+    if is_out_of_connections(error) {
+        let remedy = "no connection is left; raise `max_connections` of the server (PgBouncer: `max_client_conn`) or the CONNECTION LIMIT \
+                      of the role or the database, or lower `max_connections` of the stores";
+        return (Kind::Busy, remedy);
+    }
     let Some(code) = code(error) else {
         return without_code(error);
     };
@@ -156,7 +175,7 @@ fn by_class(code: &str) -> (StoreErrorKind, &'static str) {
     match code.get(..2).unwrap_or_default() {
         "08" | "57" | "53" => (
             Kind::Unavailable,
-            "the server is stopping, starting, or out of connections or memory; it is tried again",
+            "the server is stopping, starting, or out of memory; it is tried again",
         ),
         "58" => (
             Kind::Unavailable,
@@ -188,6 +207,12 @@ fn without_code(error: &sqlx::Error) -> (StoreErrorKind, &'static str) {
         sqlx::Error::Io(_) | sqlx::Error::Protocol(_) => (
             Kind::Unavailable,
             "the connection failed; check that the server runs and can be reached",
+        ),
+        // The driver's own pools are the user's.
+        sqlx::Error::PoolTimedOut => (
+            Kind::Busy,
+            "your pool lent no connection within its `acquire_timeout`: all were in use (raise its `max_connections`, or hold \
+             them for less long), or it could open none",
         ),
         sqlx::Error::Configuration(_) => (Kind::Invalid, "the URL cannot be used"),
         sqlx::Error::ColumnDecode { .. }

@@ -78,7 +78,7 @@ impl PostgresStore {
         let place: Arc<str> = config.place().into();
         let queries = Arc::new(Queries::new(&config.schema));
         let spans = config.timeouts;
-        let connector = Connector::new(config.options.clone(), spans.connect, place.to_string());
+        let connector = Connector::new(&config, place.to_string());
         let pool = |size| {
             let queries = Arc::clone(&queries);
             Arc::new(Pool::new(connector.clone(), queries, size, spans.acquire))

@@ -2,7 +2,7 @@
 
 use std::ops::{Deref, DerefMut};
 
-use retry_core::store::{Begin, Enlist as _, Inserted, Result, StoreError, StoreErrorKind, Transact};
+use retry_core::store::{Begin, Enlist as _, Inserted, Result, StoreError, StoreErrorKind, Transact, apart};
 use retry_core::task::NewTask;
 use retry_core::time::Timestamp;
 use sqlx::{PgConnection, PgPool, Postgres, Transaction};
@@ -40,21 +40,13 @@ impl Begin<&PgPool> for PostgresStore {
             // On a task of its own: where the driver's future is dropped before the answer to its BEGIN, the connection goes back to
             // the pool inside a transaction that nobody ends. The pool's own `begin` would wait there for a connection as well,
             // long after its caller is gone.
-            let began = tokio::spawn(Transaction::begin(conn, None));
-            began.await.unwrap_or_else(resume)
+            let began = apart(Transaction::begin(conn, None));
+            began.await.unwrap_or(Err(sqlx::Error::PoolClosed))
         };
         match began.await {
             Ok(tx) => Ok(PostgresTransaction(tx)),
             Err(error) => Err(self.worded(error, During::Before)),
         }
-    }
-}
-
-/// The end of a task: a panic goes on in its caller.
-fn resume<T>(ended: tokio::task::JoinError) -> std::result::Result<T, sqlx::Error> {
-    match ended.try_into_panic() {
-        Ok(panic) => std::panic::resume_unwind(panic),
-        Err(_) => Err(sqlx::Error::PoolClosed),
     }
 }
 

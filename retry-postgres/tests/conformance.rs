@@ -2,7 +2,6 @@
 
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use conformance_tests::{Capabilities, Harness, Instance, Skip, TransactionEnd};
@@ -13,23 +12,18 @@ use retry_core::task::NewTask;
 use retry_core::time::Timestamp;
 use retry_postgres::PostgresStore;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
+use test_servers::{Kind, Shared, shared, unique};
 
-/// Where the servers are: several with commas between them.
-const POSTGRES: &str = "RETRY_TEST_POSTGRES_URL";
-const PGBOUNCER: &str = "RETRY_TEST_PGBOUNCER_URL";
-
-/// One server.
+/// One server, where schemas may be created.
 struct Postgres {
-    name: String,
-    variable: &'static str,
-    url: String,
+    server: Arc<Shared>,
     pooler: bool,
 }
 
 #[async_trait]
 impl Harness for Postgres {
     fn name(&self) -> &str {
-        &self.name
+        self.server.name()
     }
 
     fn capabilities(&self) -> Capabilities {
@@ -42,27 +36,15 @@ impl Harness for Postgres {
     }
 
     async fn fresh(&self, _clock: ManualClock) -> Result<Box<dyn Instance>, Skip> {
-        if self.url.is_empty() {
-            return Err(Skip::new(format!(
-                "set {} to the URL of a server where schemas may be created; `cargo xtask servers` starts one",
-                self.variable
-            )));
-        }
+        let url = self.server.reached();
         let schema = Schema {
-            url: self.url.clone(),
-            name: fresh_schema(),
+            url: url.map_err(|missing| Skip::new(missing.to_string()))?,
+            name: unique("conformance"),
             pooler: self.pooler,
         };
         let store = schema.open().await;
         Ok(Box::new(Fresh { store, schema }))
     }
-}
-
-/// A name that no other run uses.
-fn fresh_schema() -> String {
-    static NEXT: AtomicU64 = AtomicU64::new(0);
-    let n = NEXT.fetch_add(1, Ordering::Relaxed);
-    format!("conformance_{}_{n}", std::process::id())
 }
 
 /// A schema, dropped in the end.
@@ -166,24 +148,11 @@ impl Drop for Schema {
     }
 }
 
-/// A harness for each URL of a variable; one that skips if there is none.
-fn harnesses(name: &str, variable: &'static str, pooler: bool) -> Vec<Postgres> {
-    let urls = std::env::var(variable).unwrap_or_default();
-    let numbered = |(place, url): (usize, &str)| Postgres {
-        name: if place == 0 {
-            name.to_owned()
-        } else {
-            format!("{name}-{}", place + 1)
-        },
-        variable,
-        url: url.trim().to_owned(),
-        pooler,
-    };
-    urls.split(',').enumerate().map(numbered).collect()
-}
-
 fn main() -> ExitCode {
-    let mut all = harnesses("postgres", POSTGRES, false);
-    all.extend(harnesses("pgbouncer", PGBOUNCER, true));
+    let harnesses = |kind, pooler| {
+        let harness = move |server| Postgres { server, pooler };
+        shared(kind).into_iter().map(harness)
+    };
+    let all = harnesses(Kind::Postgres, false).chain(harnesses(Kind::PgBouncer, true));
     conformance_tests::run_all(all)
 }

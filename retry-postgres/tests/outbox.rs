@@ -2,7 +2,6 @@
 
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use conformance_tests::Skip;
@@ -12,23 +11,18 @@ use retry_core::outbox::{NewRow, OutboxTable, WriteOutbox as _};
 use retry_core::store::Result as StoreResult;
 use retry_postgres::PostgresOutbox;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, Row as _};
-use test_servers::{Kind, installed, start};
+use test_servers::{Kind, Shared, shared, unique};
 
-/// Where the servers are: several with commas between them.
-const POSTGRES: &str = "RETRY_TEST_POSTGRES_URL";
-const PGBOUNCER: &str = "RETRY_TEST_PGBOUNCER_URL";
-
-/// One server, or why there is none.
+/// One server, where schemas may be created.
 struct Server {
-    name: String,
-    url: Result<String, Skip>,
+    server: Arc<Shared>,
     pooler: bool,
 }
 
 #[async_trait]
 impl OutboxHarness for Server {
     fn name(&self) -> &str {
-        &self.name
+        self.server.name()
     }
 
     fn has_savepoints(&self) -> bool {
@@ -36,10 +30,9 @@ impl OutboxHarness for Server {
     }
 
     async fn fresh(&self) -> Result<Box<dyn OutboxInstance>, Skip> {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
-        let url = self.url.clone()?;
-        let n = NEXT.fetch_add(1, Ordering::Relaxed);
-        let schema = format!("outbox_{}_{n}", std::process::id());
+        let url = self.server.reached();
+        let url = url.map_err(|missing| Skip::new(missing.to_string()))?;
+        let schema = unique("outbox");
         let builder = PostgresOutbox::builder("orders", &url)
             .schema(&schema)
             .pooler(self.pooler);
@@ -144,40 +137,10 @@ impl Transaction for Open {
     }
 }
 
-/// A harness for each URL of a variable.
-fn named(name: &str, urls: &str, pooler: bool) -> Vec<Server> {
-    let server = |(place, url): (usize, &str)| Server {
-        name: match place {
-            0 => name.to_owned(),
-            more => format!("{name}-{}", more + 1),
-        },
-        url: Ok(url.trim().to_owned()),
-        pooler,
-    };
-    urls.split(',').enumerate().map(server).collect()
-}
-
 fn main() -> ExitCode {
-    let given = |variable| std::env::var(variable).ok().filter(|urls| !urls.is_empty());
-    let own = given(POSTGRES).is_none() && installed(Kind::Postgres).is_ok();
-    let own = own.then(|| start(Kind::Postgres).expect("a server starts"));
-    let urls = given(POSTGRES).or_else(|| own.as_ref().map(test_servers::Server::url));
-    let missing = |name: &str, variable| Server {
-        name: name.to_owned(),
-        url: Err(Skip::new(format!(
-            "set {variable} to a server's URL, or install one"
-        ))),
-        pooler: false,
+    let harnesses = |kind, pooler| {
+        let harness = move |server| Server { server, pooler };
+        shared(kind).into_iter().map(harness)
     };
-    let mut all = match urls {
-        Some(urls) => named("postgres", &urls, false),
-        None => vec![missing("postgres", POSTGRES)],
-    };
-    match given(PGBOUNCER) {
-        Some(urls) => all.extend(named("pgbouncer", &urls, true)),
-        None => all.push(missing("pgbouncer", PGBOUNCER)),
-    }
-    let code = run(all);
-    drop(own);
-    code
+    run(harnesses(Kind::Postgres, false).chain(harnesses(Kind::PgBouncer, true)))
 }

@@ -24,7 +24,7 @@ local function why(sid)
   local state = states[sid]
   if state == nil then
     local record = call('HGET', SESSIONS, sid)
-    state = record and byte(record, 1) or 1
+    state = record and #record >= 9 and byte(record, 1) or 1
     state = state ~= 0 and (state == 2 and 'D' or 'L')
     states[sid] = state
   end
@@ -50,9 +50,10 @@ local function held()
   for _ = 1, MAX_SESSIONS do
     local m = call('ZRANGEBYLEX', HELD, low, '+', 'LIMIT', 0, 1)[1]
     if not m then return true end
-    local sid = sub(m, 1, 16)
-    local cause, last = why(sid), sid .. LAST
+    local sid, is_entry = sub(m, 1, 16), #m == 32
+    local cause, last = is_entry and why(sid), is_entry and sid .. LAST or m
     local from = '[' .. m
+    if not is_entry then misplaced(HELD, m) end        -- a part of a session's id would stand for others that live
     while cause do
       local asked = limit + 1
       local found, ids = call('ZRANGEBYLEX', HELD, from, '[' .. last, 'LIMIT', 0, asked), {}
@@ -60,7 +61,8 @@ local function held()
       load(ids)
       for i = 1, #ids do
         local r = rows[ids[i]]
-        if not r or (not r.bad and r.was_owner ~= found[i]) then drop(HELD, found[i])   -- an entry left behind
+        if #found[i] ~= 32 then misplaced(HELD, found[i])
+        elseif not r or (not r.bad and r.was_owner ~= found[i]) then drop(HELD, found[i])   -- an entry left behind
         elseif not report(cause, ids[i], 's' .. found[i]) then return false
         elseif r.bad then drop(HELD, found[i]); put(BAD, now, ids[i]) end
       end
@@ -68,7 +70,7 @@ local function held()
       from = '(' .. found[#found]
     end
     low = '(' .. last
-    if not cause then at = 's' .. last end
+    if is_entry and not cause then at = 's' .. last end
   end
   more = at
   return false
@@ -96,8 +98,10 @@ local function alarms()
       local due, r = tonumber(page[2 * i]), rows[ids[i]]
       if due > now then return end
       local behind = 'a' .. pack('>i8', due) .. ids[i]
-      local passed = due == score and not before(id, ids[i])
-      if not r or (not r.bad and r.was_alarm ~= due) then drop(ALARMS, ids[i])           -- an entry left behind
+      local is_id = #ids[i] == 16
+      local passed = is_id and due == score and not before(id, ids[i])
+      if not is_id then misplaced(ALARMS, ids[i])
+      elseif not r or (not r.bad and r.was_alarm ~= due) then drop(ALARMS, ids[i])           -- an entry left behind
       elseif passed or (not r.bad and r.state == RUNNING and why(r.session)) then
         if not passed then at = behind end
       elseif not report('A', ids[i], behind) then return

@@ -1,18 +1,19 @@
 -- purge (laws 1, 13): ARGV = now, limit. Forgets ended tasks whose time is over; one that is younger than the resend window and a
 -- child of a parent that has not ended are put off. Then lost sessions that hold nothing, a page of them; of more than a page
 -- those that still hold something go to the end of the line. Answers the number of tasks.
-local PURGE_CHILD_DELAY, RESEND_WINDOW, PAGE, MAX_SESSIONS = 3600000, 600000, 16, 1000
+local PURGE_CHILD_DELAY, RESEND_WINDOW, PAGE, MAX_MEMBERS, MAX_SESSIONS = 3600000, 600000, 16, 10000, 1000
 local limit, removed, found, parents, at = tonumber(ARGV[2]), 0, {}, {}, 0
 
--- The ids of due members, which hold many each; what is over the limit stays.
-while #found < limit do
+-- The ids of due members, which hold many each; what is over the limit stays, and what is no whole id goes.
+while #found < limit and at < MAX_MEMBERS do
   local page = call('ZRANGEBYSCORE', PURGES, '-inf', ARGV[1], 'WITHSCORES', 'LIMIT', at, PAGE)
   for i = 1, #page, 2 do
-    local member, fits = page[i], math.min(#page[i] / 16, limit - #found)
-    if fits > 0 then
+    local member, whole = page[i], math.floor(#page[i] / 16)
+    local fits = math.min(whole, limit - #found)
+    if fits > 0 or whole == 0 then
       drop(PURGES, member)
       for k = 1, fits do found[#found + 1] = sub(member, 16 * k - 15, 16 * k) end
-      if #member > 16 * fits then put(PURGES, page[i + 1], sub(member, 16 * fits + 1)) end
+      if whole > fits then put(PURGES, page[i + 1], sub(member, 16 * fits + 1, 16 * whole)) end
     end
   end
   if #page < 2 * PAGE then break end

@@ -1,9 +1,9 @@
 -- Sessions (law 9): ARGV = verb, session, until, info. A record is its state (0 live, 1 lost, 2 closed), lease_until, info.
--- What is taken away goes first, so that a server at its memory limit still renews.
+-- One that is cut is lost. What is taken away goes first, so that a server at its memory limit still renews.
 local verb, sid, till = ARGV[1], ARGV[2], tonumber(ARGV[3])
 for _, key in ipairs({SESSIONS, LIVE, LOST, HELD, CANCELS}) do check(key) end
 local record = call('HGET', SESSIONS, sid)
-local live = record and byte(record, 1) == 0
+local live = record and #record >= 9 and byte(record, 1) == 0
 local from, last = '[' .. sid, '[' .. sid .. string.rep('\255', 16)
 if verb == 'open' then
   if record then return live and 1 or 0 end
@@ -13,7 +13,10 @@ if verb == 'open' then
 elseif verb == 'renew' then
   if not live then return false end
   till = math.max(till, (unp('>i8', record, 2)))
-  local held, cancel = call('ZLEXCOUNT', HELD, from, last), call('ZRANGEBYLEX', CANCELS, from, last, 'LIMIT', 0, 1000)
+  local held, cancel = call('ZLEXCOUNT', HELD, from, last), {}
+  for _, member in ipairs(call('ZRANGEBYLEX', CANCELS, from, last, 'LIMIT', 0, 1000)) do
+    if #member == 32 then cancel[#cancel + 1] = member else call('ZREM', CANCELS, member) end
+  end
   call('ZREM', LIVE, sid)
   call('ZADD', LIVE, till, sid)
   call('HSET', SESSIONS, sid, pack('>Bi8', 0, till) .. sub(record, 10))

@@ -102,6 +102,10 @@ pub(crate) fn claimed(answer: Reply<'_>) -> Result<Brought> {
         });
     }
     claimed.next_due = parts.part()?.opt_time()?;
+    for entry in parts.part()?.array()? {
+        let entry = entry.bytes()?;
+        tracing::warn!(entry = %entry.escape_ascii(), "what stood in a lane and is no entry of one was put aside");
+    }
     Ok(Brought { claimed, unreadable })
 }
 

@@ -4,8 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use redis::{ConnectionInfo, IntoConnectionInfo};
+use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo};
 use retry_core::clock::{Clock, SystemClock};
+use retry_core::store::address::{is_this_machine, is_whole};
 use retry_core::store::{Durability, StoreError};
 
 use crate::store::RedisStore;
@@ -70,6 +71,7 @@ pub struct RedisBuilder {
     allow_no_persistence: bool,
     assume_durability: Option<Durability>,
     migrate: bool,
+    plaintext: bool,
     tls: Tls,
 }
 
@@ -95,6 +97,7 @@ impl RedisBuilder {
             allow_no_persistence: false,
             assume_durability: None,
             migrate: true,
+            plaintext: false,
             tls: Tls::default(),
         }
     }
@@ -152,6 +155,13 @@ impl RedisBuilder {
         self
     }
 
+    /// Allows a connection without TLS (`redis://`) to a host that is not this machine. Whoever is on the way can then read and
+    /// change everything, the password included.
+    pub const fn allow_plaintext(mut self, allow: bool) -> Self {
+        self.plaintext = allow;
+        self
+    }
+
     /// The authority whose certificates are trusted (PEM), instead of those of the machine; for `rediss://`.
     pub fn root_certificate(mut self, pem: impl Into<Vec<u8>>) -> Self {
         self.tls.root = Some(pem.into());
@@ -175,14 +185,16 @@ impl RedisBuilder {
     }
 
     pub(crate) fn check(self) -> Result<Config, ConfigError> {
-        // The parser's error may quote the URL.
-        let parse = |url: &String| url.as_str().into_connection_info().map_err(|_| ConfigError::Url);
-        let nodes = self.urls.iter().map(parse).collect::<Result<Vec<_>, _>>()?;
+        let nodes = self.urls.iter().map(|url| parse(url));
+        let nodes = nodes.collect::<Result<Vec<_>, _>>()?;
         if nodes.len() > 1 && !self.cluster {
             return Err(ConfigError::Nodes(nodes.len()));
         }
         if self.cluster && nodes.iter().any(|node| node.redis_settings().db() != 0) {
             return Err(ConfigError::Database);
+        }
+        if !self.plaintext && nodes.iter().any(goes_in_clear) {
+            return Err(ConfigError::Plaintext);
         }
         if nodes.iter().any(|node| self.tls.open(node).is_err()) {
             return Err(ConfigError::Certificate);
@@ -205,6 +217,22 @@ impl RedisBuilder {
             clock: Arc::new(SystemClock::new()),
         })
     }
+}
+
+fn parse(url: &str) -> Result<ConnectionInfo, ConfigError> {
+    let behind = ["redis://", "rediss://"]
+        .iter()
+        .find_map(|scheme| url.strip_prefix(scheme));
+    if behind.is_some_and(|rest| !is_whole(rest)) {
+        return Err(ConfigError::Url);
+    }
+    // The parser's error may quote the URL.
+    url.into_connection_info().map_err(|_| ConfigError::Url)
+}
+
+/// What is said to it can be read on the way.
+fn goes_in_clear(node: &ConnectionInfo) -> bool {
+    matches!(node.addr(), ConnectionAddr::Tcp(host, _) if !is_this_machine(host))
 }
 
 /// The URLs of the nodes in `redis-cluster://user:password@host:port,host:port` (`rediss-cluster` for TLS).
@@ -234,6 +262,8 @@ pub enum ConfigError {
     Database,
     /// A certificate or key is not PEM, or does not fit.
     Certificate,
+    /// A URL asks for no TLS to a host that is not this machine.
+    Plaintext,
 }
 
 impl fmt::Display for ConfigError {
@@ -241,7 +271,8 @@ impl fmt::Display for ConfigError {
         match self {
             Self::Url => f.write_str(
                 "the URL is not of the form redis://user:password@host:port/database (rediss:// for TLS, unix:///path for a \
-                 socket, redis-cluster://host:port,host:port for a cluster)",
+                 socket, redis-cluster://host:port,host:port for a cluster), and a `/`, `?`, `#` or `@` of the password is written \
+                 %2F, %3F, %23 or %40",
             ),
             Self::Namespace(name) => write!(
                 f,
@@ -255,6 +286,10 @@ impl fmt::Display for ConfigError {
                 "{n} nodes, but not a cluster; name one server, or say `.cluster(true)`"
             ),
             Self::Database => f.write_str("a cluster has database 0 only; take the number out of the URL"),
+            Self::Plaintext => f.write_str(
+                "redis:// sends everything in clear to a host that is not this machine; use rediss://, or allow_plaintext if the \
+                 network is trusted with every payload and the password",
+            ),
             Self::Certificate => f.write_str("a certificate or key cannot be used; it must be PEM, and the key that of the certificate"),
         }
     }
@@ -352,7 +387,7 @@ mod tests {
     use super::*;
 
     fn builder() -> RedisBuilder {
-        RedisBuilder::new("redis://u:hunter2@nowhere:1/0")
+        RedisBuilder::new("rediss://u:hunter2@nowhere:1/0")
     }
 
     fn error(builder: RedisBuilder) -> Option<ConfigError> {
@@ -379,11 +414,11 @@ mod tests {
             Some(ConfigError::Timeout(short))
         );
         assert_eq!(
-            error(builder().node("redis://other:1")),
+            error(builder().node("rediss://other:1")),
             Some(ConfigError::Nodes(2))
         );
         assert_eq!(
-            error(RedisBuilder::new("redis://h:1/3").cluster(true)),
+            error(RedisBuilder::new("rediss://h:1/3").cluster(true)),
             Some(ConfigError::Database)
         );
         assert_eq!(error(RedisBuilder::new("http://h:1")), Some(ConfigError::Url));
@@ -394,8 +429,34 @@ mod tests {
     }
 
     #[test]
+    fn another_machine_is_spoken_to_over_tls_unless_it_is_said_otherwise() {
+        for url in [
+            "redis://db.example.org",
+            "redis://u:p@10.0.0.1:6379/1",
+            "redis://[2001:db8::1]",
+            "redis-cluster://127.0.0.1:1,db.example.org:2",
+        ] {
+            assert_eq!(
+                error(RedisBuilder::new(url)),
+                Some(ConfigError::Plaintext),
+                "{url}"
+            );
+            assert_eq!(error(RedisBuilder::new(url).allow_plaintext(true)), None);
+        }
+        for url in [
+            "rediss://db.example.org",
+            "redis://u:p@localhost",
+            "redis://127.0.0.1:1",
+            "redis://[::1]",
+            "unix:///run/redis.sock",
+        ] {
+            assert_eq!(error(RedisBuilder::new(url)), None, "{url}");
+        }
+    }
+
+    #[test]
     fn a_cluster_is_named_by_its_nodes() {
-        let config = RedisBuilder::new("redis-cluster://u:p@a:1,b:2").check().unwrap();
+        let config = RedisBuilder::new("rediss-cluster://u:p@a:1,b:2").check().unwrap();
         assert!(config.cluster);
         assert_eq!(config.address(), "a:1,b:2");
         let users = config.nodes.iter().map(|node| node.redis_settings().password());
@@ -408,6 +469,13 @@ mod tests {
     fn nothing_shows_a_password() {
         let config = builder().check().unwrap();
         let wrong = error(RedisBuilder::new("redis://u:hunter2@:x")).unwrap();
+        for url in [
+            "redis://u:12?hunter2@h",
+            "redis://u:12/hunter2@h",
+            "rediss://u:12#hunter2@h",
+        ] {
+            assert_eq!(error(RedisBuilder::new(url)), Some(ConfigError::Url), "{url}");
+        }
         for text in [
             format!("{:?}", builder()),
             config.address(),

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use redis::Value;
-use retry_core::store::{Durability, Result, StoreErrorKind};
+use retry_core::store::{Durability, Result, StoreError, StoreErrorKind};
 
 use crate::config::{Config, OpenError, Refused};
 use crate::reply;
@@ -25,11 +25,24 @@ const REWRITE: Duration = Duration::from_mins(1);
 /// Reads the server's settings and refuses those that would lose tasks.
 pub(crate) async fn inspect(server: &Server, config: &Config) -> std::result::Result<Durability, OpenError> {
     let info = info(server).await?;
+    if is_loading(&info) {
+        let message = format!(
+            "redis at {}: the server is still loading its data; wait",
+            server.address()
+        );
+        return Err(StoreError::rejected(StoreErrorKind::Unavailable, message).into());
+    }
     judge(&info, fsync(server).await?.as_deref(), config).map_err(OpenError::Refused)
 }
 
+/// While a server reads its append-only file, it says that it has none.
+fn is_loading(info: &HashMap<String, String>) -> bool {
+    let is = |name: &str, value: &str| info.get(name).is_some_and(|found| found == value);
+    is("loading", "1") && is("role", "master")
+}
+
 async fn info(server: &Server) -> Result<HashMap<String, String>> {
-    let text = reply::text(server.send(redis::cmd("INFO")).await?, server.address())?;
+    let text = reply::text(server.ask(redis::cmd("INFO")).await?, server.address())?;
     let line = |line: &str| {
         let (name, value) = line.trim_end().split_once(':')?;
         Some((name.to_owned(), value.to_owned()))
@@ -52,7 +65,7 @@ async fn fsync(server: &Server) -> Result<Option<String>> {
 async fn setting(server: &Server, name: &str) -> Result<Option<String>> {
     let mut ask = redis::cmd("CONFIG");
     ask.arg("GET").arg(name);
-    match server.send(ask).await {
+    match server.ask(ask).await {
         Ok(Value::Array(pair)) if pair.len() == 2 => {
             let value = pair.into_iter().next_back().unwrap_or_default();
             Ok(Some(reply::text(value, server.address())?))
@@ -122,7 +135,7 @@ mod tests {
 
     #[test]
     fn versions_before_the_seventh_are_refused() {
-        let config = config(RedisBuilder::new("redis://h"));
+        let config = config(RedisBuilder::new("redis://localhost"));
         for version in ["6.2.14", "", "x"] {
             let judged = judge(&info(&[("redis_version", version)]), Some("always"), &config);
             assert_eq!(judged, Err(Refused::Version(version.to_owned())));
@@ -135,8 +148,8 @@ mod tests {
 
     #[test]
     fn durability_is_the_weakest_of_what_is_told() {
-        let plain = config(RedisBuilder::new("redis://h"));
-        let risky = config(RedisBuilder::new("redis://h").allow_no_persistence(true));
+        let plain = config(RedisBuilder::new("redis://localhost"));
+        let risky = config(RedisBuilder::new("redis://localhost").allow_no_persistence(true));
         let off = info(&[("aof_enabled", "0")]);
         let on = info(&[]);
         for (info, fsync, refused, allowed) in [
@@ -147,7 +160,7 @@ mod tests {
             assert_eq!(judge(info, fsync, &plain), Err(refused));
             assert_eq!(judge(info, fsync, &risky), Ok(allowed));
         }
-        let vouched = RedisBuilder::new("redis://h").assume_durability(Durability::Synced);
+        let vouched = RedisBuilder::new("redis://localhost").assume_durability(Durability::Synced);
         assert_eq!(judge(&on, None, &config(vouched.clone())), Ok(Durability::Synced));
         let replica = info(&[("role", "slave")]);
         assert_eq!(judge(&replica, None, &config(vouched)), Err(Refused::Replica));

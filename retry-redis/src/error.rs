@@ -6,7 +6,7 @@ use retry_core::store::{Certainty, StoreError, StoreErrorKind};
 /// When an error came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum During {
-    /// Connecting: nothing was sent.
+    /// Connecting: nothing was sent that writes.
     Connect,
     /// A command that may have reached the server.
     Call,
@@ -32,6 +32,15 @@ pub(crate) fn classify(error: RedisError, during: During, address: &str) -> Stor
 /// The script is not there any more, or the server was started anew.
 pub(crate) fn is_no_script(error: &RedisError) -> bool {
     error.code() == Some("NOSCRIPT")
+}
+
+/// The server has as many connections as it may have.
+pub(crate) fn is_out_of_connections(error: &RedisError) -> bool {
+    error.code() == Some("ERR") && error.detail().is_some_and(says_out_of_connections)
+}
+
+fn says_out_of_connections(detail: &str) -> bool {
+    detail.starts_with("max number of clients")
 }
 
 fn sort(error: &RedisError, during: During) -> (Certainty, StoreErrorKind, String) {
@@ -131,13 +140,13 @@ fn by_code(code: &str, detail: &str) -> (Certainty, StoreErrorKind, String) {
             );
         }
         "NOSCRIPT" => (StoreErrorKind::Other, "the server does not keep scripts"),
+        "ERR" if says_out_of_connections(detail) => (
+            StoreErrorKind::Busy,
+            "the server has no connection left; raise its `maxclients`, or connect fewer programs",
+        ),
         "ERR" if !detail.contains("script") => {
-            let kind = if detail.starts_with("max number of clients") {
-                StoreErrorKind::Unavailable
-            } else {
-                StoreErrorKind::Other
-            };
-            return (Certainty::Rejected, kind, format!("the server refused: {detail}"));
+            let remedy = format!("the server refused: {detail}");
+            return (Certainty::Rejected, StoreErrorKind::Other, remedy);
         }
         _ => {
             let remedy = format!("the server answered {code} {detail}");
@@ -207,6 +216,12 @@ mod tests {
             server("ERR", "unknown command 'EVALSHA'").certainty(),
             Certainty::Rejected
         );
+        let crowded = server("ERR", "max number of clients reached");
+        assert_eq!(
+            (crowded.certainty(), crowded.kind(), crowded.is_retryable()),
+            (Certainty::Rejected, StoreErrorKind::Busy, true)
+        );
+        assert!(crowded.to_string().contains("`maxclients`"), "{crowded}");
     }
 
     #[test]

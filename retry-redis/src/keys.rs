@@ -46,7 +46,8 @@ pub(crate) enum Key {
     Lost,
     /// Sorted set: paused queues.
     Paused,
-    /// Sorted set: ids of rows that were put aside because they cannot be read, by when.
+    /// Sorted set: ids of rows that were put aside because they cannot be read, and members of indexes that have not their
+    /// index's form, by when. It is there to be looked at; nothing reads it.
     Bad,
 }
 

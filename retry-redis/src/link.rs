@@ -8,10 +8,13 @@ use redis::aio::{ConnectionLike, MultiplexedConnection};
 use redis::cluster::ClusterClient;
 use redis::cluster_async::ClusterConnection;
 use redis::cluster_routing::{Route, RoutingInfo, SingleNodeRoutingInfo, SlotAddr};
-use redis::{AsyncConnectionConfig, Client, Cmd, ErrorKind, RedisError, ServerErrorKind, Value};
+use redis::{
+    AsyncConnectionConfig, Client, Cmd, ErrorKind, ProtocolVersion, RedisConnectionInfo, RedisError,
+    ServerErrorKind, Value,
+};
 
 use crate::config::Config;
-use crate::error::During;
+use crate::error::{During, is_out_of_connections};
 
 /// Connections to one server, or to a cluster. Many calls share one; a caller that goes away leaves the others' answers alone.
 pub(crate) enum Link {
@@ -34,16 +37,21 @@ impl Link {
             let route = Route::with_key(key, SlotAddr::Master);
             return Ok(Self::Cluster(Redial::new(dial), route));
         }
-        let client = first_client(config)?;
+        let client = first_client(config, |settings| settings)?;
+        let asking = first_client(config, greeting)?;
         let settings = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(config.connect_timeout))
             .set_response_timeout(Some(config.response_timeout));
         let dial = move || {
-            let (client, settings) = (client.clone(), settings.clone());
+            let (client, asking, settings) = (client.clone(), asking.clone(), settings.clone());
             async move {
-                client
-                    .get_multiplexed_async_connection_with_config(&settings)
-                    .await
+                let dialled = client.get_multiplexed_async_connection_with_config(&settings);
+                match dialled.await {
+                    Err(error) if has_hung_up(&error) => {
+                        Err(refusal(&asking, &settings).await.unwrap_or(error))
+                    }
+                    dialled => dialled,
+                }
             }
             .boxed()
         };
@@ -80,11 +88,38 @@ fn is_broken(error: &RedisError) -> bool {
         || demoted.map(ErrorKind::Server).contains(&error.kind())
 }
 
-fn first_client(config: &Config) -> Result<Client, RedisError> {
+fn first_client(
+    config: &Config,
+    change: impl FnOnce(RedisConnectionInfo) -> RedisConnectionInfo,
+) -> Result<Client, RedisError> {
     match config.nodes.first() {
-        Some(node) => config.tls.open(node),
+        Some(node) => {
+            let settings = change(node.redis_settings().clone());
+            config.tls.open(&node.clone().set_redis_settings(settings))
+        }
         None => Err(RedisError::from((ErrorKind::InvalidClientConfig, "no address"))),
     }
+}
+
+/// Somebody took the connection and ended it before it was set up.
+fn has_hung_up(error: &RedisError) -> bool {
+    error.is_connection_dropped() && !error.is_connection_refusal()
+}
+
+/// A greeting in place of what sets a connection up: one command, of whose answer the driver passes on an error as it is.
+fn greeting(_: RedisConnectionInfo) -> RedisConnectionInfo {
+    RedisConnectionInfo::default()
+        .set_protocol(ProtocolVersion::RESP3)
+        .set_skip_set_lib_name()
+}
+
+/// Asks a server that hangs up for its reason. One that has as many connections as its `maxclients` allows says so and hangs up
+/// (not over TLS, where it cannot), and of several commands that find no answer then the driver reports the end alone.
+async fn refusal(asking: &Client, settings: &AsyncConnectionConfig) -> Option<RedisError> {
+    let greeted = asking
+        .get_multiplexed_async_connection_with_config(settings)
+        .await;
+    greeted.err().filter(is_out_of_connections)
 }
 
 fn cluster_client(config: &Config) -> Result<ClusterClient, RedisError> {

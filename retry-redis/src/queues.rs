@@ -78,8 +78,9 @@ pub(crate) async fn count(server: &Server, scope: &CountScope) -> Result<Counts>
     let mut counts = Counts::default();
     counts.complete = true;
     while pairs.left() > 0 {
-        let (field, n) = (pairs.part()?.bytes()?, pairs.part()?.int()?);
-        let n = u64::try_from(n).unwrap_or(0);
+        let (field, n) = (pairs.part()?.bytes()?, pairs.part()?.int());
+        // What is no number is not counted: the next write takes it away.
+        let n = n.ok().and_then(|n| u64::try_from(n).ok()).unwrap_or(0);
         if let Some(at) = counted(&field).filter(|_| n > 0) {
             counts.counts.insert(at, Count::Exact(n));
         }

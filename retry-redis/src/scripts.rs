@@ -55,7 +55,7 @@ scripts! {
     COUNT = [KEYS, include_str!("../lua/count.lua")];
     PURGE = [KEYS, ROW, CACHE, CHECK, FLUSH, include_str!("../lua/purge.lua")];
     SET_QUEUE = [KEYS, include_str!("../lua/set_queue.lua")];
-    QUEUES = [KEYS, "local LAST = string.rep('\\255', 16)\n", include_str!("../lua/queues.lua")];
+    QUEUES = [KEYS, include_str!("../lua/queues.lua")];
     TIME = [include_str!("../lua/time.lua")];
     MIGRATE = [include_str!("../lua/migrate.lua")];
 }

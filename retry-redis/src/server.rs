@@ -8,7 +8,7 @@ use retry_core::store::{Result, StoreError, StoreErrorKind};
 
 use crate::args::Args;
 use crate::config::Config;
-use crate::error::{classify, is_no_script};
+use crate::error::{During, classify, is_no_script};
 use crate::keys::Keys;
 use crate::link::{Failed, Link};
 use crate::scripts::{self, Script};
@@ -35,8 +35,8 @@ impl fmt::Debug for Server {
 impl Server {
     pub(crate) fn new(config: &Config, keys: &Arc<Keys>) -> Result<Self> {
         let address: Arc<str> = config.address().into();
-        let link = Link::new(config, keys.channel())
-            .map_err(|error| classify(error, crate::error::During::Connect, &address))?;
+        let link =
+            Link::new(config, keys.channel()).map_err(|error| classify(error, During::Connect, &address))?;
         Ok(Self {
             link,
             keys: Arc::clone(keys),
@@ -85,9 +85,10 @@ impl Server {
         cmd
     }
 
-    /// Sends a plain command to the namespace's node.
-    pub(crate) async fn send(&self, cmd: Cmd) -> Result<Value> {
-        self.link.send(cmd).await.map_err(|failed| self.sorted(failed))
+    /// Sends a plain command, which writes nothing, to the namespace's node.
+    pub(crate) async fn ask(&self, cmd: Cmd) -> Result<Value> {
+        let answer = self.link.send(cmd).await;
+        answer.map_err(|(error, _)| self.sorted((error, During::Connect)))
     }
 
     /// Marks the namespace as this store's, or only looks whether it is.

@@ -11,24 +11,20 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use conformance_tests::{Capabilities, Harness, Instance, Skip};
-use namespace::{Namespace, urls};
+use namespace::Namespace;
 use retry_core::clock::ManualClock;
 use retry_core::id::TaskId;
 use retry_core::store::TaskStore;
 use retry_redis::RedisStore;
-use test_servers::Kind;
+use test_servers::{Kind, Shared, shared};
 
-/// One server, or none.
-struct Redis {
-    name: String,
-    kind: Kind,
-    url: Option<String>,
-}
+/// One server, or one cluster.
+struct Redis(Arc<Shared>);
 
 #[async_trait]
 impl Harness for Redis {
     fn name(&self) -> &str {
-        &self.name
+        self.0.name()
     }
 
     fn capabilities(&self) -> Capabilities {
@@ -36,13 +32,8 @@ impl Harness for Redis {
     }
 
     async fn fresh(&self, _clock: ManualClock) -> Result<Box<dyn Instance>, Skip> {
-        let Some(url) = &self.url else {
-            return Err(Skip::new(format!(
-                "set {} to the URL of a server; `cargo xtask servers` starts one",
-                self.kind.variable()
-            )));
-        };
-        let namespace = Namespace::fresh(url);
+        let url = self.0.reached();
+        let namespace = Namespace::fresh(&url.map_err(|missing| Skip::new(missing.to_string()))?);
         let store = open(&namespace).await;
         Ok(Box::new(Fresh {
             store,
@@ -97,28 +88,7 @@ impl Instance for Fresh {
     }
 }
 
-/// Every server that is named, or one that is missing.
-fn harnesses(name: &str, kind: Kind, urls: Vec<String>) -> Vec<Redis> {
-    let harness = |(at, url): (usize, Option<String>)| Redis {
-        name: if at == 0 {
-            name.to_owned()
-        } else {
-            format!("{name}-{}", at + 1)
-        },
-        kind,
-        url,
-    };
-    if urls.is_empty() {
-        return vec![harness((0, None))];
-    }
-    urls.into_iter().map(Some).enumerate().map(harness).collect()
-}
-
 fn main() -> ExitCode {
-    let single = urls(Kind::Redis, ',');
-    // The commas in a cluster's URL stand between its nodes.
-    let cluster = urls(Kind::RedisCluster, ' ');
-    let mut all = harnesses("redis", Kind::Redis, single);
-    all.extend(harnesses("redis-cluster", Kind::RedisCluster, cluster));
-    conformance_tests::run_all(all)
+    let servers = [Kind::Redis, Kind::RedisCluster].into_iter().flat_map(shared);
+    conformance_tests::run_all(servers.map(Redis))
 }

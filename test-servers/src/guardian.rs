@@ -7,10 +7,18 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-/// Reads until the end of input, then stops the processes named in the folder and removes it. The folder is `$1`, the signal `$2`.
+/// Reads until the end of input, then stops the processes named in the folder that work in it, as [`works_in`](crate::process::works_in)
+/// says it, and removes it. The folder is `$1`, the signal `$2`.
 const SCRIPT: &str = r#"
 while read -r _; do :; done
-pids() { cat "$1"/*.pid 2>/dev/null; }
+dir=$(cd "$1" && pwd -P)
+mentions() { for word in "$dir" $(head -n 1 "$1/state" 2>/dev/null); do case "$(ps -o args= -p "$2")" in *"$word"*) return 0 ;; esac; done; return 1; }
+works_in() {
+  [ -e /proc/self/cwd ] || { mentions "$1" "$2"; return; }
+  case "$(readlink "/proc/$2/cwd")" in "$dir"|"$dir"/*) return 0 ;; esac
+  return 1
+}
+pids() { for pid in $(cat "$1"/*.pid 2>/dev/null); do works_in "$1" "$pid" && echo "$pid"; done; }
 alive() { for pid in $(pids "$1"); do case "$(ps -o stat= -p "$pid")" in ''|Z*) ;; *) return 0 ;; esac; done; return 1; }
 stop() { for pid in $(pids "$1"); do kill "-$2" "$pid" 2>/dev/null; done; }
 stop "$1" "$2"

@@ -13,6 +13,13 @@ use crate::user;
 #[derive(Debug)]
 pub(crate) struct Place {
     pub(crate) folder: PathBuf,
+    /// None for a folder in a place of the caller's: nobody sweeps there.
+    _claim: Option<Claim>,
+}
+
+/// Says that the folder's owner lives.
+#[derive(Debug)]
+struct Claim {
     lock: PathBuf,
     _owner: File,
 }
@@ -44,12 +51,19 @@ pub(crate) fn claim(kind: Kind, port: u16) -> io::Result<Place> {
     fs::create_dir(&folder)?;
     Ok(Place {
         folder,
-        lock,
-        _owner: owner,
+        _claim: Some(Claim { lock, _owner: owner }),
     })
 }
 
-impl Drop for Place {
+/// A new folder for a server at this port, in a place of the caller's. No file there is held open.
+pub(crate) fn within(home: &Path, kind: Kind, port: u16) -> io::Result<Place> {
+    fs::create_dir_all(home)?;
+    let folder = home.join(format!("{kind}-{port}"));
+    fs::create_dir(&folder)?;
+    Ok(Place { folder, _claim: None })
+}
+
+impl Drop for Claim {
     fn drop(&mut self) {
         let _ = fs::remove_file(&self.lock);
     }
@@ -90,4 +104,48 @@ pub(crate) fn folders() -> io::Result<Vec<(Kind, PathBuf)>> {
     }
     found.sort();
     Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::{Child, Command, Stdio};
+
+    use super::*;
+
+    /// A server that is left: its folder, its owner's claim that nobody holds, and a process by its id.
+    fn left(home: &Path, name: &str, pid: u32) -> PathBuf {
+        let folder = home.join(name);
+        fs::create_dir_all(&folder).expect("a folder");
+        fs::write(folder.join("0.pid"), format!("{pid}\n")).expect("its file");
+        File::create(home.join(format!("{name}.lock"))).expect("its claim");
+        folder
+    }
+
+    fn process(folder: &Path) -> Child {
+        let mut command = Command::new("cat");
+        command
+            .current_dir(folder)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null());
+        command.spawn().expect("it starts")
+    }
+
+    #[test]
+    fn a_sweep_ends_what_is_left_and_nobody_else() {
+        let home = env::temp_dir().join(format!("sweep-{}", std::process::id()));
+        fs::create_dir_all(home.join("redis-1")).expect("a folder");
+        let mut server = process(&home.join("redis-1"));
+        // The id of this one was a server's before the machine gave it away again.
+        let mut stranger = process(&home);
+        let folders = [
+            left(&home, "redis-1", server.id()),
+            left(&home, "redis-2", stranger.id()),
+        ];
+        sweep(&home).expect("a sweep");
+        assert!(folders.iter().all(|folder| !folder.exists()));
+        assert!(!server.wait().expect("it ended").success(), "killed");
+        assert_eq!(stranger.try_wait().expect("its state"), None, "it lives");
+        stranger.kill().and_then(|()| stranger.wait()).expect("it ends");
+        fs::remove_dir_all(home).expect("it goes");
+    }
 }

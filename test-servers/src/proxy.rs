@@ -1,9 +1,10 @@
 //! A TCP proxy before a server that fails on demand, as a network does.
 
+use std::collections::HashMap;
 use std::io::{self, Read, Write};
-use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU16, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
 /// What the proxy does with bytes that arrive from now on.
@@ -33,11 +34,14 @@ pub struct Proxy {
 
 #[derive(Debug)]
 struct State {
-    target: AtomicU16,
+    target: Mutex<SocketAddr>,
     fault: AtomicU8,
     lost: AtomicUsize,
     closed: AtomicBool,
-    streams: Mutex<Vec<TcpStream>>,
+    /// Counts the connections.
+    number: AtomicU64,
+    /// Both ends of those that are open.
+    streams: Mutex<HashMap<u64, [TcpStream; 2]>>,
 }
 
 /// Which way bytes go.
@@ -53,12 +57,21 @@ impl Proxy {
     /// # Errors
     /// When no port can be had.
     pub fn start(port: u16) -> io::Result<Self> {
+        Self::before((Ipv4Addr::LOCALHOST, port).into())
+    }
+
+    /// Listens before a server anywhere.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub fn before(target: SocketAddr) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let state = Arc::new(State {
-            target: AtomicU16::new(port),
+            target: Mutex::new(target),
             fault: AtomicU8::new(Fault::None as u8),
             lost: AtomicUsize::new(0),
             closed: AtomicBool::new(false),
+            number: AtomicU64::new(0),
             streams: Mutex::default(),
         });
         let port = listener.local_addr()?.port();
@@ -80,16 +93,17 @@ impl Proxy {
         self.state.fault.store(fault as u8, Ordering::SeqCst);
     }
 
-    /// Leads new connections to another port, as a name does that was given to another server. Open ones stay.
+    /// Leads new connections to another port of the loopback address, as a name does that was given to another server. Open ones stay.
     pub fn lead_to(&self, port: u16) {
-        self.state.target.store(port, Ordering::SeqCst);
+        *self.state.target() = (Ipv4Addr::LOCALHOST, port).into();
     }
 
     /// Closes every connection now; new ones are served.
     pub fn cut(&self) {
-        let mut streams = self.state.streams.lock().unwrap_or_else(PoisonError::into_inner);
-        for stream in streams.drain(..) {
-            let _ = stream.shutdown(Shutdown::Both);
+        for (_, ends) in self.state.open().drain() {
+            for stream in ends {
+                let _ = stream.shutdown(Shutdown::Both);
+            }
         }
     }
 
@@ -124,24 +138,30 @@ impl State {
         if self.fault() == Fault::Refuse {
             return client.shutdown(Shutdown::Both);
         }
-        let server = TcpStream::connect((Ipv4Addr::LOCALHOST, self.target.load(Ordering::SeqCst)))?;
+        let target = *self.target();
+        let server = TcpStream::connect(target)?;
         // Small messages must not wait for one another, or the proxy would change what it measures.
         client.set_nodelay(true)?;
         server.set_nodelay(true)?;
-        let mut streams = self.streams.lock().unwrap_or_else(PoisonError::into_inner);
-        streams.push(client.try_clone()?);
-        streams.push(server.try_clone()?);
-        drop(streams);
-        self.pump(client.try_clone()?, server.try_clone()?, Way::Request)?;
-        self.pump(server, client, Way::Reply)
+        let number = self.number.fetch_add(1, Ordering::SeqCst);
+        let ends = [client.try_clone()?, server.try_clone()?];
+        self.open().insert(number, ends);
+        let requests = self.pump(number, client.try_clone()?, server.try_clone()?, Way::Request);
+        requests.and_then(|()| self.pump(number, server, client, Way::Reply))
     }
 
-    fn pump(self: &Arc<Self>, from: TcpStream, to: TcpStream, way: Way) -> io::Result<()> {
+    fn open(&self) -> MutexGuard<'_, HashMap<u64, [TcpStream; 2]>> {
+        self.streams.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn pump(self: &Arc<Self>, number: u64, from: TcpStream, to: TcpStream, way: Way) -> io::Result<()> {
         let state = Arc::clone(self);
         let pump = move || {
             let _ = state.copy(&from, &to, way);
             let _ = from.shutdown(Shutdown::Both);
             let _ = to.shutdown(Shutdown::Both);
+            // Else its sockets stayed until the next cut.
+            state.open().remove(&number);
         };
         thread::Builder::new()
             .name("proxy-pump".to_owned())
@@ -166,6 +186,10 @@ impl State {
                 }
             }
         }
+    }
+
+    fn target(&self) -> MutexGuard<'_, SocketAddr> {
+        self.target.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn fault(&self) -> Fault {
@@ -221,5 +245,17 @@ mod tests {
         stream.read_exact(&mut answer).expect("answered");
         proxy.cut();
         assert!(matches!(stream.read(&mut answer), Ok(0) | Err(_)), "closed");
+    }
+
+    #[test]
+    fn a_connection_that_ended_is_forgotten() {
+        let proxy = Proxy::start(echo()).expect("a proxy");
+        for _ in 0..20 {
+            assert_eq!(said(proxy.port()), Some(b'x'));
+        }
+        // Its ends notice one after the other.
+        while !proxy.state.open().is_empty() {
+            thread::yield_now();
+        }
     }
 }

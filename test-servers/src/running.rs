@@ -1,7 +1,7 @@
 //! Servers that run now, whoever owns them: listed, killed and restarted from outside.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::error::Error;
 use crate::home;
@@ -42,6 +42,12 @@ impl Running {
         &self.0.ports
     }
 
+    /// Its folder, as its owner has it.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.0.folder
+    }
+
     /// Kills every process (SIGKILL). The data stays.
     pub fn kill(&self) {
         self.0.kill();
@@ -53,7 +59,10 @@ impl Running {
     /// [`Error::Failed`] when it does not answer.
     pub fn restart(&self) -> Result<(), Error> {
         self.0.kill();
-        // Not waited for: the processes belong to the owner's guardian, which finds them by their files.
-        self.0.run(&mut Vec::new())
+        for process in 0..self.0.ports.len() {
+            // Not collected: the processes belong to the owner's guardian, which finds them by their files.
+            drop(self.0.run(process)?);
+        }
+        self.0.settle()
     }
 }

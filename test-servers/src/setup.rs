@@ -4,10 +4,12 @@ use std::fs::{self, File};
 use std::io;
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Stdio};
 
 use crate::error::Error;
+use crate::family;
 use crate::kind::Kind;
+use crate::process;
 use crate::recipe::{self, Recipe, Site};
 use crate::user::{self, Account};
 use crate::wait;
@@ -98,24 +100,29 @@ impl Setup {
         self.recipe.join(self.site())
     }
 
-    /// Starts every process and waits until each answers.
-    pub(crate) fn run(&self, children: &mut Vec<Child>) -> Result<(), Error> {
-        for process in 0..self.ports.len() {
-            self.recipe.forget_crash(self.site(), process);
-            let mut tries = TRIES;
-            loop {
-                tries -= 1;
-                match self.start(process, children) {
-                    // What a killed server leaves in the system for a moment can be in the way.
-                    Err(Error::Failed(_)) if tries > 0 => {}
-                    result => break result?,
-                }
+    /// Starts a process that does not run, and waits until it answers.
+    pub(crate) fn run(&self, process: usize) -> Result<Child, Error> {
+        self.recipe.forget_crash(self.site(), process);
+        let mut tries = TRIES;
+        loop {
+            tries -= 1;
+            match self.start(process) {
+                // What a killed server leaves in the system for a moment can be in the way.
+                Err(Error::Failed(_)) if tries > 0 => {}
+                result => return result,
             }
         }
-        Ok(())
     }
 
-    fn start(&self, process: usize, children: &mut Vec<Child>) -> Result<(), Error> {
+    /// Waits until the processes, each of which answers, serve together.
+    pub(crate) fn settle(&self) -> Result<(), Error> {
+        match wait::until(|| self.recipe.agreed(self.site())) {
+            true => Ok(()),
+            false => Err(Error::failed(self.kind, "its processes did not agree")),
+        }
+    }
+
+    fn start(&self, process: usize) -> Result<Child, Error> {
         let mut child = self.spawn(process)?;
         let mut ended = None;
         let ready = wait::until(|| {
@@ -123,8 +130,7 @@ impl Setup {
             ended.is_some() || self.recipe.ready(self.site(), process)
         });
         if ready && ended.is_none() {
-            children.push(child);
-            return Ok(());
+            return Ok(child);
         }
         end(&mut child, self.signal());
         let why = ended.map_or("it does not answer".to_owned(), |status| status.to_string());
@@ -135,20 +141,27 @@ impl Setup {
         ))
     }
 
-    /// Kills what runs (SIGKILL), whoever started it.
+    /// Kills what runs (SIGKILL), whoever started it. An id of its files may be another's process by now: that one lives on.
     pub(crate) fn kill(&self) {
-        for process in 0..self.ports.len() {
-            if let Ok(pid) = fs::read_to_string(self.pid(process)) {
-                signal("KILL", pid.trim());
-            }
-        }
+        let ours = |process| {
+            let pid = fs::read_to_string(self.pid(process)).ok()?;
+            let pid = pid.trim();
+            process::works_in(&self.folder, &self.ports, pid).then(|| pid.parse().ok())?
+        };
+        family::kill(&(0..self.ports.len()).filter_map(ours).collect::<Vec<_>>());
         self.wait_closed();
     }
 
     /// Waits until nothing listens any more: PostgreSQL's children live a moment longer than their parent.
     pub(crate) fn wait_closed(&self) {
-        let listens = |port: &u16| TcpStream::connect(("127.0.0.1", *port)).is_ok();
-        wait::until(|| !self.ports.iter().any(listens));
+        for process in 0..self.ports.len() {
+            self.wait_closed_at(process);
+        }
+    }
+
+    /// Waits until nothing listens at the port of a process any more.
+    pub(crate) fn wait_closed_at(&self, process: usize) {
+        wait::until(|| TcpStream::connect(("127.0.0.1", self.ports[process])).is_err());
     }
 
     fn spawn(&self, process: usize) -> Result<Child, Error> {
@@ -191,16 +204,9 @@ impl Setup {
 
 /// Ends a process and collects it: until then it counts as alive.
 pub(crate) fn end(child: &mut Child, name: &str) {
-    let asked = signal(name, &child.id().to_string());
+    let asked = family::signal(name, child.id());
     let gone = asked && wait::until(|| matches!(child.try_wait(), Ok(Some(_)) | Err(_)));
     if !gone {
         let _ = child.kill().and_then(|()| child.wait());
     }
-}
-
-/// Whether the signal could be sent.
-fn signal(name: &str, pid: &str) -> bool {
-    let mut kill = Command::new("kill");
-    kill.arg(format!("-{name}")).arg(pid).stderr(Stdio::null());
-    kill.status().is_ok_and(|status| status.success())
 }

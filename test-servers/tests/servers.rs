@@ -4,8 +4,8 @@ use std::env;
 use std::net::TcpStream;
 use std::process::{Command, ExitCode, Stdio};
 
-use libtest_mimic::{Arguments, Failed, Trial};
-use test_servers::{Kind, installed, start, start_with};
+use libtest_mimic::{Arguments, Trial};
+use test_servers::{Kind, needs, start, start_in, start_with};
 
 /// Set in the child that this program starts of itself to be killed.
 const VICTIM: &str = "TEST_SERVERS_VICTIM";
@@ -15,6 +15,12 @@ fn main() -> ExitCode {
         victim();
     }
     let mut trials: Vec<_> = Kind::ALL.iter().map(|kind| lives_and_dies(*kind)).collect();
+    trials.push(trial(
+        "one_process",
+        Kind::RedisCluster,
+        one_process_is_killed_alone,
+    ));
+    trials.push(trial("own_place", Kind::Postgres, a_place_of_the_callers));
     trials.push(trial("refused_setting", Kind::Redis, a_refused_setting_is_told));
     trials.push(trial("owner_killed", Kind::Redis, nothing_survives_its_owner));
     let mut arguments = Arguments::from_args();
@@ -23,16 +29,12 @@ fn main() -> ExitCode {
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 
-/// A test that is ignored where its server is not installed, unless everything is required.
+/// A test that starts servers of a kind.
 fn trial(name: &str, kind: Kind, test: impl FnOnce() + Send + 'static) -> Trial {
-    let missing = installed(kind).is_err();
-    let required = env::var("RETRY_REQUIRE").is_ok_and(|required| required == "all");
-    let run = move || -> Result<(), Failed> {
-        installed(kind)?;
+    test_servers::trial(name, move || {
+        needs(kind);
         test();
-        Ok(())
-    };
-    Trial::test(name, run).with_ignored_flag(missing && !required)
+    })
 }
 
 fn answers(port: u16) -> bool {
@@ -63,6 +65,39 @@ fn lives_and_dies(kind: Kind) -> Trial {
         assert!(!ports.iter().any(|port| answers(*port)), "nothing listens");
         assert!(!folder.exists(), "no data is left");
     })
+}
+
+fn one_process_is_killed_alone() {
+    let server = start(Kind::RedisCluster).expect("it starts");
+    let alive = || {
+        server
+            .ports()
+            .iter()
+            .map(|port| answers(*port))
+            .collect::<Vec<_>>()
+    };
+    server.kill_process(1);
+    assert_eq!(alive(), [true, false, true]);
+    server.kill_process(1);
+    server.kill_process(9);
+    assert_eq!(alive(), [true, false, true], "there is nothing to be killed");
+    server.revive().expect("it comes back");
+    assert_eq!(alive(), [true; 3]);
+}
+
+fn a_place_of_the_callers() {
+    // Not the temporary folder itself, which is where the others are.
+    let home = env::temp_dir().join(format!("test-servers-own-{}", std::process::id()));
+    let server = start_in(&home, Kind::Postgres, &[]).expect("it starts");
+    assert!(server.folder().starts_with(&home) && answers(server.ports()[0]));
+    let running = test_servers::running().expect("the folder of servers");
+    assert!(
+        !running.iter().any(|other| other.url() == server.url()),
+        "it is the caller's alone"
+    );
+    server.restart().expect("the same data");
+    drop(server);
+    std::fs::remove_dir(&home).expect("it is empty");
 }
 
 fn a_refused_setting_is_told() {

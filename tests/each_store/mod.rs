@@ -1,38 +1,39 @@
-//! Runs one test on each of the six stores, each with data of its own and, where it needs one, with a server of its own.
+//! Runs one test on each of the six stores, each with data of its own; on every server that is given for a store.
 
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use libtest_mimic::{Arguments, Failed, Trial};
+use libtest_mimic::Arguments;
 use task_retry::clock::SystemClock;
 use task_retry::store::TaskStore;
-use test_servers::{Server, start};
+use test_servers::{Shared, trial};
 
-use crate::stores::Store;
+use crate::stores::{Data, Store};
 
-/// One trial for each store, whose data are called `own`. A store whose server is missing is told as ignored.
-pub(crate) fn run(
-    own: &'static str,
-    test: impl AsyncFn(Arc<dyn TaskStore>) + Copy + Send + 'static,
-) -> ExitCode {
-    let trials = Store::ALL.into_iter().map(|store| {
-        let trial = Trial::test(store.name(), move || on(store, own, test));
-        trial.with_ignored_flag(store.is_ignored())
-    });
-    libtest_mimic::run(&Arguments::from_args(), trials.collect()).exit_code()
+/// One trial for each store, and for each server of one.
+pub(crate) fn run(test: impl AsyncFn(Arc<dyn TaskStore>) + Copy + Send + 'static) -> ExitCode {
+    let mut trials = Vec::new();
+    for store in Store::ALL {
+        for server in store.servers() {
+            let name = server
+                .as_ref()
+                .map_or(store.name(), |server| server.name())
+                .to_owned();
+            trials.push(trial(name, move || on(store, server, test)));
+        }
+    }
+    libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }
 
-fn on(store: Store, own: &str, test: impl AsyncFn(Arc<dyn TaskStore>)) -> Result<(), Failed> {
-    let server = store.server().map(start).transpose()?;
-    let folder = tempfile::tempdir()?;
-    let url = server.as_ref().map(Server::url).unwrap_or_default();
+fn on(store: Store, server: Option<Arc<Shared>>, test: impl AsyncFn(Arc<dyn TaskStore>)) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = Data::new(store, server);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()
-        .build()?;
-    runtime.block_on(async {
+        .build();
+    runtime.expect("a runtime").block_on(async {
         let (clock, path) = (Arc::new(SystemClock::new()), folder.path().join("tasks"));
-        test(store.open(clock, &path, &url, own.to_owned()).await).await;
+        test(data.open(clock, &path).await).await;
     });
-    Ok(())
 }

@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use libtest_mimic::Failed;
 use serde::{Deserialize, Serialize};
 use task_retry::clock::{Clock as _, SystemClock};
 use task_retry::postgres::PostgresStore;
@@ -13,7 +12,7 @@ use task_retry::store::{CountScope, TaskStore as _};
 use task_retry::task::State;
 use task_retry::why::Reason;
 use task_retry::{Client, Enqueued, HandlerError, TaskPayload, Worker};
-use test_servers::{Kind, Server, start};
+use test_servers::{Kind, Server, own};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 /// Tasks of each part in each phase.
@@ -34,14 +33,13 @@ impl TaskPayload for Job {
     const KIND: &'static str = "job";
 }
 
-pub(crate) fn one_is_killed() -> Result<(), Failed> {
-    let servers = [start(Kind::Postgres)?, start(Kind::Postgres)?];
+pub(crate) fn one_is_killed() {
+    let servers = [own(Kind::Postgres), own(Kind::Postgres)];
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
-        .build()?;
-    runtime.block_on(killed(&servers));
-    Ok(())
+        .build();
+    runtime.expect("a runtime").block_on(killed(&servers));
 }
 
 /// What was handled, as it is told.

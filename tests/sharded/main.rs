@@ -3,13 +3,16 @@
 
 mod killed;
 mod parts;
+#[path = "../stores/remove.rs"]
+mod remove;
 
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use conformance_tests::sharded::{Sharded, outage};
 use conformance_tests::{Harness, trials};
-use libtest_mimic::{Arguments, Trial};
+use libtest_mimic::Arguments;
+use test_servers::trial;
 
 use self::parts::{Place, Store};
 
@@ -31,7 +34,9 @@ fn main() -> ExitCode {
         all.extend(outage::trials(&spread));
         all.extend(trials(spread));
     }
-    let trial = Trial::test("one of two PostgreSQL servers is killed", killed::one_is_killed);
-    all.push(trial.with_ignored_flag(Store::Postgres.is_ignored()));
+    all.push(trial(
+        "one of two PostgreSQL servers is killed",
+        killed::one_is_killed,
+    ));
     libtest_mimic::run(&Arguments::from_args(), all).exit_code()
 }

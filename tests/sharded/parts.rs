@@ -1,7 +1,6 @@
 //! The stores that are made one: each with data of its own.
 
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
@@ -11,7 +10,9 @@ use task_retry::postgres::PostgresStore;
 use task_retry::redis::RedisStore;
 use task_retry::sqlite::SqliteStore;
 use task_retry::store::TaskStore;
-use test_servers::{Kind, Server, installed, start};
+use test_servers::{Kind, Server, given, installed, start, unique};
+
+use crate::remove;
 
 /// Of what the parts of a sharded store are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,51 +41,54 @@ impl Store {
         }
     }
 
-    /// Whether its server is not installed, and need not be.
-    pub(crate) fn is_ignored(self) -> bool {
-        let missing = self.server().is_some_and(|kind| installed(kind).is_err());
-        missing && !std::env::var("RETRY_REQUIRE").is_ok_and(|required| required == "all")
-    }
-
-    /// Three places: folders, schemas on two servers, or namespaces of one cluster, which live on nodes of their own.
+    /// Three places: folders, schemas on two servers, or namespaces of one cluster, which live on nodes of their own. One server
+    /// that is given alone has a second beside it, if that can be started.
     pub(crate) fn places(self) -> Vec<Arc<Place>> {
-        let (one, other): (Arc<Started>, Arc<Started>) = Default::default();
+        let kind = self.server();
+        let given = kind.map(given).unwrap_or_default();
+        let alone = kind.is_some_and(|kind| installed(kind).is_err());
+        let found = |given: Option<&String>| {
+            Arc::new(Found {
+                given: given.cloned(),
+                started: OnceLock::new(),
+            })
+        };
+        let one = found(given.first());
+        let other = found(given.get(1).or(given.first().filter(|_| alone)));
         let servers = match self {
             Self::Sqlite | Self::Postgres => [Arc::clone(&one), other, one],
             Self::RedisCluster => [Arc::clone(&one), Arc::clone(&one), one],
         };
-        let place = |server| {
-            let made = AtomicU32::new(0);
-            Arc::new(Place {
-                store: self,
-                server,
-                made,
-            })
-        };
+        let place = |server| Arc::new(Place { store: self, server });
         servers.into_iter().map(place).collect()
     }
 }
 
-type Started = OnceLock<Result<Server, String>>;
-
-/// Where parts are made.
-pub(crate) struct Place {
-    store: Store,
-    /// Started by the first that needs it.
-    server: Arc<Started>,
-    made: AtomicU32,
+/// A server, given or started by the first that needs it.
+struct Found {
+    given: Option<String>,
+    started: OnceLock<Result<Server, String>>,
 }
 
-impl Place {
+impl Found {
     fn url(&self, kind: Kind) -> Result<String, Skip> {
+        if let Some(url) = &self.given {
+            return Ok(url.clone());
+        }
         let started = self
-            .server
+            .started
             .get_or_init(|| start(kind).map_err(|error| error.to_string()));
         match started {
             Ok(server) => Ok(server.url()),
             Err(error) => Err(Skip::new(error.clone())),
         }
     }
+}
+
+/// Where parts are made.
+pub(crate) struct Place {
+    store: Store,
+    server: Arc<Found>,
 }
 
 #[async_trait]
@@ -99,25 +103,18 @@ impl Harness for Place {
 
     async fn fresh(&self, clock: ManualClock) -> Result<Box<dyn Instance>, Skip> {
         let url = match self.store.server() {
-            Some(kind) => self.url(kind)?,
+            Some(kind) => self.server.url(kind)?,
             None => String::new(),
         };
         let folder = tempfile::tempdir().expect("a folder");
-        // Places may share a cluster: the folder's name is nobody else's.
-        let unique = folder
-            .path()
-            .file_name()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .to_lowercase();
-        let number = self.made.fetch_add(1, Ordering::Relaxed);
-        let own: String = unique.chars().filter(char::is_ascii_alphanumeric).collect();
         let data = Data {
             kind: self.store,
             url,
-            own: format!("part_{own}_{number}"),
+            lives_on: self.server.given.is_some(),
+            own: unique("part"),
             path: folder.path().join("tasks.db"),
             clock,
+            keys: OnceLock::new(),
         };
         let store = data.open().await;
         Ok(Box::new(Part { store, data, folder }))
@@ -128,9 +125,23 @@ impl Harness for Place {
 struct Data {
     kind: Store,
     url: String,
+    /// Its server does: what is made there must be removed.
+    lives_on: bool,
     own: String,
     path: PathBuf,
     clock: ManualClock,
+    keys: OnceLock<Vec<String>>,
+}
+
+impl Drop for Data {
+    fn drop(&mut self) {
+        match (self.kind, self.keys.get()) {
+            _ if !self.lives_on => {}
+            (Store::Postgres, _) => remove::schema(&self.url, &self.own),
+            (_, Some(keys)) => remove::keys(&self.url, keys),
+            _ => {}
+        }
+    }
 }
 
 impl Data {
@@ -148,7 +159,9 @@ impl Data {
             }
             Store::RedisCluster => {
                 let builder = RedisStore::builder(&self.url).namespace(&self.own);
-                Arc::new(builder.connect().await.expect("it connects"))
+                let store = builder.connect().await.expect("it connects");
+                self.keys.get_or_init(|| store.keys().to_vec());
+                Arc::new(store)
             }
         }
     }

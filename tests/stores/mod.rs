@@ -1,8 +1,11 @@
 //! Opens each of the six stores with data of its own, for tests that run on all of them.
 
-use std::path::Path;
-use std::sync::Arc;
+mod remove;
 
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+
+use sqlx::{AssertSqlSafe, Connection as _, MySqlConnection};
 use task_retry::clock::Clock;
 use task_retry::mysql::MySqlStore;
 use task_retry::postgres::PostgresStore;
@@ -10,7 +13,7 @@ use task_retry::redis::RedisStore;
 use task_retry::sled::SledStore;
 use task_retry::sqlite::SqliteStore;
 use task_retry::store::{MemoryStore, TaskStore};
-use test_servers::{Kind, installed};
+use test_servers::{Address, Kind, Reach as _, Shared, shared, unique};
 
 /// A kind of store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,42 +57,97 @@ impl Store {
         }
     }
 
-    /// Whether its server is not installed, and need not be.
-    pub(crate) fn is_ignored(self) -> bool {
-        let missing = self.server().is_some_and(|kind| installed(kind).is_err());
-        missing && !std::env::var("RETRY_REQUIRE").is_ok_and(|required| required == "all")
+    /// Every place where it can be: the servers that are given, or one that is started; none where it is embedded.
+    pub(crate) fn servers(self) -> Vec<Option<Arc<Shared>>> {
+        match self.server() {
+            Some(kind) => shared(kind).into_iter().map(Some).collect(),
+            None => vec![None],
+        }
+    }
+}
+
+/// Data of its own, removed at the end.
+pub(crate) struct Data {
+    store: Store,
+    server: Option<Arc<Shared>>,
+    name: String,
+    /// In which a Redis keeps them.
+    keys: OnceLock<Vec<String>>,
+}
+
+impl Data {
+    pub(crate) fn new(store: Store, server: Option<Arc<Shared>>) -> Self {
+        Self {
+            store,
+            server,
+            name: unique("own"),
+            keys: OnceLock::new(),
+        }
     }
 
-    /// A store with the data `own`: below `path`, or on the server at `url`. `clock` is an embedded store's.
-    pub(crate) async fn open(
-        self,
-        clock: Arc<dyn Clock>,
-        path: &Path,
-        url: &str,
-        own: String,
-    ) -> Arc<dyn TaskStore> {
-        match self {
-            Self::Memory => Arc::new(MemoryStore::with_clock(clock)),
-            Self::Sqlite => {
+    fn url(&self) -> String {
+        self.server
+            .as_ref()
+            .map(|server| server.url())
+            .unwrap_or_default()
+    }
+
+    /// A store with the data: below `path`, or on the server. `clock` is an embedded store's.
+    pub(crate) async fn open(&self, clock: Arc<dyn Clock>, path: &Path) -> Arc<dyn TaskStore> {
+        let (url, name) = (self.url(), &self.name);
+        match self.store {
+            Store::Memory => Arc::new(MemoryStore::with_clock(clock)),
+            Store::Sqlite => {
                 let built = SqliteStore::builder(path).clock(clock).readers(1).build();
                 Arc::new(built.expect("it opens"))
             }
-            Self::Sled => {
+            Store::Sled => {
                 let built = SledStore::builder(path).clock(clock).readers(1).build();
                 Arc::new(built.expect("it opens"))
             }
-            Self::Postgres => {
-                let builder = PostgresStore::builder(url).schema(own).max_connections(4);
+            Store::Postgres => {
+                let builder = PostgresStore::builder(&url).schema(name).max_connections(4);
                 Arc::new(builder.connect().await.expect("it connects"))
             }
-            Self::MySql => {
-                let builder = MySqlStore::builder(url).prefix(own).connections(4);
+            Store::MySql => {
+                let mut conn = MySqlConnection::connect(&url).await.expect("it connects");
+                let create = sqlx::raw_sql(AssertSqlSafe(format!("CREATE DATABASE {name}")));
+                create.execute(&mut conn).await.expect("databases may be made");
+                let url = Address::of(&url).database(name).to_string();
+                let builder = MySqlStore::builder(&url).connections(4);
                 Arc::new(builder.connect().await.expect("it connects"))
             }
-            Self::Redis => {
-                let builder = RedisStore::builder(url).namespace(own);
-                Arc::new(builder.connect().await.expect("it connects"))
+            Store::Redis => {
+                let builder = RedisStore::builder(&url).namespace(name);
+                let store = builder.connect().await.expect("it connects");
+                self.keys.get_or_init(|| store.keys().to_vec());
+                Arc::new(store)
             }
         }
     }
+}
+
+impl Drop for Data {
+    fn drop(&mut self) {
+        if !self.server.as_ref().is_some_and(|server| server.is_given()) {
+            return;
+        }
+        match (self.store, self.keys.get()) {
+            (Store::Postgres, _) => remove::schema(&self.url(), &self.name),
+            (Store::MySql, _) => remove_database(&self.url(), &self.name),
+            (_, Some(keys)) => remove::keys(&self.url(), keys),
+            _ => {}
+        }
+    }
+}
+
+/// What is left behind all the same disturbs no other run.
+fn remove_database(url: &str, name: &str) {
+    let sql = format!("SET lock_wait_timeout = 2; DROP DATABASE IF EXISTS {name}");
+    let url = url.to_owned();
+    remove::aside(async move {
+        if let Ok(mut conn) = MySqlConnection::connect(&url).await {
+            let _ = sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut conn).await;
+        }
+    });
 }

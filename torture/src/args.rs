@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+/// A process has room for the sockets of so many, and the servers of a run's own for their connections.
+const MAX_CLIENTS: u64 = 1_000;
+
 /// Kills, stops and restarts enqueuers and workers on one store at random moments, lets the rest drain, and audits that
 /// nothing acknowledged was lost and nothing was done twice under one lease. Exits with 1 on any violation.
 #[derive(Debug, Parser)]
@@ -55,7 +58,7 @@ pub(crate) enum Workload {
 #[derive(Debug, Args)]
 pub(crate) struct Run {
     /// The store: a scheme alone is a fresh store of the run's own, a URL one that exists and is empty. Known: sqlite,
-    /// postgres, mysql, redis, sled
+    /// postgres, pgbouncer (PostgreSQL through a pooler), mysql, redis, redis-cluster, sled
     #[arg(long, value_name = "SCHEME|URL", default_value = "sqlite")]
     pub(crate) store: String,
     /// What the processes do: tasks of every sort; one batch whose sum is checked (SQLite and PostgreSQL); or orders in another
@@ -83,10 +86,15 @@ pub(crate) struct Run {
     /// Enqueuing processes.
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=64))]
     pub(crate) enqueuers: u64,
+    /// Clients that enqueue at the same time, spread over the enqueuing processes (rounded up to as many in each); on a server each
+    /// has connections of its own. One in each process unless told otherwise
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=MAX_CLIENTS))]
+    pub(crate) clients: Option<u64>,
     /// About 15 seconds in all.
     #[arg(long)]
     pub(crate) quick: bool,
-    /// Cut the power of the store's file system instead: a loop-mounted ext4 image that is shut down. Needs root.
+    /// Cut the power of the store's, or its server's, file system instead: a loop-mounted ext4 image that is shut down. Needs root,
+    /// and a store of the run's own.
     #[arg(long)]
     pub(crate) power_cut: bool,
     /// Power cuts in a run.
@@ -101,6 +109,11 @@ pub(crate) struct Run {
 }
 
 impl Run {
+    /// How many clients there are in an enqueuing process.
+    pub(crate) fn clients_each(&self) -> u64 {
+        self.clients.map_or(1, |clients| clients.div_ceil(self.enqueuers))
+    }
+
     /// How long faults last.
     pub(crate) fn faults(&self) -> Duration {
         if self.quick {
@@ -142,4 +155,25 @@ pub(crate) struct Child {
     /// The seed of the run.
     #[arg(long)]
     pub(crate) seed: u64,
+    /// Clients that enqueue in it at the same time.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) clients: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clients_are_spread_over_the_processes() {
+        let each = |words: &[&str]| {
+            let words = ["torture"].iter().chain(words);
+            Cli::try_parse_from(words).map(|cli| cli.run.clients_each())
+        };
+        assert_eq!(each(&[]).unwrap(), 1);
+        assert_eq!(each(&["--clients", "500", "--enqueuers", "4"]).unwrap(), 125);
+        assert_eq!(each(&["--clients", "5", "--enqueuers", "4"]).unwrap(), 2);
+        assert_eq!(each(&["--clients", "1000", "--enqueuers", "1"]).unwrap(), 1_000);
+        assert!(each(&["--clients", "1001"]).is_err() && each(&["--clients", "0"]).is_err());
+    }
 }

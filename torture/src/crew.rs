@@ -74,7 +74,11 @@ pub(crate) struct Faults {
     pub(crate) enqueuers_killed: u64,
     pub(crate) stops: u64,
     pub(crate) servers_killed: u64,
+    /// How often one process of several that a server is made of was killed alone.
+    pub(crate) processes_killed: u64,
     pub(crate) links_cut: u64,
+    /// How often the server closed all connections itself.
+    pub(crate) disconnects: u64,
     pub(crate) cuts: u64,
 }
 
@@ -95,6 +99,8 @@ pub(crate) struct Crew {
     seed: u64,
     log: Log,
     errand: Errand,
+    /// Clients in each enqueuing process.
+    pub(crate) clients: u64,
 }
 
 impl Crew {
@@ -122,12 +128,19 @@ impl Crew {
             seed,
             log: Log::create(&place.log("torture"))?,
             errand: Errand::Mixed,
+            clients: 1,
         })
     }
 
     /// Sends it on another errand.
     pub(crate) fn on(mut self, errand: Errand) -> Self {
         self.errand = errand;
+        self
+    }
+
+    /// With so many clients in each enqueuing process.
+    pub(crate) const fn with_clients(mut self, clients: u64) -> Self {
+        self.clients = clients;
         self
     }
 
@@ -188,6 +201,7 @@ impl Crew {
             .args(["--slot", &slot.index.to_string()])
             .args(["--generation", &slot.generation.to_string()])
             .args(["--seed", &self.seed.to_string()])
+            .args(["--clients", &self.clients.to_string()])
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(told);

@@ -2,15 +2,16 @@
 
 use std::io::BufRead as _;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
 
 use anyhow::Result;
-use futures_util::future::join_all;
+use futures_util::future::{join_all, try_join_all};
 use retry_core::client::{Client, Enqueued, Error};
 use retry_core::draft::{Draft, TaskPayload};
 use retry_core::seams::{Random as _, SeededRandom};
-use retry_core::store::TaskStore;
+use retry_core::store::{CountScope, TaskStore};
+use retry_core::task::State;
 
 use crate::args::Child;
 use crate::clock::Watch;
@@ -26,11 +27,17 @@ const REST: Duration = Duration::from_millis(18);
 /// How many unique keys there are.
 const KEYS: u64 = 3;
 
+/// So many tasks may wait before a process of several clients holds them back: some seconds' work.
+const BACKLOG: u64 = 2_000;
+/// How often it looks how many wait.
+const LOOK: Duration = Duration::from_millis(250);
+
 /// What the standard input asked for: everything, completions only, or the end.
 const ALL: u8 = 0;
 const QUIET: u8 = 1;
 const END: u8 = 2;
 
+/// One client.
 struct Enqueuer {
     client: Client<Witness>,
     /// For transactions of its own, where the store has them.
@@ -38,7 +45,8 @@ struct Enqueuer {
     log: Log,
     random: SeededRandom,
     watch: Watch,
-    next: u64,
+    /// The number that was last used by the process.
+    numbers: Arc<AtomicU64>,
 }
 
 /// What the standard input wants.
@@ -89,49 +97,59 @@ pub(crate) async fn enqueue(
     log: &Log,
     wish: &Wish,
 ) -> Result<()> {
+    let numbers = (child.slot + 1) * 100_000_000_000_000 + child.generation * 100_000_000;
+    let numbers = Arc::new(AtomicU64::new(numbers));
+    // Until it is known how many wait.
+    let held = AtomicBool::new(child.clients > 1);
+    let clients = (0..child.clients).map(|index| {
+        let (store, numbers, held) = (Arc::clone(&store), Arc::clone(&numbers), &held);
+        async move {
+            let mut enqueuer = Enqueuer::new(child, place, store, log, index, numbers).await?;
+            enqueuer.work(wish, held).await;
+            anyhow::Ok(())
+        }
+    });
     let log = log.clone();
     let client = Client::new(Witness {
-        store,
+        store: Arc::clone(&store),
         log: log.clone(),
     });
-    let mut enqueuer = Enqueuer {
-        client,
-        orders: place.subject.orders().await?,
-        log,
-        random: SeededRandom::new(child.seed ^ (child.slot << 32) ^ (child.generation << 8)),
-        watch: Watch::start(),
-        next: (child.slot + 1) * 1_000_000_000_000 + child.generation * 1_000_000,
-    };
-    let completing = enqueuer.client.clone();
-    let (log, watch) = (enqueuer.log.clone(), Watch::start());
-    let completions = async move {
+    let watch = Watch::start();
+    let completions = async {
         while !wish.is_end() {
-            complete(&completing, &log, place).await;
+            complete(&client, &log, place, &numbers).await;
             watch.pause(Duration::from_millis(30)).await;
         }
     };
-    let tasks = async {
-        while wish.is_all() {
-            let tasks = enqueuer.round().await;
-            let rest = REST * u32::try_from(tasks).unwrap_or(1);
-            enqueuer.watch.pause(rest).await;
+    let holding = async {
+        while child.clients > 1 && wish.is_all() {
+            // A store that does not answer changes nothing.
+            if let Ok(counts) = client.count(&CountScope::default()).await {
+                held.store(counts.of(State::Pending) > BACKLOG, Ordering::Release);
+            }
+            watch.pause(LOOK).await;
         }
     };
-    tokio::join!(tasks, completions);
-    Ok(())
+    let others = async {
+        tokio::join!(completions, holding);
+        Ok(())
+    };
+    tokio::try_join!(try_join_all(clients), others).map(drop)
 }
 
-async fn complete(client: &Client<Witness>, log: &Log, place: &Place) {
+/// Completes what waits. Each call has data of its own, so that the task tells whose it got.
+async fn complete(client: &Client<Witness>, log: &Log, place: &Place, marks: &AtomicU64) {
     let folder = place.tokens();
     for (n, token) in tokens::all(&folder, 20) {
-        let how = match client.complete(token, &n).await {
+        let mark = marks.fetch_add(1, Ordering::Relaxed) + 1;
+        let how = match client.complete(token, &(n, mark)).await {
             Ok(()) => Completed::Done,
             Err(Error::AlreadyDone) => Completed::Already,
             Err(error) => Completed::Error(error.to_string()),
         };
         let settled = !matches!(how, Completed::Error(_));
         let id = token.task.to_string();
-        log.write(vec![Event::Completed { id, how }]).await;
+        log.write(vec![Event::Completed { id, mark, how }]).await;
         if settled {
             tokens::remove(&folder, token);
         }
@@ -146,6 +164,51 @@ struct Request {
 }
 
 impl Enqueuer {
+    /// Client `index` of a process.
+    async fn new(
+        child: &Child,
+        place: &Place,
+        store: Arc<dyn TaskStore>,
+        log: &Log,
+        index: u64,
+        numbers: Arc<AtomicU64>,
+    ) -> Result<Self> {
+        // As the clients of a service: each has come from somewhere else to a server, and those of a file share the process.
+        let store = match index > 0 && place.subject.is_remote() {
+            true => Arc::clone(place.connect().await?.store()),
+            false => store,
+        };
+        let orders = match index {
+            0 => place.subject.orders().await?,
+            _ => None,
+        };
+        let seed = child.seed ^ (child.slot << 32) ^ (child.generation << 8) ^ (index << 48);
+        Ok(Self {
+            client: Client::new(Witness {
+                store,
+                log: log.clone(),
+            }),
+            orders,
+            log: log.clone(),
+            random: SeededRandom::new(seed),
+            watch: Watch::start(),
+            numbers,
+        })
+    }
+
+    /// Enqueues until it is told to be quiet, unless it is held back.
+    async fn work(&mut self, wish: &Wish, held: &AtomicBool) {
+        while wish.is_all() {
+            if held.load(Ordering::Acquire) {
+                self.watch.pause(LOOK / 5).await;
+                continue;
+            }
+            let tasks = self.round().await;
+            let rest = REST * u32::try_from(tasks).unwrap_or(1);
+            self.watch.pause(rest).await;
+        }
+    }
+
     fn below(&self, bound: u64) -> u64 {
         self.random.next_u64() % bound
     }
@@ -161,7 +224,7 @@ impl Enqueuer {
     }
 
     /// Concurrent single enqueues, which share inserts.
-    async fn singly(&mut self, tasks: usize) -> usize {
+    async fn singly(&self, tasks: usize) -> usize {
         let requests = self.requests(tasks).await;
         let (client, log) = (&self.client, &self.log);
         let sent = requests.into_iter().map(|request| async move {
@@ -172,7 +235,7 @@ impl Enqueuer {
     }
 
     /// One call with many tasks.
-    async fn at_once(&mut self, tasks: usize) -> usize {
+    async fn at_once(&self, tasks: usize) -> usize {
         let requests = self.requests(tasks).await;
         let numbers: Vec<u64> = requests.iter().map(|request| request.n).collect();
         let drafts = requests.into_iter().map(|request| request.draft);
@@ -205,7 +268,7 @@ impl Enqueuer {
         1
     }
 
-    async fn requests(&mut self, tasks: usize) -> Vec<Request> {
+    async fn requests(&self, tasks: usize) -> Vec<Request> {
         let requests: Vec<Request> = (0..tasks).map(|_| self.request()).collect();
         let intent = |request: &Request| Event::Intent {
             n: request.n,
@@ -216,12 +279,11 @@ impl Enqueuer {
         requests
     }
 
-    fn number(&mut self) -> u64 {
-        self.next += 1;
-        self.next
+    fn number(&self) -> u64 {
+        self.numbers.fetch_add(1, Ordering::Relaxed) + 1
     }
 
-    fn request(&mut self) -> Request {
+    fn request(&self) -> Request {
         let n = self.number();
         let some = |bound| self.below(bound);
         let few = |bound| u32::try_from(self.below(bound)).unwrap_or(0);

@@ -62,8 +62,8 @@ pub(crate) enum Event {
     },
     /// A checkpoint was acknowledged; `version` is the one after it.
     Saved { id: String, version: u64, progress: u32 },
-    /// The answer to a completion.
-    Completed { id: String, how: Completed },
+    /// The answer to a completion with `mark`, which no other has.
+    Completed { id: String, mark: u64, how: Completed },
     /// A process was started.
     Spawned { process: String },
     /// A process is about to be killed, or has lost its disk.

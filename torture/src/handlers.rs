@@ -119,8 +119,8 @@ async fn waiter(waiter: Waiter, ctx: Ctx, State(tools): State<Tools>) -> Answer 
             tokens::put(&tools.tokens, waiter.n, ctx.wait_token())?;
             return Ok(Outcome::Wait(WAIT_LIMIT));
         }
-        match ctx.completion::<u64>()? {
-            Some(n) if n == waiter.n => Ok(Outcome::Done),
+        match ctx.completion::<(u64, u64)>()? {
+            Some((n, mark)) if n == waiter.n => Ok(Outcome::output(&mark)?),
             other => Ok(Outcome::Stop(format!(
                 "completed with {other:?}, not with {}",
                 waiter.n

@@ -19,6 +19,10 @@ pub(crate) struct Intent {
     pub(crate) key: Option<String>,
     /// The acknowledgement: the task, and whether it was new.
     pub(crate) answer: Option<(String, bool)>,
+    pub(crate) process: String,
+    pub(crate) from: i64,
+    /// When the answer came, of whatever sort.
+    pub(crate) until: Option<i64>,
 }
 
 #[derive(Debug, Clone)]
@@ -69,7 +73,8 @@ pub(crate) struct Trace {
     pub(crate) runs: Vec<Ran>,
     /// Acknowledged checkpoints: the version after each, and how far.
     pub(crate) saved: Vec<(u64, u32)>,
-    pub(crate) completed: Vec<Completed>,
+    /// The answers to completions, each with its mark.
+    pub(crate) completed: Vec<(u64, Completed)>,
 }
 
 impl Trace {
@@ -164,7 +169,7 @@ impl History {
 
     fn take(&mut self, process: &str, line: Line) {
         match line.event {
-            Event::Intent { .. } | Event::Answer { .. } | Event::Refused { .. } => self.asked(line),
+            Event::Intent { .. } | Event::Answer { .. } | Event::Refused { .. } => self.asked(process, line),
             Event::Spawned { .. }
             | Event::Killed { .. }
             | Event::Stopped { .. }
@@ -177,19 +182,30 @@ impl History {
     }
 
     /// What an enqueuer wanted and got.
-    fn asked(&mut self, Line { event, .. }: Line) {
+    fn asked(&mut self, process: &str, Line { at, event }: Line) {
         match event {
             Event::Intent { n, kind, key } => {
-                let answer = None;
-                if self.intents.insert(n, Intent { kind, key, answer }).is_some() {
+                let intent = Intent {
+                    kind,
+                    key,
+                    process: process.to_owned(),
+                    from: at,
+                    ..Intent::default()
+                };
+                if self.intents.insert(n, intent).is_some() {
                     self.problems
                         .push(format!("number {n} was used twice by the enqueuers"));
                 }
             }
             Event::Answer { n, id, new } => {
-                self.intents.entry(n).or_default().answer = Some((id, new));
+                let intent = self.intents.entry(n).or_default();
+                (intent.answer, intent.until) = (Some((id, new)), Some(at));
             }
-            _ => self.refused += 1,
+            Event::Refused { n, .. } => {
+                self.refused += 1;
+                self.intents.entry(n).or_default().until = Some(at);
+            }
+            _ => {}
         }
     }
 
@@ -281,7 +297,7 @@ impl History {
             }),
             Event::Lease { session, until } => self.leases.entry(session).or_default().push((at, until)),
             Event::Lost { .. } => self.lost += 1,
-            Event::Completed { id, how } => self.of(id).completed.push(how),
+            Event::Completed { id, mark, how } => self.of(id).completed.push((mark, how)),
             _ => {}
         }
     }

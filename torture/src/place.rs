@@ -10,12 +10,18 @@ use async_trait::async_trait;
 use retry_core::client::{Client, Enqueued};
 
 use crate::clock::Watch;
+use crate::tokens;
 
 /// A store under torture. Everything else is told and audited through the contract alone.
 #[async_trait]
 pub(crate) trait Subject: fmt::Debug + Send + Sync {
     /// By which every process connects.
     fn url(&self) -> &str;
+
+    /// A client of it.
+    async fn connect(&self) -> Result<Client> {
+        Ok(task_retry::connect(self.url()).await?)
+    }
 
     /// Whether it is on a server, which may be away when a process starts.
     fn is_remote(&self) -> bool {
@@ -84,14 +90,25 @@ pub(crate) trait Ledger: Send + Sync {
 /// What serves a store.
 #[async_trait]
 pub(crate) trait Server: Send + Sync {
+    /// How many processes it is made of, each of which can be killed alone.
+    fn processes(&self) -> usize {
+        1
+    }
+
     /// `kill -9`, with everything that belongs to it.
     async fn kill(&self) -> Result<()>;
 
-    /// Starts it again on the same data; returns when it answers.
+    /// `kill -9` of one of its processes; the others go on.
+    async fn kill_process(&self, process: usize) -> Result<()>;
+
+    /// Starts what was killed again on the same data; returns when it answers.
     async fn start(&self) -> Result<()>;
 
-    /// Closes every connection to it; new ones are served.
-    fn cut(&self);
+    /// Closes every connection on the way to it; new ones are served. False: nothing is on the way that could.
+    fn cut(&self) -> bool;
+
+    /// Has it close every connection itself, as its administrator can; new ones are served.
+    async fn disconnect(&self) -> Result<()>;
 
     /// Ends it and copies its data to a folder that outlives the run.
     fn keep(&self, folder: &Path) -> Result<()>;
@@ -124,7 +141,7 @@ pub(crate) struct Place {
 impl Place {
     /// Creates what is missing.
     pub(crate) fn new(folder: &Path, subject: Arc<dyn Subject>) -> Result<Self> {
-        for part in ["logs", "tokens"] {
+        for part in ["logs", "tokens", tokens::USED] {
             let part = folder.join(part);
             std::fs::create_dir_all(&part).with_context(|| part.display().to_string())?;
         }
@@ -136,11 +153,10 @@ impl Place {
 
     /// A client of the store.
     pub(crate) async fn connect(&self) -> Result<Client> {
-        let connect = || task_retry::connect(self.subject.url());
         if self.subject.is_remote() {
-            return Ok(patiently(connect).await?);
+            return patiently(|| self.subject.connect()).await;
         }
-        Ok(connect().await?)
+        self.subject.connect().await
     }
 
     /// The folder of the logs.

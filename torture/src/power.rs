@@ -1,7 +1,9 @@
-//! Power cuts: the store's file is on an ext4 image that is shut down, without its journal, under the running processes.
+//! Power cuts: the files of the store, or of its server, are on an ext4 image that is shut down, without its journal, under the
+//! running processes.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -11,6 +13,8 @@ use crate::args::Run;
 use crate::clock::Watch;
 use crate::crew::Crew;
 use crate::report::line;
+use crate::stores::Home;
+use crate::tokens;
 
 /// `EXT4_IOC_SHUTDOWN` with `NOLOGFLUSH`: nothing that is not on the disk gets there any more. Says in milliseconds when.
 const PYTHON: &str = "import fcntl, os, struct, sys, time; d = os.open(sys.argv[1], os.O_RDONLY); \
@@ -18,7 +22,10 @@ const PYTHON: &str = "import fcntl, os, struct, sys, time; d = os.open(sys.argv[
 const PERL: &str = "use Time::HiRes; open(my $d, '<', $ARGV[0]) or die $!; my $flag = pack('L', 2); \
     my $at = Time::HiRes::time(); ioctl($d, 0x8004587d, $flag) or die $!; print(int($at * 1000));";
 
-/// How long an unmounted file system may live on.
+/// The size of the image, which takes only as much as is written: PostgreSQL's journal may grow to 1 GiB.
+const SIZE: &str = "2G";
+
+/// How long a file system may live on when its users were killed: they have to be gone, and who copied the mounts of the machine.
 const FREED: Duration = Duration::from_secs(20);
 
 /// Set in a run whose mounts are its own.
@@ -61,7 +68,7 @@ impl Disk {
         };
         std::fs::create_dir_all(&disk.mount)?;
         let image = disk.image.display().to_string();
-        tool(&["truncate", "-s", "256M", &image])?;
+        tool(&["truncate", "-s", SIZE, &image])?;
         tool(&["mkfs.ext4", "-q", "-F", &image])?;
         disk.mount()?;
         disk.cut().context("the file system cannot be shut down")?;
@@ -69,9 +76,12 @@ impl Disk {
         Ok(disk)
     }
 
-    /// Where it is mounted.
-    pub(crate) fn mounted(&self) -> PathBuf {
-        self.mount.clone()
+    /// A home for stores on it.
+    pub(crate) fn home(&self) -> Home<'_> {
+        Home {
+            files: &self.mount,
+            servers: Some(&self.mount),
+        }
     }
 
     fn mount(&self) -> Result<()> {
@@ -89,8 +99,15 @@ impl Disk {
 
     /// The machine starts again.
     async fn remount(&self) -> Result<()> {
-        tool(&["umount", &self.mount.display().to_string()])?;
         let watch = Watch::start();
+        // A server's children outlive it by a moment, and what they have open keeps the file system where it is.
+        while let Err(busy) = tool(&["umount", &self.mount.display().to_string()]) {
+            ensure!(
+                watch.elapsed() < FREED,
+                "{busy:#}, {FREED:?} after its users were killed"
+            );
+            watch.pause(Duration::from_millis(20)).await;
+        }
         // As long as somebody keeps the file system alive it would come back dead.
         while !tool(&["losetup", "-j", &self.image.display().to_string()])?.is_empty() {
             ensure!(
@@ -129,9 +146,10 @@ fn tool(words: &[&str]) -> Result<String> {
     Ok(String::from_utf8_lossy(&told.stdout).into_owned())
 }
 
-/// Cuts the power again and again; each time the file must open, sound.
+/// Cuts the power again and again; each time the server must start, if there is one, and the store open, sound.
 pub(crate) async fn cut(crew: &mut Crew, disk: &Disk, run: &Run, random: &SeededRandom) -> Result<()> {
     let cuts = if run.quick { 2 } else { run.cuts };
+    let subject = Arc::clone(&crew.place.subject);
     for number in 1..=cuts {
         let wait = Duration::from_millis(1_500 + random.next_u64() % 2_500);
         crew.live(wait).await?;
@@ -142,9 +160,21 @@ pub(crate) async fn cut(crew: &mut Crew, disk: &Disk, run: &Run, random: &Seeded
         for index in 0..crew.slots.len() {
             crew.kill(index, Some(Duration::ZERO)).await?;
         }
+        if let Some(server) = subject.server() {
+            server.kill().await?;
+        }
         crew.cut(from).await;
+        tokens::put_back(&crew.place.tokens())?;
         disk.remount().await?;
-        match crew.place.subject.damage().await {
+        if let Some(server) = subject.server()
+            && let Err(why) = server.start().await
+        {
+            if let Err(error) = server.keep(&crew.place.folder) {
+                line(&format!("the server's data is not kept: {error:#}"));
+            }
+            return Err(why.context(format!("after cut {number} the server does not start")));
+        }
+        match subject.damage().await {
             Ok(damage) if damage.is_empty() => line(&format!("cut {number}: the store opens and is sound")),
             Ok(damage) => crew
                 .problems

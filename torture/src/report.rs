@@ -16,13 +16,18 @@ pub(crate) fn line(text: &str) {
 
 /// Prints the summary.
 pub(crate) fn table(faults: &Faults, found: &Found, took: Duration) {
-    let rows: [(&str, String); 20] = [
+    let rows: [(&str, String); 23] = [
         ("seconds", format!("{:.1}", took.as_secs_f64())),
         ("workers killed", faults.workers_killed.to_string()),
         ("enqueuers killed", faults.enqueuers_killed.to_string()),
         ("stops", faults.stops.to_string()),
         ("servers killed", faults.servers_killed.to_string()),
+        (
+            "one process of a server killed",
+            faults.processes_killed.to_string(),
+        ),
         ("times all connections were cut", faults.links_cut.to_string()),
+        ("times the server closed them", faults.disconnects.to_string()),
         ("power cuts", faults.cuts.to_string()),
         (
             "enqueues acknowledged",
@@ -32,6 +37,7 @@ pub(crate) fn table(faults: &Faults, found: &Found, took: Duration) {
             "enqueues unanswered",
             format!("{}, {} errors", found.unanswered, found.refused),
         ),
+        ("enqueues at the same time", format!("{} at most", found.at_once)),
         ("answers while power was cut", found.overtaken.to_string()),
         ("tasks", found.tasks.to_string()),
         ("claims", found.claims.to_string()),

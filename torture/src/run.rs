@@ -1,5 +1,7 @@
 //! A run from its first process to its verdict.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -16,7 +18,7 @@ use crate::outbox;
 use crate::place::Place;
 use crate::power::{self, Disk};
 use crate::report::{self, line};
-use crate::stores;
+use crate::stores::{self, Home};
 
 /// Seeds are short enough to be typed.
 const SEEDS: u64 = 1_000_000_000;
@@ -24,19 +26,29 @@ const SEEDS: u64 = 1_000_000_000;
 const TOLD: usize = 40;
 
 pub(crate) async fn run(run: &Run) -> Result<ExitCode> {
-    if run.power_cut && !stores::is_embedded(&run.store) {
-        return Ok(skipped(&anyhow!(
-            "the files of a server are not on a disk of the run's own"
-        )));
-    }
+    ensure!(
+        run.workload == Workload::Mixed || !(run.power_cut || run.clients.is_some()),
+        "power cuts, and several clients in a process, are for the workload `mixed`"
+    );
     if run.power_cut {
+        if !stores::is_own(&run.store) {
+            return Ok(skipped(&anyhow!(
+                "the files of a server that is given by URL are not on a disk of the run's own"
+            )));
+        }
         match power::apart() {
             Ok(None) => {}
             Ok(Some(ended)) => return Ok(ended),
             Err(why) => return Ok(skipped(&why)),
         }
     }
-    let temp = tempfile::Builder::new().prefix("torture-").tempdir()?;
+    let mut temp = tempfile::Builder::new();
+    temp.prefix("torture-");
+    if run.power_cut {
+        // The account that a server runs under passes through it to the disk.
+        temp.permissions(Permissions::from_mode(0o711));
+    }
+    let temp = temp.tempdir()?;
     let folder = run.folder.clone().unwrap_or_else(|| temp.path().to_owned());
     std::fs::create_dir_all(&folder)?;
     let disk = match run.power_cut {
@@ -70,8 +82,11 @@ fn skipped(why: &anyhow::Error) -> ExitCode {
 async fn on(folder: &Path, disk: Option<&Disk>, run: &Run) -> Result<bool> {
     let seed = run.seed.unwrap_or_else(|| SystemRandom::new().next_u64() % SEEDS);
     let random = SeededRandom::new(seed);
-    let home = disk.map_or_else(|| folder.to_owned(), Disk::mounted);
-    let place = Place::new(folder, stores::by_url(&run.store, &home)?)?;
+    let home = match disk {
+        Some(disk) => disk.home(),
+        None => Home::of(folder),
+    };
+    let place = Place::new(folder, stores::by_url(&run.store, home)?)?;
     line(&format!("torture --seed {seed}, files in {}", folder.display()));
     place.subject.prepare().await?;
 
@@ -79,9 +94,10 @@ async fn on(folder: &Path, disk: Option<&Disk>, run: &Run) -> Result<bool> {
         return batch::torture(&place, run, seed).await;
     }
     if run.workload == Workload::Outbox {
-        return outbox::torture(&place, &home, run, seed).await;
+        return outbox::torture(&place, folder, run, seed).await;
     }
-    let mut crew = Crew::new(&place, run.workers, run.enqueuers, seed)?;
+    let crew = Crew::new(&place, run.workers, run.enqueuers, seed)?;
+    let mut crew = crew.with_clients(run.clients_each());
     match disk {
         Some(disk) => power::cut(&mut crew, disk, run, &random).await?,
         None => chaos::harm(&mut crew, run, &random).await?,
@@ -115,7 +131,7 @@ pub(crate) async fn audit(kept: &Kept) -> Result<ExitCode> {
         stores::is_embedded(&kept.store) || kept.store.contains(':'),
         "the server of that run is gone: start one on the kept data, and name its URL"
     );
-    let place = Place::new(&kept.folder, stores::by_url(&kept.store, &kept.folder)?)?;
+    let place = Place::new(&kept.folder, stores::by_url(&kept.store, Home::of(&kept.folder))?)?;
     let found = audit::audit(&place, Vec::new()).await?;
     let good = tell(&found);
     Ok(if good {

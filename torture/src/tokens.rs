@@ -1,6 +1,6 @@
 //! How a wait's token travels from the worker to whoever completes it: a file each, named by the task.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use retry_core::task::WaitToken;
@@ -33,7 +33,48 @@ pub(crate) fn all(folder: &Path, limit: usize) -> Vec<(u64, WaitToken)> {
         .collect()
 }
 
-/// Takes a token away.
+/// Where the tokens are that were used.
+pub(crate) const USED: &str = "tokens/.used";
+
+fn used(folder: &Path) -> PathBuf {
+    folder.join(".used")
+}
+
+/// Takes a token away that was used.
 pub(crate) fn remove(folder: &Path, token: WaitToken) {
-    let _ = std::fs::remove_file(folder.join(token.task.to_string()));
+    let name = token.task.to_string();
+    // Another one who completes may have been first.
+    let _ = std::fs::rename(folder.join(&name), used(folder).join(&name));
+}
+
+/// Puts those back that were used: the completion may be forgotten whose answer came when the power had been cut.
+pub(crate) fn put_back(folder: &Path) -> Result<()> {
+    for entry in std::fs::read_dir(used(folder)).context("the used tokens")? {
+        let entry = entry?;
+        std::fs::rename(entry.path(), folder.join(entry.file_name())).context("putting a token back")?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use retry_core::id::TaskId;
+
+    use super::*;
+
+    #[test]
+    fn a_used_token_can_be_put_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let tokens = dir.path().join("tokens");
+        std::fs::create_dir_all(dir.path().join(USED)).unwrap();
+        let text = format!("{}.1.{:016x}", TaskId::from_bytes([7; 16]), 9);
+        let token: WaitToken = text.parse().unwrap();
+        put(&tokens, 5, token).unwrap();
+        assert_eq!(all(&tokens, 9), [(5, token)]);
+        remove(&tokens, token);
+        remove(&tokens, token);
+        assert_eq!(all(&tokens, 9), []);
+        put_back(&tokens).unwrap();
+        assert_eq!(all(&tokens, 9), [(5, token)]);
+    }
 }

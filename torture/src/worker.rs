@@ -12,7 +12,7 @@ use crate::clock::Watch;
 use crate::handlers::{self, Tools};
 use crate::log::Log;
 use crate::place::Place;
-use crate::stores;
+use crate::stores::{self, Home};
 use crate::witness::Witness;
 
 /// Short, so that a stopped worker outlives it often.
@@ -51,7 +51,7 @@ pub(crate) fn start(place: &Place, name: &str, store: Arc<dyn TaskStore>, log: &
 impl Child {
     /// Where the process works.
     pub(crate) fn place(&self) -> Result<Place> {
-        Place::new(&self.folder, stores::by_url(&self.url, &self.folder)?)
+        Place::new(&self.folder, stores::by_url(&self.url, Home::of(&self.folder))?)
     }
 
     /// The name of the process, of its worker and its files.

@@ -336,11 +336,24 @@ const IN_THE_LOGS: &[Lie] = &[
     (
         "a wait that was completed twice",
         |files| {
-            let completed = json!({"id": files.task("waiter"), "how": "done"});
+            let completed = json!({"id": files.task("waiter"), "mark": 1, "how": "done"});
             let line = json!({"at": 1, "event": {"completed": completed}});
             files.another("enqueuer", &[line.clone(), line]);
         },
         "and was completed",
+    ),
+    (
+        "a wait that got another's data",
+        |files| {
+            files.lines("enqueuer", |lines| {
+                for line in lines {
+                    if line["event"]["completed"]["how"] == "done" {
+                        line["event"]["completed"]["mark"] = json!(1);
+                    }
+                }
+            });
+        },
+        "was completed with [1] and got",
     ),
     (
         "work on a task that is not stored",
@@ -400,4 +413,15 @@ fn a_folder_without_a_run_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let (good, told) = torture(&["audit"], dir.path());
     assert!(!good && told.contains("no run left its files here"), "{told}");
+}
+
+#[test]
+fn what_does_not_go_together_is_refused() {
+    for words in [["--power-cut", "--quick"], ["--clients", "9"]] {
+        let dir = tempfile::tempdir().unwrap();
+        let words = ["--workload", "outbox"].into_iter().chain(words);
+        let (good, told) = torture(&words.collect::<Vec<_>>(), dir.path());
+        assert!(!good && told.contains("are for the workload"), "{told}");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0, "nothing is written");
+    }
 }

@@ -22,9 +22,19 @@ The project's own tool.
     cargo xtask servers            start throw-away databases, print how to reach them, stop them on Ctrl-C
     cargo xtask servers -- COMMAND …
                                    run a command with them: `cargo xtask servers -- cargo test`
-    cargo xtask servers list       the ones that run; `kill KIND`, `restart KIND` act on one
+    cargo xtask servers list       the ones that run, whoever started them
+    cargo xtask servers kill KIND|URL|PORT
+                                   kill (SIGKILL) those of a kind that `cargo xtask servers` started, never those of a test that
+                                   is running; or the one at a URL or port, whoever started it
+    cargo xtask servers restart KIND|URL|PORT
+                                   the same, and start it again with its data
         --only KIND,…              postgres, pgbouncer, mysql, redis, redis-cluster, nats, rabbitmq; every kind without it
         --install                  install what is missing first (Debian packages, as root)
+                                   a server of your own is used in place of a started one where its URL is in a variable:
+                                   RETRY_TEST_POSTGRES_URL, RETRY_TEST_MYSQL_URL, RETRY_TEST_REDIS_URL,
+                                   RETRY_TEST_PGBOUNCER_URL (several with commas between them; the tests run on each),
+                                   RETRY_TEST_REDIS_CLUSTER_URL (redis-cluster://NODE,NODE,NODE; a blank between several),
+                                   RETRY_TEST_NATS_URL, RETRY_TEST_RABBITMQ_URL
     cargo xtask --help             print this";
 
 /// What the user asked for.
@@ -122,12 +132,12 @@ fn parse_servers(mut words: &[&str]) -> Result<Request, String> {
                 request.action = Action::List;
                 return Ok(request);
             }
-            ["kill", kind] => {
-                request.action = Action::Kill(kind.parse()?);
+            ["kill", target] => {
+                request.action = Action::Kill(target.parse()?);
                 return Ok(request);
             }
-            ["restart", kind] => {
-                request.action = Action::Restart(kind.parse()?);
+            ["restart", target] => {
+                request.action = Action::Restart(target.parse()?);
                 return Ok(request);
             }
             [other, ..] => return Err(format!("`servers` does not know `{other}`")),
@@ -170,6 +180,7 @@ mod tests {
     use test_servers::Kind;
 
     use super::*;
+    use crate::servers::Target;
 
     fn parsed(line: &str) -> Result<Command, String> {
         parse(line.split_whitespace().map(str::to_owned))
@@ -208,7 +219,7 @@ mod tests {
             Ok(Command::Servers(Request {
                 kinds: vec![],
                 install: false,
-                action: Action::Restart(Kind::MySql),
+                action: Action::Restart(Target::Kind(Kind::MySql)),
             }))
         );
         assert_eq!(parsed("--help"), Ok(Command::Help));

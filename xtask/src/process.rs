@@ -2,6 +2,7 @@
 
 use std::env;
 use std::ffi::OsString;
+use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
@@ -29,6 +30,24 @@ pub(crate) fn run(mut command: Command) -> Result<(), String> {
     let status = command
         .status()
         .map_err(|error| format!("cannot start {}: {error}", shown(&command)))?;
+    verdict(&command, status)
+}
+
+/// Runs a command to its end, and has `look` see each line that it prints.
+pub(crate) fn run_watched(mut command: Command, mut look: impl FnMut(&str)) -> Result<(), String> {
+    println!("$ {}", shown(&command));
+    let child = command.stdout(Stdio::piped()).spawn();
+    let cannot = |error| format!("cannot run {}: {error}", shown(&command));
+    let mut child = child.map_err(cannot)?;
+    let mut printed = BufReader::new(child.stdout.take().ok_or("its output is not there")?);
+    let mut line = Vec::new();
+    while printed.read_until(b'\n', &mut line).map_err(cannot)? > 0 {
+        let text = String::from_utf8_lossy(&line);
+        print!("{text}");
+        look(text.trim_end());
+        line.clear();
+    }
+    let status = child.wait().map_err(cannot)?;
     verdict(&command, status)
 }
 
@@ -121,6 +140,15 @@ mod tests {
         assert_eq!(run(shell("exit 0")), Ok(()));
         assert!(run(shell("exit 3")).is_err());
         assert!(run(Command::new("a-program-that-does-not-exist")).is_err());
+    }
+
+    #[test]
+    fn what_is_printed_is_seen() {
+        let mut seen = Vec::new();
+        let look = |line: &str| seen.push(line.to_owned());
+        assert_eq!(run_watched(shell("echo one; echo; printf two"), look), Ok(()));
+        assert_eq!(seen, ["one", "", "two"]);
+        assert!(run_watched(shell("echo lost; exit 3"), |_| ()).is_err());
     }
 
     #[test]

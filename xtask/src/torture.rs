@@ -2,8 +2,8 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::thread;
 use std::time::Duration;
-use std::{env, thread};
 
 use test_servers::Kind;
 
@@ -57,52 +57,87 @@ fn outbox<'w>(source: &'w str, store: &'w str) -> Vec<&'w str> {
     ]
 }
 
-/// The stores that the quick run of the gate tortures beside SQLite, each with the server it needs.
-const OTHERS: [(&str, Option<Kind>); 4] = [
+/// A store, by its name, and the server it needs.
+type Store = (&'static str, Option<Kind>);
+
+/// The stores that the gate tortures beside SQLite, and cuts off from power.
+const OTHERS: [Store; 4] = [
     ("postgres", Some(Kind::Postgres)),
     ("mysql", Some(Kind::MySql)),
     ("redis", Some(Kind::Redis)),
     ("sled", None),
 ];
 
-/// The quick run on each other store, all at the same time: most of it is waiting. Answers those that were skipped, as their
-/// servers are given by URL and none can be killed.
-pub(crate) fn quick_others(root: &Path) -> Result<Vec<&'static str>, String> {
-    let program = program(root)?;
-    let given = |kind: Kind| env::var_os(kind.variable()).is_some() && test_servers::installed(kind).is_err();
-    let (skipped, wanted): (Vec<_>, Vec<_>) = OTHERS.iter().partition(|(_, kind)| kind.is_some_and(given));
-    let runs: Vec<_> = thread::scope(|scope| {
+/// Other ways to reach two of them, which have several processes to be killed.
+const MORE: [Store; 2] = [
+    ("pgbouncer", Some(Kind::PgBouncer)),
+    ("redis-cluster", Some(Kind::RedisCluster)),
+];
+
+/// Whether a kind is a server that is given by URL, where none can be started and killed. Where neither is there, its run fails.
+fn is_given(kind: Kind) -> bool {
+    !test_servers::given(kind).is_empty() && test_servers::installed(kind).is_err()
+}
+
+/// Those of the stores whose servers cannot be harmed, and the others.
+fn harmless(stores: &[Store]) -> (Vec<Store>, Vec<Store>) {
+    stores.iter().partition(|(_, kind)| kind.is_some_and(is_given))
+}
+
+/// Runs the program with each of these words, all at the same time: most of a run is waiting. What each printed.
+fn all_at_once(program: &Command, runs: Vec<Vec<&str>>) -> Result<Vec<String>, String> {
+    let ended: Vec<_> = thread::scope(|scope| {
         let start = |words: Vec<&str>| {
             let mut command = Command::new(program.get_program());
             command.args(words);
             scope.spawn(move || output(command))
         };
-        let quick = |(store, _): &&(&'static str, _)| vec!["--quick", "--store", store];
-        let batch = |(store, _): &&(&'static str, _)| {
-            (*store == "postgres").then(|| [&BATCH[..], &["--store", store]].concat())
-        };
-        let served = OUTBOXES
-            .iter()
-            .filter(|(.., kinds)| !kinds.iter().any(|kind| given(*kind)));
-        let outboxes = served.map(|(source, store, _)| outbox(source, store));
-        let words = wanted.iter().map(quick).chain(wanted.iter().filter_map(batch));
-        let runs: Vec<_> = words.chain(outboxes).map(start).collect();
+        let runs: Vec<_> = runs.into_iter().map(start).collect();
         runs.into_iter().map(thread::ScopedJoinHandle::join).collect()
     });
-    for run in runs {
+    let mut all = Vec::new();
+    for run in ended {
         let told = run.map_err(|_| "a run of the torture panicked")??;
         println!("{}", told.trim_end());
+        all.push(told);
     }
-    Ok(skipped.into_iter().map(|(store, _)| *store).collect())
+    Ok(all)
 }
 
-/// The quick run with power cuts; why not, where they cannot be made.
+/// The quick run on each other store, all at the same time. Answers those that were skipped, as their servers are given by URL and
+/// none can be killed.
+pub(crate) fn quick_others(root: &Path) -> Result<Vec<&'static str>, String> {
+    let program = program(root)?;
+    let (skipped, wanted) = harmless(&[&OTHERS[..], &MORE].concat());
+    let quick = wanted.iter().map(|(store, _)| vec!["--quick", "--store", store]);
+    let batches = wanted.iter().filter(|(store, _)| *store == "postgres");
+    let batches = batches.map(|(store, _)| [&BATCH[..], &["--store", store]].concat());
+    let served = OUTBOXES
+        .iter()
+        .filter(|(.., kinds)| !kinds.iter().any(|kind| is_given(*kind)));
+    let outboxes = served.map(|(source, store, _)| outbox(source, store));
+    all_at_once(&program, quick.chain(batches).chain(outboxes).collect())?;
+    Ok(skipped.into_iter().map(|(store, _)| store).collect())
+}
+
+/// The quick run with power cuts on every store, all at the same time; which were skipped and why, where power cuts cannot be made.
 pub(crate) fn power_cuts(root: &Path) -> Result<Option<String>, String> {
-    let mut command = program(root)?;
-    command.args(["--quick", "--power-cut"]);
-    let told = output(command)?;
-    println!("{}", told.trim_end());
-    Ok(reason(&told))
+    let program = program(root)?;
+    let (given, mut wanted) = harmless(&OTHERS);
+    wanted.insert(0, ("sqlite", None));
+    let runs = wanted
+        .iter()
+        .map(|(store, _)| vec!["--quick", "--power-cut", "--store", store]);
+    let told = all_at_once(&program, runs.collect())?;
+    let not_cut = wanted
+        .iter()
+        .zip(&told)
+        .filter_map(|((store, _), told)| Some(format!("{store}: {}", reason(told)?)));
+    let given = given
+        .iter()
+        .map(|(store, _)| format!("{store}: no server here that may be cut off"));
+    let skipped: Vec<_> = not_cut.chain(given).collect();
+    Ok((!skipped.is_empty()).then(|| skipped.join("; ")))
 }
 
 fn reason(told: &str) -> Option<String> {

@@ -14,7 +14,7 @@ pub(super) fn ids(claimed: &Claimed) -> Vec<TaskId> {
     claimed.tasks.iter().map(|claimed| claimed.task.id).collect()
 }
 
-/// L7: a claim writes exactly the machine's claim, and it is there when the call returns.
+/// L7, L11: a claim writes exactly the machine's claim, and it is there when the call returns.
 pub async fn a_claim_is_written_before_it_returns(f: &mut Fixture) -> Verdict {
     let settings = Settings {
         deadline_after: Some(Duration::from_secs(7)),

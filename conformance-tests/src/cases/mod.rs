@@ -121,7 +121,7 @@ pub const CASES: &[Case] = cases! {
         a_repeat_changes_nothing: "L1" "L10",
     }
     claim {
-        a_claim_is_written_before_it_returns: "L7",
+        a_claim_is_written_before_it_returns: "L7" "L11",
         a_claim_carries_what_the_handler_needs: "L12",
         a_task_is_given_once: "L3",
         claims_of_one_call_share_nothing: "L3",
@@ -142,6 +142,7 @@ pub const CASES: &[Case] = cases! {
         lanes_are_drained_in_the_order_of_their_heads: "L5",
         suspects_are_a_lane_of_their_own: "L5",
         nothing_hides_a_due_task: "L5" "L13",
+        a_long_backlog_is_claimed: "L13" "L5",
         small_claims_keep_the_order: "L5",
         next_due_tells_when_to_come_again: "L5",
         marks_start_where_the_claim_ended: "L5",

@@ -163,6 +163,24 @@ pub async fn nothing_hides_a_due_task(f: &mut Fixture) -> Verdict {
     equal("L5", "a claim beside a crowd", ids(&claimed), vec![low.id])
 }
 
+/// L13, L5: more due tasks than one statement or script could name are claimed as few are.
+pub async fn a_long_backlog_is_claimed(f: &mut Fixture) -> Verdict {
+    let mut due = Vec::new();
+    for _ in 0..9 {
+        let tasks = f.tasks(1_000);
+        f.insert(&tasks).await?;
+        due.extend(tasks.into_iter().map(|task| task.id));
+    }
+    let session = f.open().await?;
+    for (from, limit) in [(0, 1), (1, 1_000)] {
+        let claimed = f.claim(&f.request(session, limit)).await?;
+        let what = format!("{limit} of 9,000 due tasks");
+        equal("L13", &what, ids(&claimed), due[from..from + limit].to_vec())?;
+        equal("L5", "when more is due", claimed.next_due, Some(f.now()))?;
+    }
+    Ok(())
+}
+
 /// L5: claims of one task each give all of them in the same order as one big claim.
 pub async fn small_claims_keep_the_order(f: &mut Fixture) -> Verdict {
     let mut tasks = Vec::new();

@@ -6,6 +6,7 @@ mod base;
 mod broken;
 mod claims;
 mod crash;
+mod elsewhere;
 mod faulty;
 mod gifts;
 mod inserts;

@@ -3,8 +3,8 @@
 use super::broken::NoFault;
 use super::odd;
 use super::{
-    Joined, Mutant, RIGHT, Reopened, broken, claims, crash, gifts, inserts, overlap, presence, reads,
-    sessions, settles, texts,
+    Joined, Mutant, RIGHT, Reopened, broken, claims, crash, elsewhere, gifts, inserts, overlap, presence,
+    reads, sessions, settles, texts,
 };
 use crate::model::Sort;
 
@@ -220,5 +220,10 @@ pub const MUTANTS: &[Mutant] = mutants! {
     odd::SharedLimit: "claims_share_a_limit" breaks "L3" in "claim::claims_of_one_call_share_nothing", [Sequential Concurrent];
     odd::PausesIgnoreCase: "pauses_ignore_case" breaks "L15" in "queues::other_queues_go_on", [Sequential Concurrent];
     odd::CloseHandsBack: "a_close_hands_back" breaks "L9" in "sessions::a_session_closed_with_a_task_is_lost", [Sequential Concurrent];
+    elsewhere::FailsOnBacklogs: "fails_on_backlogs" breaks "L13" in "order::a_long_backlog_is_claimed", [];
+    elsewhere::TakesAll: "takes_all_then_picks" breaks "L5" in "order::small_claims_keep_the_order", [Sequential Concurrent];
+    elsewhere::Pops: "pops_what_it_gives" breaks "L11" in "claim::a_claim_is_written_before_it_returns", [Sequential Concurrent];
+    elsewhere::MarksHandBack: "a_mark_hands_back" breaks "L9" in "expired::lost_tasks_are_reported_until_settled", [Sequential];
+    elsewhere::OneNumberOfAttempts: "knows_one_number_of_attempts" breaks "L1" in "insert::every_setting_is_kept", [Sequential];
     odd::RemembersNonces: "remembers_all_nonces" breaks "L6" in "settle::the_state_is_part_of_the_guard", [Sequential Concurrent];
 };

@@ -20,6 +20,7 @@ pub(super) const SPREAD: &[Difference] = &[
     order("order::a_lane_is_ordered_by_time_then_id"),
     order("order::lanes_are_drained_in_the_order_of_their_heads"),
     order("order::suspects_are_a_lane_of_their_own"),
+    order("order::a_long_backlog_is_claimed"),
     order("order::small_claims_keep_the_order"),
     order("order::marks_start_where_the_claim_ended"),
     order("order::marks_bind_their_own_lane"),

@@ -31,6 +31,7 @@ macro_rules! sometimes {
 sometimes! {
     Delayed "a call took time",
     Rejected "a call was rejected",
+    KeyHeld "a call waited for a key in somebody's open transaction",
     UnknownBefore "a call failed with an unknown outcome, unwritten",
     UnknownAfter "a call failed with an unknown outcome, written",
     Partial "an exchange was written in part",

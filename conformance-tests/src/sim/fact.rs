@@ -65,12 +65,14 @@ pub(super) enum Answer {
     /// A renewal of a lost session, or a claim for one.
     SessionLost,
     Rejected,
+    /// Rejected because somebody's open transaction may hold a unique key: the store itself is well.
+    Contended,
     Unknown,
 }
 
 impl Answer {
     pub(super) const fn failed(self) -> bool {
-        matches!(self, Self::Rejected | Self::Unknown)
+        matches!(self, Self::Rejected | Self::Contended | Self::Unknown)
     }
 }
 

@@ -145,6 +145,8 @@ pub(super) struct Facts {
     /// The rows of the outbox, and how often something happened to one.
     pub(super) outbox: BTreeMap<TaskId, RowFact>,
     outbox_steps: u64,
+    /// When the opening of each session was first sent. It is sent again as it was, and its lease counts from then.
+    openings: BTreeMap<SessionId, Monotonic>,
     pub(super) cover: Coverage,
 }
 
@@ -183,6 +185,7 @@ impl Facts {
             told: BTreeMap::new(),
             outbox: BTreeMap::new(),
             outbox_steps: 0,
+            openings: BTreeMap::new(),
             cover: Coverage::default(),
             config,
         }
@@ -332,6 +335,11 @@ impl Facts {
         }
     }
 
+    /// When the opening of a session was first sent: now, unless it was before.
+    pub(super) fn first_opening(&mut self, session: SessionId, now: Monotonic) -> Monotonic {
+        *self.openings.entry(session).or_insert(now)
+    }
+
     fn answered(
         &mut self,
         (who, part): (Who, usize),
@@ -350,9 +358,9 @@ impl Facts {
         let known = &mut host.parts[part];
         let watched = matches!(op, Op::Exchange | Op::Open | Op::Renew | Op::Expired | Op::List);
         match (op, answer) {
-            (_, Answer::Rejected | Answer::Unknown) => {
+            (_, Answer::Rejected | Answer::Contended | Answer::Unknown) => {
                 host.failures += 1;
-                if watched {
+                if watched && answer != Answer::Contended {
                     known.last_failed = Some(now);
                 }
             }

@@ -16,10 +16,11 @@ use retry_core::time::Timestamp;
 use super::cover::Sometimes;
 use super::exec::HostId;
 use super::fact::{Answer, Fact, Op, Who};
+use super::facts::Facts;
 use super::fault::Fault;
 use super::rng::Rng;
 use super::shared::Shared;
-use super::weather::Weather;
+use super::weather::{self, Fate, Weather};
 
 #[derive(Debug, Clone)]
 pub(super) struct Link {
@@ -101,8 +102,18 @@ impl Link {
             claims,
             mark,
         });
-        let sent = self.shared.now();
-        let fate = self.draw(|rng| self.weather.fate((who, part), op, rng));
+        let now = self.shared.now();
+        let sent = match (op, session) {
+            (Op::Open, Some(session)) => self.shared.facts(|facts| facts.first_opening(session, now)),
+            _ => now,
+        };
+        let mut fate = self.draw(|rng| self.weather.fate((who, part), op, rng));
+        if self.weather.holds_key(edits, now) {
+            self.shared.hit(Sometimes::KeyHeld);
+            fate = Fate::Rejected {
+                after: weather::KEY_WAIT,
+            };
+        }
         if let Some(fault) = fate.fault() {
             self.shared.fault(fault, op);
         }
@@ -116,8 +127,13 @@ impl Link {
         drop(pending);
         let answer = match &result {
             Ok(_) => Answer::Good,
-            Err(error) if error.certainty() == Certainty::Rejected => Answer::Rejected,
-            Err(_) => Answer::Unknown,
+            Err(error) if error.certainty() == Certainty::Unknown => Answer::Unknown,
+            Err(error)
+                if error.kind() == StoreErrorKind::Busy && claims.is_empty() && self.takes_keys(edits) =>
+            {
+                Answer::Contended
+            }
+            Err(_) => Answer::Rejected,
         };
         if self.beside && answer.failed() {
             self.shared.facts(|facts| facts.given_up(who));
@@ -136,6 +152,19 @@ impl Link {
             });
         }
         result
+    }
+
+    /// Whether edits may wait for somebody's key: a worker sends them beside the rest then.
+    fn takes_keys(&self, edits: &[Edit]) -> bool {
+        let has_key = |edit: &Edit| {
+            let own = |facts: &mut Facts| {
+                let row = facts.rows.get(&edit.id);
+                // One that is gone says nothing.
+                row.is_none_or(|row| row.task.unique.is_some())
+            };
+            edit.insert.iter().any(|new| new.unique.is_some()) || self.shared.facts(own)
+        };
+        edits.iter().any(has_key)
     }
 
     fn told(&self, op: Op, sent: retry_core::clock::Monotonic, lost: bool, session: Option<SessionId>) {

@@ -6,7 +6,10 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use retry_core::clock::Monotonic;
+use retry_core::name::UniqueKey;
 use retry_core::store::Durability;
+use retry_core::task::Edit;
 
 use super::config::{MAX_PARTS, Rates};
 use super::exec::HostId;
@@ -15,6 +18,12 @@ use super::fault::Fault;
 use super::features::{Feature, Features};
 use super::rng::Rng;
 use super::shared::lock;
+
+/// How long the store lets a call wait for a key in somebody's open transaction, in milliseconds.
+pub(super) const KEY_WAIT: u64 = 2_000;
+/// How long such transactions are open, and one in how many of these spans has one that holds a given key.
+const KEY_HELD: Duration = Duration::from_secs(20);
+const KEY_SPANS: u128 = 4;
 
 /// What becomes of a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -121,6 +130,22 @@ impl Weather {
         } else {
             Durability::Synced
         }
+    }
+
+    /// Whether a call waits in vain for a unique key that one of its edits takes. Nothing is drawn: spans of time have their
+    /// keys.
+    pub(super) fn holds_key(&self, edits: &[Edit], now: Monotonic) -> bool {
+        let is_fair = self.fair.load(Ordering::Relaxed);
+        if is_fair || !self.features.has(Feature::Rejected) {
+            return false;
+        }
+        let span = now.since_start().as_millis() / KEY_HELD.as_millis();
+        let held = |key: &UniqueKey| {
+            let number = key.as_str().bytes().map(u128::from).sum::<u128>();
+            (span + number).is_multiple_of(KEY_SPANS)
+        };
+        let mut taken = edits.iter().flat_map(|edit| &edit.insert);
+        taken.any(|new| new.unique.as_ref().is_some_and(|unique| held(&unique.key)))
     }
 
     pub(super) fn is_partial(&self, rng: &mut Rng) -> bool {

@@ -7,13 +7,16 @@
 //! A caller that finds nothing under way sends its own task itself, which spares the way to the background and back.
 //! Groups are sent in the background, so a caller that goes away, or is not polled, takes nobody with it. A group that the
 //! store refuses for good is sent again one by one, so that one task's error is its own.
+//!
+//! Tasks with a unique key are grouped apart from the others: somebody's open transaction may hold the key of one, and the
+//! store waits for its end. A group that waited in vain is sent again in the background, key by key.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use futures_util::FutureExt as _;
-use tokio::sync::oneshot;
+use futures_util::{FutureExt as _, StreamExt as _, stream};
+use tokio::sync::{Semaphore, oneshot};
 
 use super::enqueue::only;
 use super::insert;
@@ -28,8 +31,17 @@ const MAX_GROUP: usize = 256;
 /// Bytes that one shared insert carries at most, for the same reason.
 const MAX_GROUP_BYTES: usize = 1024 * 1024;
 
+/// How many keys of a group are sent again at the same time: each may wait for a lock, and hold a connection as long.
+const AT_ONCE: usize = 4;
+
 #[derive(Debug, Clone)]
-pub(super) struct Coalescer(Arc<Inner>);
+pub(super) struct Coalescer {
+    plain: Lane,
+    keyed: Lane,
+}
+
+#[derive(Debug, Clone)]
+struct Lane(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
@@ -38,6 +50,8 @@ struct Inner {
     spawn: Arc<dyn Spawn>,
     meters: Arc<Meters>,
     queue: Mutex<Queue>,
+    /// Of calls that are sent again because of a key, of all groups.
+    turns: Semaphore,
 }
 
 #[derive(Debug, Default)]
@@ -52,8 +66,11 @@ struct Queue {
 #[derive(Debug)]
 struct Waiting {
     task: NewTask,
-    reply: oneshot::Sender<Result<Inserted>>,
+    reply: Reply,
 }
+
+/// How a caller hears what became of its task.
+type Reply = oneshot::Sender<Result<Inserted>>;
 
 impl Coalescer {
     pub(super) fn new(
@@ -62,16 +79,32 @@ impl Coalescer {
         spawn: Arc<dyn Spawn>,
         meters: Arc<Meters>,
     ) -> Self {
-        Self(Arc::new(Inner {
-            store,
-            clock,
-            spawn,
-            meters,
-            queue: Mutex::default(),
-        }))
+        let lane = || {
+            Lane(Arc::new(Inner {
+                store: Arc::clone(&store),
+                clock: Arc::clone(&clock),
+                spawn: Arc::clone(&spawn),
+                meters: Arc::clone(&meters),
+                queue: Mutex::default(),
+                turns: Semaphore::new(AT_ONCE),
+            }))
+        };
+        Self {
+            plain: lane(),
+            keyed: lane(),
+        }
     }
 
     pub(super) async fn insert(&self, task: NewTask) -> Result<Inserted> {
+        match task.unique {
+            None => self.plain.insert(task).await,
+            Some(_) => self.keyed.insert(task).await,
+        }
+    }
+}
+
+impl Lane {
+    async fn insert(&self, task: NewTask) -> Result<Inserted> {
         let answer = {
             let mut queue = self.0.queue();
             if queue.sending || queue.alone {
@@ -101,6 +134,32 @@ impl Coalescer {
         };
         self.0.spawn.spawn(Box::pin(sending.run()));
     }
+}
+
+/// Tasks, and who waits for each.
+fn apart(group: Vec<Waiting>) -> (Vec<NewTask>, Vec<Reply>) {
+    let pairs = group.into_iter().map(|Waiting { task, reply }| (task, reply));
+    pairs.unzip()
+}
+
+/// A caller that went away needs no answer.
+fn answer(replies: Vec<Reply>, inserted: Vec<Inserted>) {
+    for (reply, inserted) in replies.into_iter().zip(inserted) {
+        let _ = reply.send(Ok(inserted));
+    }
+}
+
+fn refuse(replies: Vec<Reply>, error: &StoreError) {
+    for reply in replies {
+        let _ = reply.send(Err(error.clone()));
+    }
+}
+
+/// Whether tasks have keys, and not all the same.
+fn has_other_keys(tasks: &[NewTask]) -> bool {
+    let key = |task: &NewTask| Some((task.kind.clone(), task.unique.as_ref()?.key.clone()));
+    let first = tasks.first().and_then(key);
+    first.is_some() && tasks.iter().any(|task| key(task) != first)
 }
 
 fn lost() -> StoreError {
@@ -145,18 +204,10 @@ impl Inner {
         (n > 0).then(|| queue.waiting.drain(..n).collect())
     }
 
-    async fn send(&self, group: Vec<Waiting>) {
-        let (tasks, replies): (Vec<_>, Vec<_>) = group
-            .into_iter()
-            .map(|waiting| (waiting.task, waiting.reply))
-            .unzip();
+    async fn send(self: &Arc<Self>, group: Vec<Waiting>) {
+        let (tasks, replies) = apart(group);
         match self.insert(&tasks).await {
-            Ok(inserted) => {
-                for (reply, inserted) in replies.into_iter().zip(inserted) {
-                    // A caller that went away needs no answer.
-                    let _ = reply.send(Ok(inserted));
-                }
-            }
+            Ok(inserted) => answer(replies, inserted),
             // What is refused for good may be one task's fault. A store that is busy or full would be so for each.
             Err(error) if tasks.len() > 1 && error.kind() == StoreErrorKind::Invalid => {
                 for (task, reply) in tasks.iter().zip(replies) {
@@ -164,11 +215,33 @@ impl Inner {
                     let _ = reply.send(answer.and_then(only));
                 }
             }
-            Err(error) => {
-                for reply in replies {
-                    let _ = reply.send(Err(error.clone()));
-                }
+            // It may be one key that somebody holds. Groups are of one sort.
+            Err(error) if error.is_contention() && has_other_keys(&tasks) => {
+                self.spawn
+                    .spawn(Box::pin(Arc::clone(self).send_by_key(tasks, replies)));
             }
+            Err(error) => refuse(replies, &error),
+        }
+    }
+
+    /// Sends the tasks of a group again, those under the same key together, a few keys at a time; other groups go on meanwhile.
+    async fn send_by_key(self: Arc<Self>, tasks: Vec<NewTask>, replies: Vec<Reply>) {
+        let mut by_key: BTreeMap<_, Vec<Waiting>> = BTreeMap::new();
+        for (task, reply) in tasks.into_iter().zip(replies) {
+            let key = task.unique.as_ref().map(|unique| unique.key.clone());
+            let key = (task.kind.clone(), key);
+            by_key.entry(key).or_default().push(Waiting { task, reply });
+        }
+        let sent: Vec<_> = by_key.into_values().map(|alike| self.send_again(alike)).collect();
+        stream::iter(sent).buffer_unordered(AT_ONCE).collect::<()>().await;
+    }
+
+    async fn send_again(&self, alike: Vec<Waiting>) {
+        let _turn = self.turns.acquire().await;
+        let (tasks, replies) = apart(alike);
+        match self.insert(&tasks).await {
+            Ok(inserted) => answer(replies, inserted),
+            Err(error) => refuse(replies, &error),
         }
     }
 

@@ -7,7 +7,7 @@ use crate::draft::InvalidTask;
 use crate::engine::Attachment;
 use crate::machine::{Event, Rejected, transition};
 use crate::payload::Payload;
-use crate::store::{Applied, TaskStore};
+use crate::store::{Applied, StoreError, TaskStore};
 use crate::task::{Action, Completion, CompletionOutcome, ErrorText, State, TaskDetail, WaitToken};
 use crate::time::Timestamp;
 
@@ -19,8 +19,8 @@ impl<S: TaskStore + ?Sized> Client<S> {
     /// does.
     ///
     /// # Errors
-    /// [`Error::AlreadyDone`] for a second or late completion, [`Error::NotFound`] for a wrong token, or the store
-    /// failed.
+    /// [`Error::AlreadyDone`] for a second or late completion, [`Error::NotFound`] for a wrong token, [`Error::Changed`] when an
+    /// answer was lost and the task has gone on since, so that nobody knows whose completion it was, or the store failed.
     pub async fn complete<T: Serialize + Sync + ?Sized>(&self, token: WaitToken, data: &T) -> Result<()> {
         self.answer(token, CompletionOutcome::Resume(encode(data)?)).await
     }
@@ -86,20 +86,29 @@ impl Shared {
                 .await?
                 .ok_or(Error::NotFound(token.task))?;
             let action = action(&detail, token, outcome.clone(), now)?;
-            let early = matches!(action, Action::StoreCompletion(_));
+            let early = match &action {
+                Action::StoreCompletion(completion) => Some(completion),
+                _ => None,
+            };
             let (applied, sent) = self.write(&detail, &action).await?;
             if let Some(attached) = attached {
                 attached.tell(&detail.task, &action, &applied);
             }
             match applied {
                 Applied::Done { .. } => return Ok(()),
-                // Another early completion came first, unless this one was sent again after an unknown outcome.
-                Applied::Repeated if early && sent == 1 => return Err(Error::AlreadyDone),
-                Applied::Repeated => return Ok(()),
+                Applied::Repeated => {
+                    return match early {
+                        Some(_) if sent == 1 => Err(Error::AlreadyDone),
+                        Some(completion) => self.was_first(token, completion, &detail).await,
+                        None => Ok(()),
+                    };
+                }
+                // Sent twice: the first one may have been written, and the task gone on, or been forgotten.
+                Applied::Missing | Applied::Stale if sent > 1 => {
+                    return Err(Error::Changed(Box::new(detail)));
+                }
                 Applied::Missing => return Err(Error::NotFound(token.task)),
                 Applied::NotTried => return Err(not_tried().into()),
-                // Sent twice: the first one may have been written, and the task gone on.
-                Applied::Stale if sent > 1 => return Err(Error::Changed(Box::new(detail))),
                 Applied::Stale | Applied::KeyTaken(_) => {}
             }
         }
@@ -109,6 +118,23 @@ impl Shared {
             .await?
             .ok_or(Error::NotFound(token.task))?;
         Err(Error::Changed(Box::new(detail)))
+    }
+
+    /// Whether an early completion that was sent more than once is the one that is stored. Another one that came in between says
+    /// so, unless it is equal: then what was asked for is done, whoever did it.
+    async fn was_first(&self, token: WaitToken, completion: &Completion, seen: &TaskDetail) -> Result<()> {
+        let found = self.store.get(token.task).await;
+        let Some(detail) = found.map_err(StoreError::into_unknown)? else {
+            return Err(Error::Changed(Box::new(seen.clone())));
+        };
+        let equal = |kept: &Completion| (kept.step == token.step).then(|| kept == completion);
+        let early = detail.early_completion.as_ref().and_then(equal);
+        match early.or_else(|| detail.completion.as_ref().and_then(equal)) {
+            Some(true) => Ok(()),
+            Some(false) => Err(Error::AlreadyDone),
+            // It has done its work, and its data went with it.
+            None => Err(Error::Changed(Box::new(detail))),
+        }
     }
 }
 

@@ -1,12 +1,35 @@
 //! What the store's answer to an edit means here.
 
-use super::outbox::Role;
+use super::outgoing::{Batch, Item, Role};
 use super::part::Part;
 use crate::store::{Applied, StoreError, Written};
 use crate::task::{Action, Edit, State};
 
+/// What is left of a batch that was answered.
+#[derive(Debug, Default)]
+pub(super) struct Answered {
+    /// Edits that the store did not try.
+    pub(super) not_tried: Batch,
+    /// Something may be due that was not before.
+    pub(super) may_be_due: bool,
+}
+
+/// Takes the answers to a batch to where they belong.
+pub(super) fn all(part: &Part, batch: Batch, answers: Vec<Applied>) -> Answered {
+    let mut answered = Answered::default();
+    for (Item { edit, role }, answer) in batch.into_items().zip(answers) {
+        if answer == Applied::NotTried {
+            answered.not_tried.push(edit, role);
+            continue;
+        }
+        answered.may_be_due |= makes_due(&edit, &role);
+        applied(part, &edit, role, &answer);
+    }
+    answered
+}
+
 /// Lets go of the task that was settled, or tells the attempt that waits.
-pub(super) fn applied(part: &Part, edit: &Edit, role: Role, applied: &Applied) {
+fn applied(part: &Part, edit: &Edit, role: Role, applied: &Applied) {
     let written = Written::of(&edit.action, applied);
     match role {
         Role::Progress(on_answer) => on_answer(Ok(applied)),
@@ -44,7 +67,7 @@ pub(super) fn refused(part: &Part, edit: &Edit, role: Role, error: &StoreError) 
 
 /// Whether something may be due behind this edit that was not before: the task itself, what it inserts, or its parent.
 /// The store's hint of it may be lost, or come late.
-pub(super) fn makes_due(edit: &Edit, role: &Role) -> bool {
+fn makes_due(edit: &Edit, role: &Role) -> bool {
     let Role::Settle { task, .. } = role else {
         // A chunk of a split.
         return !edit.insert.is_empty();

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use futures_util::future::{join_all, select};
 
+use super::detour::Detour;
 use super::drive::{Step, Stop, drive};
 use super::heartbeat::Heartbeat;
 use super::held::CancelReason;
@@ -71,6 +72,7 @@ impl WorkerHandle {
             handle.spawn(Heartbeat::new(Arc::clone(part)));
             handle.spawn(Watchdog::new(Arc::clone(part)));
             handle.spawn(Pump::new(Arc::clone(part)));
+            handle.spawn(Detour::new(Arc::clone(part)));
             handle.spawn(Rescuer::new(Arc::clone(part)));
             handle.spawn(Maintainer::new(Arc::clone(part)));
         }
@@ -193,7 +195,7 @@ impl Drop for WorkerHandle {
         self.stop.now.cancel();
         for part in &self.parts {
             part.held.cancel_all(CancelReason::Shutdown);
-            part.outbox.close();
+            part.outgoing.close();
         }
     }
 }

@@ -10,8 +10,9 @@ use super::session::SessionState;
 use crate::clock::{Clock as _, Monotonic};
 use crate::id::{SessionId, TaskId};
 use crate::limits::MAX_PAGE;
-use crate::store::{Page, Renewed, Result, SessionInfo, TaskFilter};
+use crate::store::{Page, Renewed, Result, SessionInfo, StoreError, StoreErrorKind, TaskFilter};
 use crate::task::{State, Task};
+use crate::time::Timestamp;
 
 /// How soon a beat is repeated while the store fails.
 const RETRY: Duration = Duration::from_secs(1);
@@ -22,6 +23,8 @@ const COMPARE_AFTER: u32 = 12;
 #[derive(Debug)]
 pub(super) struct Heartbeat {
     part: Arc<Part>,
+    /// An opening that was sent and not answered.
+    opening: Option<Opening>,
     /// The last beat's count differed from the worker's own.
     differed: bool,
     /// The failures of the store before what is held was last reconciled.
@@ -34,10 +37,21 @@ pub(super) struct Heartbeat {
     unreadable: u64,
 }
 
+/// An opening on its way. It is sent again as it is: under another id the first one, if it was written, would be a session that
+/// nobody has, and a store keeps the lease that it wrote first.
+#[derive(Debug, Clone, Copy)]
+struct Opening {
+    id: SessionId,
+    /// When it was first sent.
+    sent: Monotonic,
+    until: Timestamp,
+}
+
 impl Heartbeat {
     pub(super) const fn new(part: Arc<Part>) -> Self {
         Self {
             part,
+            opening: None,
             differed: false,
             reconciled_at: 0,
             unreconciled: 0,
@@ -74,11 +88,20 @@ impl Heartbeat {
         }
     }
 
-    async fn open(&self, sent: Monotonic) -> Result<()> {
+    async fn open(&mut self, sent: Monotonic) -> Result<()> {
         let part = &self.part;
         part.sync_clock().await?;
         let setup = &part.engine.setup;
-        let id = SessionId::from_random(part.engine.random(), part.engine.random());
+        let (now, lease) = (part.clock.now(), setup.config.lease);
+        // By then nobody takes it for live.
+        self.opening.take_if(|opening| sent >= opening.sent + lease);
+        let drawn = || Opening {
+            id: SessionId::from_random(part.engine.random(), part.engine.random()),
+            sent,
+            until: now.saturating_add(lease),
+        };
+        let opening = *self.opening.get_or_insert_with(drawn);
+        let id = opening.id;
         let info = SessionInfo {
             id,
             name: setup.config.name.clone(),
@@ -86,14 +109,19 @@ impl Heartbeat {
             queues: setup.queues.clone(),
             kinds: setup.kinds.keys().cloned().collect(),
         };
-        let now = part.clock.now();
-        part.store
-            .open_session(&info, now.saturating_add(setup.config.lease), now)
-            .await?;
-        part.set_session(SessionState::Open {
-            id,
-            lease_end: sent + setup.config.lease,
-        });
+        let opened = part.store.open_session(&info, opening.until, now).await;
+        // Refused: it was written, and marked lost since.
+        let refused = |error: &StoreError| error.kind() == StoreErrorKind::Invalid;
+        if opened.as_ref().err().is_none_or(refused) {
+            self.opening = None;
+        }
+        opened?;
+        // Whichever sending was written, the lease is that of the first.
+        let lease_end = opening.sent + lease;
+        part.set_session(SessionState::Open { id, lease_end });
+        if opening.sent < sent {
+            part.heart.notify_one();
+        }
         tracing::info!(session = %id, name = %setup.config.name, "session opened");
         part.engine.progress.notify_waiters();
         part.pump.notify_one();

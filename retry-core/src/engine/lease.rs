@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use tokio::sync::oneshot;
 
 use super::held::{Cancel, CancelReason};
-use super::outbox::Role;
+use super::outgoing::Role;
 use super::part::{Part, lock};
 use super::settle;
 use crate::clock::Clock as _;

@@ -8,6 +8,7 @@
 //! | loop | owns | does |
 //! |---|---|---|
 //! | pump | the one exchange in flight | sends gathered outcomes and claims for free permits plus a bounded prefetch |
+//! | detour | what waits for a unique key in somebody else's open transaction | tries it again, so that the pump goes on with the rest |
 //! | heartbeat | the session | renews it, cancels on request, reconciles what is held |
 //! | watchdog | the lease's end | tells the handlers when it comes, whatever the heartbeat waits for |
 //! | rescuer | the round of expired tasks | settles lost leases and due alarms, of any worker and any kind |
@@ -35,10 +36,12 @@
 mod alerts;
 mod answers;
 mod attempt;
+mod blocked;
 mod buffer;
 mod build_error;
 mod builder;
 mod config;
+mod detour;
 mod drive;
 mod dry_run;
 mod frame;
@@ -55,11 +58,12 @@ mod look;
 mod mailbox;
 mod maintainer;
 mod marks;
-mod outbox;
+mod outgoing;
 mod part;
 mod permits;
 mod pump;
 mod quick;
+mod refusal;
 mod rescuer;
 mod reserve;
 mod room;

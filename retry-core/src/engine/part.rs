@@ -14,7 +14,7 @@ use super::buffer::Buffer;
 use super::health::Health;
 use super::held::{Held, Hold};
 use super::kind::KindEntry;
-use super::outbox::{Outbox, Role};
+use super::outgoing::{Outgoing, Role};
 use super::permits::Permits;
 use super::round::Round;
 use super::session::SessionState;
@@ -142,12 +142,14 @@ pub(super) struct Part {
     pub(super) clock: Arc<SyncedClock>,
     session: Mutex<SessionState>,
     pub(super) held: Held,
-    pub(super) outbox: Outbox,
+    pub(super) outgoing: Outgoing,
     pub(super) health: Health,
     /// Counts the beginnings and the ends of exchanges: odd while one is under way.
     exchanges: AtomicU64,
     /// Tells the pump that there is something to send or to claim.
     pub(super) pump: Arc<Notify>,
+    /// Tells the detour that something is blocked.
+    pub(super) detour: Notify,
     /// Tells the heartbeat to beat now: the session is lost, or the store's clock stepped.
     pub(super) heart: Notify,
     /// Tells the watchdog that the lease ends at another time.
@@ -182,10 +184,11 @@ impl Part {
             clock,
             session: Mutex::default(),
             held: Held::default(),
-            outbox: Outbox::default(),
+            outgoing: Outgoing::default(),
             health: Health::new(longest_silence),
             exchanges: AtomicU64::new(0),
             pump,
+            detour: Notify::new(),
             heart: Notify::new(),
             lease_changed: Notify::new(),
             look_again: AtomicBool::new(false),
@@ -246,7 +249,7 @@ impl Part {
     }
 
     pub(super) fn send(&self, edit: Edit, role: Role) {
-        self.outbox.push(edit, role);
+        self.outgoing.push(edit, role);
         self.pump.notify_one();
     }
 
@@ -396,8 +399,8 @@ impl Part {
     /// Whether nothing is being sent and nothing waits to be. Once the worker is stopping it stays so until an attempt
     /// ends.
     pub(super) fn is_flushed(&self) -> bool {
-        // In this order: what an exchange brings goes to the outbox before the exchange is over.
-        self.exchange_number().is_multiple_of(2) && self.outbox.is_empty()
+        // In this order: what an exchange brings goes to the outgoing before the exchange is over.
+        self.exchange_number().is_multiple_of(2) && self.outgoing.is_empty()
     }
 
     // Idleness, for those who drive the worker by hand.
@@ -409,7 +412,7 @@ impl Part {
     }
 
     pub(super) fn is_idle(&self) -> bool {
-        self.idle.load(Ordering::Acquire) && self.held.is_empty() && self.outbox.is_empty()
+        self.idle.load(Ordering::Acquire) && self.held.is_empty() && self.outgoing.is_empty()
     }
 
     /// Makes the pump claim again, whatever it knows: something may have become due.

@@ -6,22 +6,16 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 
-use super::alerts::Judge;
 use super::drive::Step;
-use super::outbox::{Batch, Role};
+use super::outgoing::Batch;
 use super::part::Part;
 use super::runnable::Runnable;
 use super::session::SessionState;
-use super::settle;
 use super::sources::Sources;
-use super::{answers, runner};
+use super::{answers, refusal, runner};
 use crate::clock::{Clock as _, Monotonic};
 use crate::limits::MAX_BATCH;
-use crate::machine::Event;
-use crate::store::{
-    Applied, Certainty, ClaimRequest, Claimed, Exchanged, StoreError, StoreErrorKind, Wakeups,
-};
-use crate::task::{Edit, ErrorText};
+use crate::store::{Certainty, ClaimRequest, Claimed, Exchanged, StoreError, StoreErrorKind, Wakeups};
 
 /// The first pause after a failed exchange; it doubles with each further one.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
@@ -72,7 +66,7 @@ impl Pump {
         let under_way = part.begin_exchange();
         let repeated = !self.sent.is_empty();
         if !repeated {
-            self.sent = part.outbox.take(self.batch);
+            self.sent = part.outgoing.take(self.batch);
         }
         let requests = if repeated || self.batch < MAX_BATCH {
             Vec::new()
@@ -110,7 +104,7 @@ impl Pump {
     fn wake_at(&self) -> Monotonic {
         let part = &self.part;
         let now = part.clock.monotonic();
-        if part.outbox.has_waiting() {
+        if part.outgoing.has_waiting() {
             return now;
         }
         if part.engine.is_stopping() || !part.lease_is_current() {
@@ -122,6 +116,9 @@ impl Pump {
     fn claims(&mut self) -> Vec<(usize, ClaimRequest)> {
         let part = &self.part;
         let session = part.session();
+        if part.outgoing.is_full() {
+            return Vec::new();
+        }
         match session.id() {
             Some(id) if session.is_current(part.clock.monotonic()) && !part.engine.is_stopping() => {
                 let round = &part.engine.round;
@@ -140,16 +137,10 @@ impl Pump {
         part.answered();
         self.failures = 0;
         self.batch = self.batch.saturating_mul(2).min(MAX_BATCH);
-        let (mut not_tried, mut may_be_due) = (Batch::default(), false);
-        let Batch { edits, roles } = std::mem::take(&mut self.sent);
-        for ((edit, role), applied) in edits.into_iter().zip(roles).zip(answer.applied) {
-            if applied == Applied::NotTried {
-                not_tried.push(edit, role);
-                continue;
-            }
-            may_be_due |= answers::makes_due(&edit, &role);
-            answers::applied(&part, &edit, role, &applied);
-        }
+        let answers::Answered {
+            not_tried,
+            may_be_due,
+        } = answers::all(&part, std::mem::take(&mut self.sent), answer.applied);
         if may_be_due {
             self.sources.wake(part.clock.monotonic());
         }
@@ -158,11 +149,11 @@ impl Pump {
             self.claimed(*index, request, claimed, poll);
         }
         if not_tried.is_empty() {
-            part.outbox.answered();
+            part.outgoing.answered();
             // Look again at once: outcomes may have gathered meanwhile.
             return part.clock.monotonic();
         }
-        part.outbox.put_back(not_tried);
+        part.outgoing.put_back(not_tried);
         self.pause()
     }
 
@@ -229,13 +220,32 @@ impl Pump {
             return part.clock.monotonic();
         }
         part.health.failed();
+        if error.is_contention() && self.detour(error) {
+            return part.clock.monotonic();
+        }
         // What was claimed without our knowing shows as a difference in the heartbeat's count.
         if error.certainty() == Certainty::Rejected || !error.is_retryable() {
-            part.outbox.put_back(std::mem::take(&mut self.sent));
+            part.outgoing.put_back(std::mem::take(&mut self.sent));
+        }
+        if self.failures > 0 && !self.sent.is_empty() {
+            // A store may wait for a lock for longer than a call is waited for.
+            self.sent = part.outgoing.set_aside(std::mem::take(&mut self.sent));
+            part.detour.notify_one();
         }
         let next = self.pause();
         tracing::warn!(%error, "the store failed; outcomes are kept and sent again");
         next
+    }
+
+    /// Leaves to the detour what may wait for somebody else's key; whether there is any. The rest goes again at once.
+    fn detour(&mut self, error: &StoreError) -> bool {
+        let part = &self.part;
+        let moved = part.outgoing.put_back_busy(std::mem::take(&mut self.sent));
+        if moved > 0 {
+            tracing::warn!(moved, %error, "outcomes that take unique keys wait for somebody else's transaction; the others go on");
+            part.detour.notify_one();
+        }
+        moved > 0
     }
 
     fn pause(&mut self) -> Monotonic {
@@ -250,20 +260,13 @@ impl Pump {
     /// The store refuses something in this batch for good: half of it at a time leads to the one, whose task fails.
     fn refused(&mut self, error: &StoreError) {
         let part = &self.part;
-        let mut sent = std::mem::take(&mut self.sent);
-        if let ([edit], [role]) = (sent.edits.as_mut_slice(), sent.roles.as_mut_slice()) {
-            let Some(failure) = refusal(part, role, error) else {
-                part.outbox.answered();
-                for (edit, role) in sent.edits.iter().zip(sent.roles) {
-                    answers::refused(part, edit, role, error);
-                }
-                return;
-            };
-            *edit = failure;
+        let sent = std::mem::take(&mut self.sent);
+        if sent.len() > 1 {
+            self.batch = sent.len() / 2;
+            part.outgoing.put_back(sent);
         } else {
-            self.batch = sent.edits.len() / 2;
+            part.outgoing.put_back(refusal::refused(part, sent, error));
         }
-        part.outbox.put_back(sent);
     }
 }
 
@@ -275,28 +278,6 @@ impl Drop for Reserved {
     fn drop(&mut self) {
         self.0.engine.give_back(self.1);
     }
-}
-
-/// The task's failure in place of an outcome that the store refuses, once; none when that is what was refused.
-fn refusal(part: &Part, role: &mut Role, error: &StoreError) -> Option<Edit> {
-    let Role::Settle {
-        task, told, replaced, ..
-    } = role
-    else {
-        return None;
-    };
-    if std::mem::replace(replaced, true) {
-        return None;
-    }
-    let error = ErrorText::new(format!("its outcome cannot be stored: {error}"));
-    let failure = settle::failed_attempt(part, task, task.updated_at, error);
-    let edit = part.edit(task, Event::Fail { failure }).ok()?;
-    let now = part.clock.now();
-    *told = part
-        .engine
-        .alerts
-        .of_action(task, &edit.action, Judge::Rules, now);
-    Some(edit)
 }
 
 impl Step for Pump {

@@ -99,6 +99,11 @@ impl StoreError {
         self.kind
     }
 
+    /// Whether others were in the way, and certainly nothing was written.
+    pub(crate) fn is_contention(&self) -> bool {
+        self.kind == StoreErrorKind::Busy && self.certainty == Certainty::Rejected
+    }
+
     /// Whether the same call may succeed later without anybody changing the request.
     #[must_use]
     pub const fn is_retryable(&self) -> bool {

@@ -41,6 +41,8 @@ use crate::name::Queue;
 use crate::task::{Edit, NewTask, TaskDetail};
 use crate::time::Timestamp;
 
+pub mod address;
+mod apart;
 pub mod check;
 mod enlist;
 mod error;
@@ -54,6 +56,7 @@ mod watch;
 mod waves;
 mod written;
 
+pub use apart::apart;
 pub use enlist::Enlist;
 pub use error::{Certainty, Result, StoreError, StoreErrorKind};
 pub use ext::TaskStoreExt;

@@ -1,17 +1,13 @@
 //! The address before the driver gets it.
 
-/// Whether it is an address of this store's, and no `/`, `?` or `#` of the password ends the server's name before its time: the
-/// rest would be shown as the database's.
+use retry_core::store::address::is_whole;
+
+/// Whether it is an address of this store's, and not cut by its password.
 pub(super) fn is_sound(url: &str) -> bool {
     let rest = ["mysql://", "mariadb://"]
         .iter()
         .find_map(|scheme| url.strip_prefix(scheme));
-    rest.is_some_and(|rest| {
-        let (place, options) = rest.split_once('?').unwrap_or((rest, ""));
-        let path = place.split_once('/').map_or("", |(_, path)| path);
-        let mut names = options.split('&').filter(|option| !option.contains('='));
-        !rest.contains('#') && !path.contains('@') && !names.any(|name| name.contains('@'))
-    })
+    rest.is_some_and(is_whole)
 }
 
 #[cfg(test)]

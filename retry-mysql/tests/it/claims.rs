@@ -5,7 +5,7 @@ use std::sync::Arc;
 use retry_core::id::TaskId;
 use retry_core::store::{QueueSetting, TaskStore as _};
 use retry_core::{name::Queue, task::NewTask};
-use test_servers::Server;
+use test_servers::{Reach as _, Shared};
 
 use crate::gate::Gate;
 use crate::support::{NOW, fresh, kind, request, session, task, task_id};
@@ -13,7 +13,7 @@ use crate::support::{NOW, fresh, kind, request, session, task, task_id};
 /// The first task, as the statement names it that reads the bodies of what the first claim took.
 const FIRST: &[u8] = b"[\"00000000000000000000000000000001\"";
 
-pub(crate) async fn all_claims_of_a_call_see_one_pause(server: Arc<Server>) {
+pub(crate) async fn all_claims_of_a_call_see_one_pause(server: Arc<Shared>) {
     let (place, store) = fresh(&server).await;
     let other = NewTask {
         kind: kind("other"),
@@ -21,7 +21,7 @@ pub(crate) async fn all_claims_of_a_call_see_one_pause(server: Arc<Server>) {
     };
     store.insert(&[task(1), other], NOW).await.unwrap();
     let holder = session(&store, 1).await;
-    let mut gate = Gate::before(server.ports()[0], FIRST);
+    let mut gate = Gate::before(server.socket(), FIRST);
     let gated = retry_mysql::MySqlStore::builder(&place.url_in_clear_at(gate.port))
         .migrate(false)
         .connect()

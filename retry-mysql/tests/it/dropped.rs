@@ -9,7 +9,7 @@ use retry_core::store::{
 };
 use sqlx::Connection as _;
 use sqlx::mysql::MySqlPoolOptions;
-use test_servers::Server;
+use test_servers::Shared;
 
 use crate::innodb::transactions;
 use crate::support::{FAR, NOW, fresh, number, random, request, run, session, success, task, tasks, until};
@@ -31,7 +31,7 @@ async fn poll_and_drop(call: impl Future, polls: u64) {
     }
 }
 
-pub(crate) async fn no_transaction_is_left_open(server: Arc<Server>) {
+pub(crate) async fn no_transaction_is_left_open(server: Arc<Shared>) {
     let (place, _) = fresh(&server).await;
     let store = place.builder().connections(3).connect().await.unwrap();
     store.insert(&tasks(1..900), NOW).await.unwrap();
@@ -73,7 +73,7 @@ pub(crate) async fn no_transaction_is_left_open(server: Arc<Server>) {
     }
 }
 
-pub(crate) async fn a_dropped_in_tx_leaves_the_pool_clean(server: Arc<Server>) {
+pub(crate) async fn a_dropped_in_tx_leaves_the_pool_clean(server: Arc<Shared>) {
     let (place, store) = fresh(&server).await;
     let pool = MySqlPoolOptions::new()
         .max_connections(1)

@@ -10,7 +10,7 @@ use retry_core::store::CountScope;
 use retry_core::task::State;
 use serde::{Deserialize, Serialize};
 use sqlx::Connection as _;
-use test_servers::Server;
+use test_servers::Shared;
 
 use crate::support::fresh;
 
@@ -31,7 +31,7 @@ async fn ship(task: Ship) -> Result<(), std::io::Error> {
     }
 }
 
-pub(crate) async fn tasks_are_done(server: Arc<Server>) {
+pub(crate) async fn tasks_are_done(server: Arc<Shared>) {
     let (place, store) = fresh(&server).await;
     let client = Client::new(store);
     for order in 0..20 {

@@ -12,7 +12,7 @@ use retry_core::task::State;
 use retry_mysql::MySqlStore;
 use sqlx::mysql::MySqlConnection;
 use sqlx::{Connection as _, Row as _};
-use test_servers::{Fault, Proxy, Server};
+use test_servers::{Fault, Proxy, Reach as _, Server, Shared};
 
 use crate::gate::Gate;
 use crate::innodb::transactions;
@@ -21,7 +21,7 @@ use crate::support::{
     FAR, NOW, claimed, fresh, number, request, run, session, success, task, task_id, tasks, until,
 };
 
-pub(crate) async fn a_lock_held_for_ever_stops_nobody_else(server: Arc<Server>) {
+pub(crate) async fn a_lock_held_for_ever_stops_nobody_else(server: Arc<Shared>) {
     let (place, _) = fresh(&server).await;
     let store = place
         .builder()
@@ -122,9 +122,11 @@ pub(crate) async fn a_deadlock_passes_over_no_session(server: Arc<Server>) {
     assert_eq!(lost, [true, true]);
 }
 
-pub(crate) async fn a_storm_of_deadlocks_settles_everything(server: Arc<Server>) {
-    const WORKERS: u64 = 6;
-    let (place, store) = fresh(&server).await;
+pub(crate) async fn a_storm_of_deadlocks_settles_everything(server: Arc<Shared>) {
+    const WORKERS: u64 = 16;
+    let (place, _) = fresh(&server).await;
+    // As many transactions at once as there are workers.
+    let store = place.builder().connections(16).connect().await.unwrap();
     store.insert(&tasks(0..600), NOW).await.unwrap();
     let stop = Arc::new(std::sync::atomic::AtomicBool::new(false));
     // A stranger locks rows from the newest to the oldest, and holds some of them.
@@ -197,7 +199,7 @@ async fn repeat<T, F: Future<Output = retry_core::store::Result<T>>>(call: impl 
     panic!("busy a thousand times");
 }
 
-pub(crate) async fn killed_connections_are_replaced(server: Arc<Server>) {
+pub(crate) async fn killed_connections_are_replaced(server: Arc<Shared>) {
     let (place, store) = fresh(&server).await;
     let mut conn = place.connect().await;
     for round in 0..20u64 {
@@ -280,9 +282,9 @@ pub(crate) async fn a_server_that_is_read_only_now_is_left(server: Arc<Server>) 
     store.get(task_id(5)).await.unwrap();
 }
 
-pub(crate) async fn lost_replies_converge(server: Arc<Server>) {
+pub(crate) async fn lost_replies_converge(server: Arc<Shared>) {
     let (place, direct) = fresh(&server).await;
-    let proxy = Proxy::start(server.ports()[0]).unwrap();
+    let proxy = Proxy::before(server.socket()).unwrap();
     let store = MySqlStore::builder(&place.url_at(proxy.port()))
         .connect()
         .await
@@ -334,7 +336,7 @@ pub(crate) async fn lost_replies_converge(server: Arc<Server>) {
     assert_eq!(counts.of(State::Succeeded), 60);
 }
 
-pub(crate) async fn a_silent_server_costs_no_connection(server: Arc<Server>) {
+pub(crate) async fn a_silent_server_costs_no_connection(server: Arc<Shared>) {
     let (place, _) = fresh(&server).await;
     let store = place
         .builder()
@@ -411,7 +413,7 @@ pub(crate) async fn a_killed_server_loses_nothing_and_is_used_again(server: Arc<
     }
 }
 
-pub(crate) async fn a_busy_store_still_renews(server: Arc<Server>) {
+pub(crate) async fn a_busy_store_still_renews(server: Arc<Shared>) {
     let (place, _) = fresh(&server).await;
     let store = place.builder().connections(1).readers(1).connect().await.unwrap();
     store.insert(&tasks(1..3), NOW).await.unwrap();
@@ -448,7 +450,7 @@ pub(crate) async fn a_busy_store_still_renews(server: Arc<Server>) {
 }
 
 /// Between any two statements of a rescuer's look, a session opens and claims.
-pub(crate) async fn tasks_of_live_sessions_are_never_reported(server: Arc<Server>) {
+pub(crate) async fn tasks_of_live_sessions_are_never_reported(server: Arc<Shared>) {
     let statements: [&[u8]; 3] = [
         b"SELECT t.place_name FROM",
         b"SELECT id, lost, dead",
@@ -457,7 +459,7 @@ pub(crate) async fn tasks_of_live_sessions_are_never_reported(server: Arc<Server
     for (statement, n) in statements.into_iter().zip(1..) {
         let (place, direct) = fresh(&server).await;
         direct.insert(&tasks(0..3), NOW).await.unwrap();
-        let mut gate = Gate::before(server.ports()[0], statement);
+        let mut gate = Gate::before(server.socket(), statement);
         let store = MySqlStore::builder(&place.url_in_clear_at(gate.port))
             .poll_interval(None)
             .connect()

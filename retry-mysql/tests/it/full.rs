@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use libtest_mimic::{Completion, Trial};
+use libtest_mimic::Trial;
 use retry_core::payload::Payload;
 use retry_core::store::{Applied, Certainty, Inserted, StoreErrorKind, TaskStore as _, TaskStoreExt as _};
 use retry_core::task::{ClaimedTask, NewTask};
 use retry_mysql::MySqlStore;
-use test_servers::{Ballast, Kind, OnDisk, again_on_small_disk, installed, small_disk, start_with};
+use test_servers::{Ballast, Kind, OnDisk, again_on_small_disk, ignore, needs, own_with, small_disk, trial};
 
 use crate::support::{NOW, claimed, fresh, session, success, task, task_id, tasks};
 
@@ -19,20 +19,16 @@ const MIB: u32 = 320;
 /// What the tables may still take.
 const LEFT: u64 = 16 * 1024 * 1024;
 
-pub(crate) fn trial() -> Trial {
-    Trial::ignorable_test(NAME, || {
+pub(crate) fn on_a_small_disk() -> Trial {
+    trial(NAME, || {
         if small_disk().is_some() {
-            let runtime = tokio::runtime::Runtime::new()?;
-            runtime.block_on(fill_and_free());
-            return Ok(Completion::Completed);
+            return crate::block_on(fill_and_free());
         }
-        if let Err(error) = installed(Kind::MySql) {
-            return crate::missing(&error);
-        }
-        match again_on_small_disk(MIB, &["--exact", NAME, "--nocapture"])? {
-            OnDisk::Passed => Ok(Completion::Completed),
-            OnDisk::Impossible(reason) => Ok(Completion::ignored_with(reason)),
-            OnDisk::Failed(said) => Err(said.into()),
+        needs(Kind::MySql);
+        match again_on_small_disk(MIB, &["--exact", NAME, "--nocapture"]).unwrap() {
+            OnDisk::Passed => {}
+            OnDisk::Impossible(reason) => ignore(reason),
+            OnDisk::Failed(said) => panic!("{said}"),
         }
     })
 }
@@ -53,7 +49,7 @@ async fn fill_and_free() {
     let disk = small_disk().unwrap();
     // The log of the server has its full size from the beginning.
     let settings = [("innodb-log-file-size", "16M")];
-    let server = Arc::new(start_with(Kind::MySql, &settings).unwrap());
+    let server = Arc::new(own_with(Kind::MySql, &settings));
     let (_, store) = fresh(&server).await;
     store.insert(&tasks(0..20), NOW).await.unwrap();
     let holder = session(&store, 1).await;

@@ -2,7 +2,7 @@
 //! TLS (`Place::url_in_clear_at`).
 
 use std::io::{Read as _, Write as _};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 
@@ -18,13 +18,13 @@ pub(crate) struct Gate {
 }
 
 impl Gate {
-    pub(crate) fn before(server: u16, watched: &'static [u8]) -> Self {
+    pub(crate) fn before(server: SocketAddr, watched: &'static [u8]) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let port = listener.local_addr().unwrap().port();
         let (tell, arrived) = unbounded_channel();
         thread::spawn(move || {
             for client in listener.incoming().map_while(Result::ok) {
-                let server = TcpStream::connect((Ipv4Addr::LOCALHOST, server)).unwrap();
+                let server = TcpStream::connect(server).unwrap();
                 let (back, answers) = (client.try_clone().unwrap(), server.try_clone().unwrap());
                 let tell = tell.clone();
                 thread::spawn(move || pass(client, server, Some((&tell, watched))));

@@ -12,7 +12,7 @@ use retry_core::task::{KeyScope, NewTask, OnDuplicate, State, Unique};
 use retry_mysql::MySqlStore;
 use sqlx::Connection as _;
 use sqlx::mysql::{MySqlConnection, MySqlPoolOptions};
-use test_servers::Server;
+use test_servers::Shared;
 
 use crate::support::{NOW, fresh, number, run, task, task_id, tasks};
 
@@ -43,7 +43,7 @@ async fn is_there(store: &MySqlStore, n: u64) -> bool {
     store.get(task_id(n)).await.unwrap().is_some()
 }
 
-pub(crate) async fn tasks_exist_when_the_transaction_commits(server: Arc<Server>) {
+pub(crate) async fn tasks_exist_when_the_transaction_commits(server: Arc<Shared>) {
     let (place, store) = fresh(&server).await;
     let mut conn = place.connect().await;
     let mut tx = conn.begin().await.unwrap();
@@ -54,7 +54,7 @@ pub(crate) async fn tasks_exist_when_the_transaction_commits(server: Arc<Server>
     assert_eq!(store.insert_one(task(2), NOW).await.unwrap(), Inserted::Repeated);
 }
 
-pub(crate) async fn tasks_go_with_a_rollback_also_to_a_savepoint(server: Arc<Server>) {
+pub(crate) async fn tasks_go_with_a_rollback_also_to_a_savepoint(server: Arc<Shared>) {
     let (place, store) = fresh(&server).await;
     let mut conn = place.connect().await;
     let mut tx = conn.begin().await.unwrap();
@@ -78,7 +78,7 @@ pub(crate) async fn tasks_go_with_a_rollback_also_to_a_savepoint(server: Arc<Ser
     assert_eq!(number(&mut conn, "SELECT COUNT(*) FROM retry_body").await, 2);
 }
 
-pub(crate) async fn duplicates_are_answers_and_leave_the_transaction_usable(server: Arc<Server>) {
+pub(crate) async fn duplicates_are_answers_and_leave_the_transaction_usable(server: Arc<Shared>) {
     let (place, store) = fresh(&server).await;
     store.insert(&[task(1), keyed(2, "k")], NOW).await.unwrap();
     let mut conn = place.connect().await;
@@ -121,7 +121,7 @@ pub(crate) async fn duplicates_are_answers_and_leave_the_transaction_usable(serv
     assert_eq!((detail.task.version, detail.payload.as_json()), (1, "\"new\""));
 }
 
-pub(crate) async fn an_uncommitted_holder_is_waited_for(server: Arc<Server>) {
+pub(crate) async fn an_uncommitted_holder_is_waited_for(server: Arc<Shared>) {
     let (place, store) = fresh(&server).await;
     for (commits, wanted) in [
         (
@@ -162,7 +162,7 @@ pub(crate) async fn an_uncommitted_holder_is_waited_for(server: Arc<Server>) {
     }
 }
 
-pub(crate) async fn every_kind_of_connection_enlists(server: Arc<Server>) {
+pub(crate) async fn every_kind_of_connection_enlists(server: Arc<Shared>) {
     let (place, store) = fresh(&server).await;
     let pool = MySqlPoolOptions::new()
         .max_connections(1)
@@ -188,7 +188,7 @@ pub(crate) async fn every_kind_of_connection_enlists(server: Arc<Server>) {
     }
 }
 
-pub(crate) async fn a_connection_without_a_transaction_is_refused(server: Arc<Server>) {
+pub(crate) async fn a_connection_without_a_transaction_is_refused(server: Arc<Shared>) {
     let (place, store) = fresh(&server).await;
     let mut conn = place.connect().await;
     let error = enlist(&store, &mut conn, tasks(1..2)).await.unwrap_err();
@@ -201,7 +201,7 @@ pub(crate) async fn a_connection_without_a_transaction_is_refused(server: Arc<Se
     conn.ping().await.unwrap();
 }
 
-pub(crate) async fn another_character_set_changes_nothing(server: Arc<Server>) {
+pub(crate) async fn another_character_set_changes_nothing(server: Arc<Shared>) {
     let (place, store) = fresh(&server).await;
     let mut conn = place.connect().await;
     run(&mut conn, "SET NAMES latin1").await;

@@ -7,6 +7,8 @@
 use sqlx::mysql::MySqlConnection;
 use sqlx::{AssertSqlSafe, Row as _};
 
+use crate::place::granted;
+
 /// An open transaction.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Transaction {
@@ -18,10 +20,8 @@ pub(crate) struct Transaction {
 
 /// The transactions that are open in a database, the asking connection's aside.
 pub(crate) async fn transactions(conn: &mut MySqlConnection, database: &str) -> Vec<Transaction> {
-    let status = sqlx::raw_sql("SHOW ENGINE INNODB STATUS")
-        .fetch_one(&mut *conn)
-        .await
-        .unwrap();
+    let show = "SHOW ENGINE INNODB STATUS";
+    let status = granted(sqlx::raw_sql(show).fetch_one(&mut *conn).await, show);
     let mut open = parsed(status.get("Status"));
     let threads = threads(conn, database).await;
     open.retain(|transaction| threads.contains(&transaction.thread));

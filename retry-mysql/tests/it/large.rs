@@ -9,7 +9,7 @@ use retry_core::store::{
 };
 use retry_core::task::NewTask;
 use sqlx::Connection as _;
-use test_servers::Server;
+use test_servers::Shared;
 
 use crate::support::{NOW, claimed, fresh, request, session, task, task_id};
 
@@ -27,7 +27,7 @@ fn large(n: u64) -> NewTask {
     }
 }
 
-pub(crate) async fn a_claim_gives_no_more_bytes_than_a_call_may_carry(server: Arc<Server>) {
+pub(crate) async fn a_claim_gives_no_more_bytes_than_a_call_may_carry(server: Arc<Shared>) {
     let (_place, store) = fresh(&server).await;
     for first in [0, 7, 14] {
         let batch: Vec<NewTask> = (first..first + 7).map(large).collect();
@@ -61,7 +61,7 @@ pub(crate) async fn a_claim_gives_no_more_bytes_than_a_call_may_carry(server: Ar
     assert_eq!(listed.tasks.len(), 1);
 }
 
-pub(crate) async fn a_transaction_of_the_users_takes_a_whole_call(server: Arc<Server>) {
+pub(crate) async fn a_transaction_of_the_users_takes_a_whole_call(server: Arc<Shared>) {
     let (place, store) = fresh(&server).await;
     let mut conn = place.connect().await;
     let mut tx = conn.begin().await.unwrap();

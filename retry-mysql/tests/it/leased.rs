@@ -14,7 +14,7 @@ use retry_core::task::{NewTask, State as TaskState};
 use serde::{Deserialize, Serialize};
 use sqlx::mysql::MySqlPoolOptions;
 use sqlx::{Connection as _, MySqlPool};
-use test_servers::Server;
+use test_servers::Shared;
 use tokio::sync::mpsc;
 
 use crate::support::{FAR, NOW, Place, fresh, number, session, task, task_id};
@@ -44,7 +44,7 @@ async fn pool(place: &Place) -> MySqlPool {
     pool
 }
 
-pub(crate) async fn a_commit_that_stores_nothing_is_an_error(server: Arc<Server>) {
+pub(crate) async fn a_commit_that_stores_nothing_is_an_error(server: Arc<Shared>) {
     let (place, store) = fresh(&server).await;
     let pool = pool(&place).await;
     let client = Client::new(store.clone());
@@ -77,7 +77,7 @@ pub(crate) async fn a_commit_that_stores_nothing_is_an_error(server: Arc<Server>
     assert_eq!(counts.counts.values().map(|count| count.get()).sum::<u64>(), 0);
 }
 
-pub(crate) async fn a_transaction_of_the_client_runs_what_it_commits(server: Arc<Server>) {
+pub(crate) async fn a_transaction_of_the_client_runs_what_it_commits(server: Arc<Shared>) {
     let (place, store) = fresh(&server).await;
     let pool = pool(&place).await;
     let (shipped, mut ships) = mpsc::channel::<u64>(16);
@@ -144,7 +144,7 @@ pub(crate) async fn a_transaction_of_the_client_runs_what_it_commits(server: Arc
     );
 }
 
-pub(crate) async fn an_open_transaction_keeps_nobody_from_its_session(server: Arc<Server>) {
+pub(crate) async fn an_open_transaction_keeps_nobody_from_its_session(server: Arc<Shared>) {
     let (place, store) = fresh(&server).await;
     let session = session(&store, 1).await;
     let mut conn = place.connect().await;

@@ -14,7 +14,7 @@ use retry_core::time::Timestamp;
 use retry_mysql::MySqlStore;
 use sqlx::mysql::MySqlConnection;
 use sqlx::{Connection as _, Row as _};
-use test_servers::Server;
+use test_servers::{Reach as _, Shared};
 
 use crate::gate::{COMMIT, Gate};
 use crate::innodb::transactions;
@@ -46,7 +46,7 @@ async fn multiply(conn: &mut MySqlConnection, name: &str, wanted: i64) {
     }
 }
 
-pub(crate) async fn a_claim_locks_what_it_takes(server: Arc<Server>) {
+pub(crate) async fn a_claim_locks_what_it_takes(server: Arc<Shared>) {
     let (place, store) = fresh(&server).await;
     let future = NewTask {
         priority: Priority::Urgent,
@@ -64,7 +64,7 @@ pub(crate) async fn a_claim_locks_what_it_takes(server: Arc<Server>) {
     multiply(&mut conn, "work", IN_THE_WAY).await;
     store.insert(&tasks(1_000..2_000), NOW).await.unwrap();
 
-    let mut gate = Gate::before(server.ports()[0], COMMIT);
+    let mut gate = Gate::before(server.socket(), COMMIT);
     let gated = gated(&place, &gate).await;
     let mut opening = tokio::spawn({
         let gated = gated.clone();
@@ -131,7 +131,7 @@ fn of_kind(name: &str, n: u64) -> NewTask {
 }
 
 /// The table is so small that a scan of it is the cheapest way to any row.
-pub(crate) async fn a_call_locks_the_rows_it_names(server: Arc<Server>) {
+pub(crate) async fn a_call_locks_the_rows_it_names(server: Arc<Shared>) {
     let (place, store) = fresh(&server).await;
     store.insert(&tasks(0..6), NOW).await.unwrap();
     let holder = session(&store, 1).await;
@@ -143,7 +143,7 @@ pub(crate) async fn a_call_locks_the_rows_it_names(server: Arc<Server>) {
         "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
     )
     .await;
-    let mut gate = Gate::before(server.ports()[0], COMMIT);
+    let mut gate = Gate::before(server.socket(), COMMIT);
     let gated = gated(&place, &gate).await;
 
     let settle = tokio::spawn({
@@ -180,7 +180,7 @@ pub(crate) async fn a_call_locks_the_rows_it_names(server: Arc<Server>) {
 }
 
 /// A rerun takes its key again, so it locks who holds it, unless it is too late anyway.
-pub(crate) async fn an_edit_that_ends_stale_locks_no_holder(server: Arc<Server>) {
+pub(crate) async fn an_edit_that_ends_stale_locks_no_holder(server: Arc<Shared>) {
     let (place, store) = fresh(&server).await;
     let keyed = |n| NewTask {
         unique: Some(Unique {
@@ -220,7 +220,7 @@ pub(crate) async fn an_edit_that_ends_stale_locks_no_holder(server: Arc<Server>)
         "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED",
     )
     .await;
-    let mut gate = Gate::before(server.ports()[0], COMMIT);
+    let mut gate = Gate::before(server.socket(), COMMIT);
     let gated = gated(&place, &gate).await;
     let both = [task_id(0), task_id(1)];
     for (edit, wanted, answer) in [
@@ -240,7 +240,7 @@ pub(crate) async fn an_edit_that_ends_stale_locks_no_holder(server: Arc<Server>)
 }
 
 /// A locking read of an index also locks the entry behind the last one: here the head of the next lane.
-pub(crate) async fn a_claim_leaves_the_neighbours_of_its_lane_alone(server: Arc<Server>) {
+pub(crate) async fn a_claim_leaves_the_neighbours_of_its_lane_alone(server: Arc<Shared>) {
     let (place, store) = fresh(&server).await;
     let batch: Vec<NewTask> = (0..5)
         .map(|n| of_kind("a", n))
@@ -249,7 +249,7 @@ pub(crate) async fn a_claim_leaves_the_neighbours_of_its_lane_alone(server: Arc<
     store.insert(&batch, NOW).await.unwrap();
     let holder = session(&store, 1).await;
     let of = |name: &str, limit| ClaimRequest::new(holder, Queue::default(), [kind(name)], limit);
-    let mut gate = Gate::before(server.ports()[0], COMMIT);
+    let mut gate = Gate::before(server.socket(), COMMIT);
     let gated = gated(&place, &gate).await;
     let given = |claimed: &retry_core::store::Claimed| -> Vec<TaskId> {
         claimed.tasks.iter().map(|of| of.task.id).collect()

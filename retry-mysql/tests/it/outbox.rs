@@ -14,7 +14,7 @@ use retry_core::task::ErrorText;
 use retry_mysql::{ConfigError, MySqlOutbox, MySqlOutboxBuilder, OpenError};
 use sqlx::Connection as _;
 use sqlx::mysql::{MySqlConnection, MySqlPoolOptions};
-use test_servers::{Fault, Proxy, Server};
+use test_servers::{Fault, Proxy, Reach as _, Shared};
 
 use crate::support::{Place, number, run, task_id};
 
@@ -29,7 +29,7 @@ const ALL: Room = Room {
     bytes: 1_000_000,
 };
 
-async fn fresh(server: &Arc<Server>) -> (Place, MySqlOutbox) {
+async fn fresh(server: &Arc<Shared>) -> (Place, MySqlOutbox) {
     let place = Place::new(server).await;
     let outbox = builder(&place).connect().await.unwrap();
     (place, outbox)
@@ -78,7 +78,7 @@ async fn fill(conn: &mut MySqlConnection, rows: u64) {
     .await;
 }
 
-pub(crate) async fn every_form_of_a_connection_writes(server: Arc<Server>) {
+pub(crate) async fn every_form_of_a_connection_writes(server: Arc<Shared>) {
     let (place, outbox) = fresh(&server).await;
     let client = client();
     let pool = MySqlPoolOptions::new()
@@ -127,7 +127,7 @@ pub(crate) async fn every_form_of_a_connection_writes(server: Arc<Server>) {
     assert!(last.body.ends_with("\n\"é 🎉\"".as_bytes()), "{last:?}");
 }
 
-pub(crate) async fn a_connection_without_a_transaction_is_refused(server: Arc<Server>) {
+pub(crate) async fn a_connection_without_a_transaction_is_refused(server: Arc<Shared>) {
     let (place, outbox) = fresh(&server).await;
     let mut conn = place.connect().await;
     let refused = client().enqueue(draft()).outbox(&outbox, &mut conn).await;
@@ -137,7 +137,7 @@ pub(crate) async fn a_connection_without_a_transaction_is_refused(server: Arc<Se
     conn.ping().await.unwrap();
 }
 
-pub(crate) async fn a_failed_write_leaves_the_transaction_usable(server: Arc<Server>) {
+pub(crate) async fn a_failed_write_leaves_the_transaction_usable(server: Arc<Shared>) {
     let (place, outbox) = fresh(&server).await;
     let mut conn = place.connect().await;
     run(
@@ -166,12 +166,12 @@ pub(crate) async fn a_failed_write_leaves_the_transaction_usable(server: Arc<Ser
 }
 
 /// What the user inserts next often refers to what the user inserted last.
-pub(crate) async fn the_last_id_stays_the_users(server: Arc<Server>) {
+pub(crate) async fn the_last_id_stays_the_users(server: Arc<Shared>) {
     let (place, outbox) = fresh(&server).await;
     let mut conn = place.connect().await;
     run(
         &mut conn,
-        "CREATE TABLE orders (id BIGINT UNSIGNED AUTO_INCREMENT PRIMARY KEY, of BIGINT UNSIGNED) ENGINE = InnoDB \
+        "CREATE TABLE orders (id BIGINT UNSIGNED AUTO_INCREMENT PRIMARY KEY, head BIGINT UNSIGNED) ENGINE = InnoDB \
          AUTO_INCREMENT = 71",
     )
     .await;
@@ -179,25 +179,25 @@ pub(crate) async fn the_last_id_stays_the_users(server: Arc<Server>) {
     let mut tx = conn.begin().await.unwrap();
     client().enqueue(draft()).outbox(&outbox, &mut tx).await.unwrap();
     assert_eq!(number(&mut tx, last).await, 0, "nothing was inserted yet");
-    let order = sqlx::raw_sql("INSERT INTO orders (of) VALUES (NULL)");
+    let order = sqlx::raw_sql("INSERT INTO orders (head) VALUES (NULL)");
     assert_eq!(order.execute(&mut *tx).await.unwrap().last_insert_id(), 71);
     for _ in 0..3 {
         client().enqueue(draft()).outbox(&outbox, &mut tx).await.unwrap();
         assert_eq!(number(&mut tx, last).await, 71);
     }
-    let line = "INSERT INTO orders (of) VALUES (LAST_INSERT_ID())";
+    let line = "INSERT INTO orders (head) VALUES (LAST_INSERT_ID())";
     let line = sqlx::raw_sql(line).execute(&mut *tx).await.unwrap();
     assert_eq!(line.last_insert_id(), 72, "the protocol's own answer");
     // What does not number a row says so, in the protocol as well.
     client().enqueue(draft()).outbox(&outbox, &mut tx).await.unwrap();
-    let update = sqlx::raw_sql("UPDATE orders SET of = 71 WHERE id = 72");
+    let update = sqlx::raw_sql("UPDATE orders SET head = 71 WHERE id = 72");
     assert_eq!(update.execute(&mut *tx).await.unwrap().last_insert_id(), 0);
-    assert_eq!(number(&mut tx, "SELECT SUM(of) DIV 1 FROM orders").await, 71);
+    assert_eq!(number(&mut tx, "SELECT SUM(head) DIV 1 FROM orders").await, 71);
     tx.rollback().await.unwrap();
 }
 
 /// Written by hand: no write takes it, and whoever reads it must not read it whole.
-pub(crate) async fn an_oversized_row_is_cut(server: Arc<Server>) {
+pub(crate) async fn an_oversized_row_is_cut(server: Arc<Shared>) {
     let (place, outbox) = fresh(&server).await;
     let mut conn = place.connect().await;
     run(
@@ -221,7 +221,7 @@ pub(crate) async fn an_oversized_row_is_cut(server: Arc<Server>) {
     assert_eq!(outbox.next(&names(&found), ALL).await.unwrap().len(), 1);
 }
 
-pub(crate) async fn other_tables_are_refused(server: Arc<Server>) {
+pub(crate) async fn other_tables_are_refused(server: Arc<Shared>) {
     for (wrong, named) in [
         ("DROP TABLE {t}", "does not exist"),
         ("DROP TABLE {t}; CREATE VIEW {t} AS SELECT 1 AS seq", "view"),
@@ -270,7 +270,7 @@ pub(crate) async fn other_tables_are_refused(server: Arc<Server>) {
     assert_eq!(ids(&outbox).await.len(), 1);
 }
 
-pub(crate) async fn its_own_statement_makes_the_table(server: Arc<Server>) {
+pub(crate) async fn its_own_statement_makes_the_table(server: Arc<Shared>) {
     let place = Place::new(&server).await;
     let builder = builder(&place).table("moved");
     let error = refusal(builder.clone().migrate(false)).await;
@@ -291,7 +291,7 @@ pub(crate) async fn its_own_statement_makes_the_table(server: Arc<Server>) {
     assert!(!format!("{:?}", self::builder(&place)).contains("retry:retry"));
 }
 
-pub(crate) async fn the_documented_rights_are_enough(server: Arc<Server>) {
+pub(crate) async fn the_documented_rights_are_enough(server: Arc<Shared>) {
     let (place, _) = fresh(&server).await;
     let documented = include_str!("../../README.md");
     let sql = documented.split("```sql\n").find(|sql| sql.contains("shop_web"));
@@ -299,32 +299,23 @@ pub(crate) async fn the_documented_rights_are_enough(server: Arc<Server>) {
         .and_then(|sql| sql.split("```").next())
         .expect("the README shows them");
     assert!(sql.contains("shop_relay") && sql.contains("shop_web"), "{sql}");
-    let mut conn = place.connect().await;
-    for role in ["web", "relay"] {
-        run(
-            &mut conn,
-            &format!("CREATE USER '{}_{role}'@'%' IDENTIFIED BY 'w'", place.name),
-        )
-        .await;
-    }
+    let urls = [
+        place.user(&format!("{}_web", place.name)).await,
+        place.user(&format!("{}_relay", place.name)).await,
+    ];
     let grants = sql
         .replace("shop.", &format!("{}.", place.name))
         .replace("shop_", &format!("{}_", place.name));
-    run(&mut conn, &grants).await;
-    let url = |role: &str| {
-        place
-            .url()
-            .replace("//retry:retry@", &format!("//{}_{role}:w@", place.name))
-    };
-    let open = async |role: &str| {
-        let builder = MySqlOutbox::builder("orders", &url(role));
+    run(&mut place.connect().await, &grants).await;
+    let open = async |url: &str| {
+        let builder = MySqlOutbox::builder("orders", url);
         builder
             .connect()
             .await
             .expect("a table that is there needs no more rights")
     };
-    let (web, relay) = (open("web").await, open("relay").await);
-    let mut conn = MySqlConnection::connect(&url("web")).await.unwrap();
+    let (web, relay) = (open(&urls[0]).await, open(&urls[1]).await);
+    let mut conn = MySqlConnection::connect(&urls[0]).await.unwrap();
     let mut tx = conn.begin().await.unwrap();
     for _ in 0..3 {
         client().enqueue(draft()).outbox(&web, &mut tx).await.unwrap();
@@ -339,11 +330,11 @@ pub(crate) async fn the_documented_rights_are_enough(server: Arc<Server>) {
     assert!(web.next(&[], ALL).await.is_err());
 }
 
-pub(crate) async fn lost_and_cut_answers_converge(server: Arc<Server>) {
+pub(crate) async fn lost_and_cut_answers_converge(server: Arc<Shared>) {
     let (place, outbox) = fresh(&server).await;
     let mut conn = place.connect().await;
     fill(&mut conn, 10).await;
-    let proxy = Proxy::start(server.ports()[0]).unwrap();
+    let proxy = Proxy::before(server.socket()).unwrap();
     let far = MySqlOutbox::builder("orders", &place.url_at(proxy.port()));
     let far = far.connect().await.unwrap();
     let handed = names(&outbox.next(&[], Room { rows: 4, ..ALL }).await.unwrap());
@@ -368,7 +359,7 @@ pub(crate) async fn lost_and_cut_answers_converge(server: Arc<Server>) {
 }
 
 /// In a small table the server would rather scan: then a removal would wait for every row of an open transaction.
-pub(crate) async fn a_removal_locks_its_rows_alone(server: Arc<Server>) {
+pub(crate) async fn a_removal_locks_its_rows_alone(server: Arc<Shared>) {
     let (place, outbox) = fresh(&server).await;
     let mut conn = place.connect().await;
     fill(&mut conn, 3).await;
@@ -413,7 +404,7 @@ pub(crate) async fn a_removal_locks_its_rows_alone(server: Arc<Server>) {
 }
 
 /// The plans as the server has them, with many rows and before its statistics know of them.
-pub(crate) async fn a_full_table_is_read_from_its_head(server: Arc<Server>) {
+pub(crate) async fn a_full_table_is_read_from_its_head(server: Arc<Shared>) {
     let (place, outbox) = fresh(&server).await;
     let mut conn = place.connect().await;
     fill(&mut conn, 5_000).await;

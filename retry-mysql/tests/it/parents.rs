@@ -6,11 +6,12 @@ use retry_core::id::TaskId;
 use retry_core::machine::Event;
 use retry_core::store::{TaskStore as _, TaskStoreExt as _};
 use retry_core::task::{Children, Edit, NewTask};
-use test_servers::Server;
+use test_servers::Shared;
 
+use crate::place::needs;
 use crate::support::{NOW, claimed, decided, fresh, number, run, session, success, task};
 
-pub(crate) async fn a_parent_is_written_once_for_all_ends_of_a_call(server: Arc<Server>) {
+pub(crate) async fn a_parent_is_written_once_for_all_ends_of_a_call(server: Arc<Shared>) {
     let (place, store) = fresh(&server).await;
     let mut conn = place.connect().await;
     let holder = session(&store, 1).await;
@@ -30,7 +31,7 @@ pub(crate) async fn a_parent_is_written_once_for_all_ends_of_a_call(server: Arc<
     let children = claimed(&store, holder, 1_000).await;
     assert_eq!(children.len(), 1_000);
     run(&mut conn, "CREATE TABLE written (n INT)").await;
-    run(
+    needs(
         &mut conn,
         "CREATE TRIGGER written_parent AFTER UPDATE ON retry_task FOR EACH ROW \
          INSERT INTO written SELECT 1 FROM DUAL WHERE new.parent IS NULL",

@@ -6,7 +6,7 @@ use std::time::Duration;
 use retry_core::store::{Durability, Inserted, StoreErrorKind, TaskStore as _, TaskStoreExt as _};
 use retry_mysql::{ConfigError, MySqlBuilder, MySqlStore, OpenError, Tls};
 use sqlx::mysql::MySqlConnection;
-use test_servers::{Server, logged};
+use test_servers::{Address, Server, Shared, logged};
 
 use crate::support::{NOW, Place, fresh, run, task};
 
@@ -24,7 +24,7 @@ async fn refusal(builder: MySqlBuilder) -> (StoreErrorKind, String) {
     }
 }
 
-pub(crate) async fn wrong_options_are_refused_before_connecting(_: Arc<Server>) {
+pub(crate) async fn wrong_options_are_refused_before_connecting() {
     // Nobody listens there: a refusal that came from the server would be another error.
     let builder = || MySqlStore::builder("mysql://u:p@127.0.0.1:1/shop");
     for url in ["", "postgres://u@h/d", "127.0.0.1/shop"] {
@@ -79,15 +79,18 @@ pub(crate) async fn wrong_options_are_refused_before_connecting(_: Arc<Server>) 
     }
 }
 
-pub(crate) async fn secrets_are_never_shown(server: Arc<Server>) {
+pub(crate) async fn secrets_are_never_shown(server: Arc<Shared>) {
     const SECRET: &str = "s3cr3t-p4ssw0rd";
     let (place, store) = fresh(&server).await;
-    let port = server.ports()[0];
-    let url = format!("mysql://retry:{SECRET}@127.0.0.1:{port}/{}", place.name);
+    let address = Address::of(&place.url());
+    let name = address.name().to_owned();
+    let url = address.user(&name, SECRET).to_string();
     let mut shown = vec![format!("{:?}", MySqlStore::builder(&url)), format!("{store:?}")];
     for url in [
         url.as_str(),
-        &format!("{url}?password={SECRET}"),
+        &Address::of(&url)
+            .option(&format!("password={SECRET}"))
+            .to_string(),
         &format!("mysql://a:{SECRET}@[bad/x"),
     ] {
         for builder in [
@@ -103,6 +106,8 @@ pub(crate) async fn secrets_are_never_shown(server: Arc<Server>) {
         }
     }
     assert!(shown.len() > 10);
+    let short = format!("{store:?}");
+    assert!(short.contains(&place.name) && short.len() < 200, "{short}");
     for text in shown {
         assert!(!text.contains(SECRET), "{text}");
         assert!(!text.contains("retry:retry"), "{text}");
@@ -147,7 +152,7 @@ pub(crate) async fn logs_tell_no_password(server: Arc<Server>) {
     }
 }
 
-pub(crate) async fn a_schema_that_is_missing_newer_or_foreign_is_refused(server: Arc<Server>) {
+pub(crate) async fn a_schema_that_is_missing_newer_or_foreign_is_refused(server: Arc<Shared>) {
     let place = Place::new(&server).await;
     let (kind, text) = refusal(place.builder().migrate(false)).await;
     assert_eq!(kind, StoreErrorKind::Schema);
@@ -173,7 +178,7 @@ pub(crate) async fn a_schema_that_is_missing_newer_or_foreign_is_refused(server:
     assert_eq!(store.insert_one(task(1), NOW).await.unwrap(), Inserted::Repeated);
 }
 
-pub(crate) async fn prefixes_do_not_meet(server: Arc<Server>) {
+pub(crate) async fn prefixes_do_not_meet(server: Arc<Shared>) {
     let place = Place::new(&server).await;
     let one = place.builder().prefix("one_").connect().await.unwrap();
     let two = place.builder().prefix("two_").connect().await.unwrap();
@@ -219,4 +224,13 @@ pub(crate) async fn a_server_that_cannot_keep_the_promises_is_refused(server: Ar
         set(&mut conn, variable, sound).await;
     }
     place.store().await;
+}
+
+pub(crate) async fn a_server_that_cannot_repair_torn_pages_is_refused(server: Arc<Server>) {
+    let place = Place::new(&server).await;
+    let (kind, text) = refusal(place.builder()).await;
+    assert_eq!(kind, StoreErrorKind::Invalid, "{text}");
+    assert!(text.contains("innodb_doublewrite is OFF"), "{text}");
+    let accepted = place.builder().relaxed_durability(true).connect().await.unwrap();
+    assert_eq!(accepted.durability(), Durability::None);
 }

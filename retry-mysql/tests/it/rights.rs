@@ -11,7 +11,7 @@ use retry_core::store::{
 use retry_core::task::{ErrorText, FailedAttempt};
 use retry_core::time::Timestamp;
 use retry_mysql::{MySqlStore, OpenError};
-use test_servers::Server;
+use test_servers::Shared;
 
 use crate::support::{FAR, NOW, Place, claimed, decided, fresh, run, session, success, tasks};
 
@@ -28,16 +28,15 @@ pub(crate) async fn worker_of(place: &Place) -> String {
         "{sql}"
     );
     let user = format!("{}_worker", place.name);
-    let mut conn = place.connect().await;
-    run(&mut conn, &format!("CREATE USER '{user}'@'%' IDENTIFIED BY 'w'")).await;
+    let url = place.user(&user).await;
     let grants = sql
         .replace("shop_worker", &user)
         .replace("shop.", &format!("{}.", place.name));
-    run(&mut conn, &grants).await;
-    place.url().replace("//retry:retry@", &format!("//{user}:w@"))
+    run(&mut place.connect().await, &grants).await;
+    url
 }
 
-pub(crate) async fn the_documented_rights_are_enough(server: Arc<Server>) {
+pub(crate) async fn the_documented_rights_are_enough(server: Arc<Shared>) {
     let (place, _) = fresh(&server).await;
     let url = worker_of(&place).await;
     for migrate in [false, true] {
@@ -100,11 +99,11 @@ async fn everything(store: &MySqlStore, from: u64) {
     store.migrate().await.expect("there is nothing to do");
 }
 
-pub(crate) async fn migrations_need_more(server: Arc<Server>) {
+pub(crate) async fn migrations_need_more(server: Arc<Shared>) {
     let place = Place::new(&server).await;
     let mut conn = place.connect().await;
     let user = format!("{}_worker", place.name);
-    run(&mut conn, &format!("CREATE USER '{user}'@'%' IDENTIFIED BY 'w'")).await;
+    let url = place.user(&user).await;
     run(
         &mut conn,
         &format!(
@@ -113,7 +112,6 @@ pub(crate) async fn migrations_need_more(server: Arc<Server>) {
         ),
     )
     .await;
-    let url = place.url().replace("//retry:retry@", &format!("//{user}:w@"));
     match MySqlStore::builder(&url).connect().await {
         Err(OpenError::Store(error)) => {
             assert_eq!(

@@ -1,8 +1,7 @@
 //! Servers, databases, tasks and sessions for the tests, all from numbers.
 
 use std::future::Future;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use retry_core::headers::Headers;
@@ -14,10 +13,12 @@ use retry_core::priority::Priority;
 use retry_core::store::{ClaimRequest, SessionInfo, TaskStore as _, TaskStoreExt as _};
 use retry_core::task::{ClaimedTask, Edit, NewTask, Settings};
 use retry_core::time::Timestamp;
-use retry_mysql::{MySqlBuilder, MySqlStore};
+use retry_mysql::MySqlStore;
 use sqlx::mysql::MySqlConnection;
-use sqlx::{AssertSqlSafe, Connection as _, Row as _};
-use test_servers::Server;
+use sqlx::{AssertSqlSafe, Row as _};
+use test_servers::Reach;
+
+pub(crate) use crate::place::Place;
 
 /// The time in every test.
 pub(crate) const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_000);
@@ -28,64 +29,8 @@ pub(crate) const FAR: Timestamp = Timestamp::from_millis(1_800_000_000_000);
 /// How often a test looks for what must happen.
 const LOOKS: usize = 100_000;
 
-/// A database of its own on a server.
-pub(crate) struct Place {
-    pub(crate) server: Arc<Server>,
-    pub(crate) name: String,
-}
-
-impl Place {
-    /// An empty database.
-    pub(crate) async fn new(server: &Arc<Server>) -> Self {
-        static COUNT: AtomicU64 = AtomicU64::new(0);
-        let name = format!("it_{}", COUNT.fetch_add(1, Ordering::Relaxed));
-        let place = Self {
-            server: Arc::clone(server),
-            name,
-        };
-        let mut conn = place.connect_to("").await;
-        run(&mut conn, &format!("CREATE DATABASE {}", place.name)).await;
-        place
-    }
-
-    /// The address, through `port`.
-    pub(crate) fn url_at(&self, port: u16) -> String {
-        format!("mysql://retry:retry@127.0.0.1:{port}/{}", self.name)
-    }
-
-    /// The same without TLS, which MySQL has by itself: for somebody at `port` who reads what is said.
-    pub(crate) fn url_in_clear_at(&self, port: u16) -> String {
-        format!("{}?ssl-mode=DISABLED", self.url_at(port))
-    }
-
-    pub(crate) fn url(&self) -> String {
-        self.url_at(self.server.ports()[0])
-    }
-
-    pub(crate) fn builder(&self) -> MySqlBuilder {
-        MySqlStore::builder(&self.url())
-    }
-
-    pub(crate) async fn store(&self) -> MySqlStore {
-        self.builder().connect().await.unwrap()
-    }
-
-    /// A connection of the test's own.
-    pub(crate) async fn connect(&self) -> MySqlConnection {
-        self.connect_to(&self.name).await
-    }
-
-    async fn connect_to(&self, database: &str) -> MySqlConnection {
-        let url = format!(
-            "mysql://retry:retry@127.0.0.1:{}/{database}",
-            self.server.ports()[0]
-        );
-        MySqlConnection::connect(&url).await.unwrap()
-    }
-}
-
 /// An empty database with the store's tables, and the store.
-pub(crate) async fn fresh(server: &Arc<Server>) -> (Place, MySqlStore) {
+pub(crate) async fn fresh(server: &Arc<impl Reach>) -> (Place, MySqlStore) {
     let place = Place::new(server).await;
     let store = place.store().await;
     (place, store)
@@ -196,22 +141,6 @@ pub(crate) fn random(seed: &mut u64) -> u64 {
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     z ^ (z >> 31)
-}
-
-/// The servers of this test program: started once for each set of settings, stopped at its end.
-#[derive(Default)]
-pub(crate) struct Servers(Mutex<Option<Arc<Server>>>);
-
-impl Servers {
-    /// The server that tests share which change nothing about it.
-    pub(crate) fn shared(&self) -> Result<Arc<Server>, test_servers::Error> {
-        let mut shared = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(server) = &*shared {
-            return Ok(Arc::clone(server));
-        }
-        let server = Arc::new(test_servers::start(test_servers::Kind::MySql)?);
-        Ok(Arc::clone(shared.insert(server)))
-    }
 }
 
 /// Longer than anything that a test waits for.

@@ -2,13 +2,12 @@
 
 use std::path::Path;
 use std::process::Command;
-use std::sync::Arc;
 
 use retry_core::store::StoreErrorKind;
 use retry_mysql::{MySqlBuilder, MySqlStore, OpenError, Tls};
 use sqlx::Connection as _;
 use sqlx::mysql::MySqlConnection;
-use test_servers::{Kind, Server};
+use test_servers::{Kind, own, own_with};
 
 use crate::support::{number, run};
 
@@ -67,7 +66,7 @@ async fn refused(builder: MySqlBuilder, what: &str) {
     }
 }
 
-pub(crate) async fn certificate_and_name_are_checked(_: Arc<Server>) {
+pub(crate) async fn certificate_and_name_are_checked() {
     let folder = tempfile::tempdir().unwrap();
     certificates(folder.path());
     let at = |name: &str| folder.path().join(name).display().to_string();
@@ -80,7 +79,7 @@ pub(crate) async fn certificate_and_name_are_checked(_: Arc<Server>) {
         .iter()
         .map(|(name, value)| (*name, value.as_str()))
         .collect();
-    let server = test_servers::start_with(Kind::MySql, &settings).unwrap();
+    let server = own_with(Kind::MySql, &settings);
     let builder =
         |host: &str| MySqlStore::builder(&format!("mysql://retry:retry@{host}:{}/retry", server.ports()[0]));
     builder("localhost")
@@ -104,17 +103,16 @@ pub(crate) async fn certificate_and_name_are_checked(_: Arc<Server>) {
     builder("localhost").connect().await.unwrap();
 }
 
-pub(crate) async fn a_server_without_tls_is_refused_where_it_is_asked_for(other: Arc<Server>) {
-    let mut conn = MySqlConnection::connect(&other.url()).await.unwrap();
+pub(crate) async fn a_server_without_tls_is_refused_where_it_is_asked_for() {
+    let server = own(Kind::MySql);
+    let mut admin = MySqlConnection::connect(&server.url()).await.unwrap();
     let is_mariadb = "SELECT CAST(VERSION() LIKE '%MariaDB%' AS SIGNED)";
     // MySQL, and MariaDB from 11.4 on, have TLS by themselves.
-    let server = if number(&mut conn, is_mariadb).await == 1 {
-        test_servers::start_with(Kind::MySql, &[("ssl", "0")]).unwrap()
+    let server = if number(&mut admin, is_mariadb).await == 1 {
+        own_with(Kind::MySql, &[("ssl", "0")])
     } else {
         // Its passwords need TLS, or to be known already: so it is taken away from a server that runs. There is no word for that
         // but a setting with which TLS cannot be had.
-        let server = test_servers::start(Kind::MySql).unwrap();
-        let mut admin = MySqlConnection::connect(&server.url()).await.unwrap();
         run(&mut admin, "SET GLOBAL tls_version = ''").await;
         run(&mut admin, "ALTER INSTANCE RELOAD TLS NO ROLLBACK ON ERROR").await;
         server

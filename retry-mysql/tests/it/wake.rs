@@ -9,7 +9,7 @@ use retry_core::clock::{Clock as _, SystemClock};
 use retry_core::name::Queue;
 use retry_core::store::{TaskStore as _, TaskStoreExt as _, Wakeups};
 use retry_core::task::NewTask;
-use test_servers::Server;
+use test_servers::Shared;
 
 use crate::support::{NOW, PATIENCE, fresh, task};
 
@@ -19,7 +19,7 @@ async fn is_woken(wakeups: &Wakeups) -> bool {
     matches!(select(Box::pin(wakeups.next()), late).await, Either::Left(_))
 }
 
-pub(crate) async fn inserts_of_this_process_wake_at_once(server: Arc<Server>) {
+pub(crate) async fn inserts_of_this_process_wake_at_once(server: Arc<Shared>) {
     let (place, _) = fresh(&server).await;
     let store = place.builder().poll_interval(None).connect().await.unwrap();
     let wakeups = store.watch(&[Queue::default()]);
@@ -38,7 +38,7 @@ pub(crate) async fn inserts_of_this_process_wake_at_once(server: Arc<Server>) {
     assert!(wakeups.next().now_or_never().is_none(), "not due for long");
 }
 
-pub(crate) async fn inserts_of_another_process_wake_within_the_interval(server: Arc<Server>) {
+pub(crate) async fn inserts_of_another_process_wake_within_the_interval(server: Arc<Shared>) {
     let (place, store) = fresh(&server).await;
     let store = {
         drop(store);

@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use retry_core::store::address::is_whole;
+
 /// The driver's options; for any other it would log the value, which may be a misspelt password.
 const KNOWN: [&str; 17] = [
     "sslmode",
@@ -23,19 +25,13 @@ const KNOWN: [&str; 17] = [
     "application_name",
 ];
 
-/// The address without the options that the driver does not know. None: it is no address of this store's, or a `/`, `?` or `#`
-/// of the password ends the server's name before its time, so that the rest would be shown as the database's.
+/// The address without the options that the driver does not know. None: it is no address of this store's, or cut by its password.
 pub(super) fn checked(url: &str) -> Option<Cow<'_, str>> {
     let (scheme, rest) = url.split_once("://")?;
-    if !["postgres", "postgresql"].contains(&scheme) || rest.contains('#') {
+    if !["postgres", "postgresql"].contains(&scheme) || !is_whole(rest) {
         return None;
     }
     let (place, options) = rest.split_once('?').unwrap_or((rest, ""));
-    let path = place.split_once('/').map_or("", |(_, path)| path);
-    let mut bare = options.split('&').filter(|option| !option.contains('='));
-    if path.contains('@') || bare.any(|name| name.contains('@')) {
-        return None;
-    }
     let given = options.split('&').filter(|option| !option.is_empty());
     let (known, unknown): (Vec<&str>, Vec<&str>) = given.partition(|option| is_known(option));
     if unknown.is_empty() {

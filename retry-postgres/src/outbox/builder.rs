@@ -71,6 +71,12 @@ impl PostgresOutboxBuilder {
         self
     }
 
+    /// As [`PostgresBuilder::atomic_page_writes`].
+    pub fn atomic_page_writes(mut self, atomic: bool) -> Self {
+        self.server = self.server.atomic_page_writes(atomic);
+        self
+    }
+
     /// How long opening a connection takes at most, 10 s unless told otherwise.
     pub fn connect_timeout(mut self, timeout: Duration) -> Self {
         self.server = self.server.connect_timeout(timeout);
@@ -141,7 +147,7 @@ impl PostgresOutboxBuilder {
         } else {
             Vec::new()
         };
-        let connector = Connector::new(config.options, spans.connect, place.to_string());
+        let connector = Connector::new(&config, place.to_string());
         let pool = Pool::new(
             connector,
             Arc::clone(&queries),

@@ -3,25 +3,44 @@
 use std::error::Error as _;
 use std::sync::Arc;
 
-use retry_core::store::{Certainty, StoreError, StoreErrorKind, TaskStore as _};
+use retry_core::store::{Begin as _, Certainty, StoreError, StoreErrorKind, TaskStore as _};
 use retry_postgres::{OpenError, PostgresStore};
-use test_servers::{Kind, logged, start, start_with};
+use test_servers::{Address, Kind, logged, own, own_with, unique};
 
-use crate::Test;
-use crate::support::{Env, block_on, execute};
+use crate::support::{Env, block_on, execute, needs};
+use crate::{Alone, Test};
 
 pub(crate) const TESTS: &[(&str, Test)] = &[
     ("config::unsafe_settings_are_refused", unsafe_settings_are_refused),
+    ("config::another_encoding_is_refused", another_encoding_is_refused),
+    ("config::schemas_are_checked", schemas_are_checked),
+    ("config::secrets_stay_secret", secrets_stay_secret),
+    ("config::the_connections_are_bounded", the_connections_are_bounded),
+    (
+        "config::a_pool_of_the_users_that_is_in_use_is_busy",
+        a_pool_of_the_users_that_is_in_use_is_busy,
+    ),
+    (
+        "config::a_role_without_a_connection_left_is_busy",
+        a_role_without_a_connection_left_is_busy,
+    ),
+];
+
+pub(crate) const ALONE: &[(&str, Alone)] = &[
     (
         "config::a_server_without_fsync_is_refused",
         a_server_without_fsync_is_refused,
     ),
+    (
+        "config::a_server_that_cannot_repair_torn_pages_is_refused",
+        a_server_that_cannot_repair_torn_pages_is_refused,
+    ),
     ("config::a_standby_is_refused", a_standby_is_refused),
-    ("config::another_encoding_is_refused", another_encoding_is_refused),
-    ("config::schemas_are_checked", schemas_are_checked),
-    ("config::secrets_stay_secret", secrets_stay_secret),
     ("config::logs_tell_no_password", logs_tell_no_password),
-    ("config::the_connections_are_bounded", the_connections_are_bounded),
+    (
+        "config::a_server_without_a_connection_left_is_busy",
+        a_server_without_a_connection_left_is_busy,
+    ),
 ];
 
 async fn refusal(url: &str) -> StoreError {
@@ -44,16 +63,18 @@ fn assert_refused(error: &StoreError, kind: StoreErrorKind, word: &str) {
 
 fn unsafe_settings_are_refused(env: Arc<Env>) {
     block_on(async move {
-        let with = |setting: &str| format!("{}?options=-c%20{setting}", env.url);
+        let with = |setting: &str| {
+            let option = format!("options=-c%20{setting}");
+            Address::of(&env.url).option(&option).to_string()
+        };
         let error = refusal(&with("synchronous_commit%3Doff")).await;
         assert_refused(&error, StoreErrorKind::Other, "synchronous_commit");
         // Also when it becomes so, and only new connections see it: then the request is not to blame.
         let (store, schema) = env.fresh().await;
         let role = format!("{schema}_hasty");
         let mut conn = env.beside().await;
-        execute(&mut conn, format!("CREATE ROLE {role} LOGIN SUPERUSER")).await;
+        let url = env.role(&role, "SUPERUSER").await;
         drop(store);
-        let url = env.url.replace("//retry@", &format!("//{role}@"));
         let store = PostgresStore::builder(&url)
             .schema(&schema)
             .connect()
@@ -78,17 +99,31 @@ fn unsafe_settings_are_refused(env: Arc<Env>) {
     });
 }
 
-fn a_server_without_fsync_is_refused(_env: Arc<Env>) {
-    let server = start_with(Kind::Postgres, &[("fsync", "off")]).unwrap();
+fn a_server_without_fsync_is_refused() {
+    let server = own_with(Kind::Postgres, &[("fsync", "off")]);
     block_on(async {
         let error = refusal(&server.url()).await;
         assert_refused(&error, StoreErrorKind::Other, "fsync");
     });
 }
 
+/// Unless somebody vouches for the file system. The setting may change while the server runs.
+fn a_server_that_cannot_repair_torn_pages_is_refused() {
+    let server = own_with(Kind::Postgres, &[("full_page_writes", "off")]);
+    block_on(async {
+        let error = refusal(&server.url()).await;
+        assert_refused(&error, StoreErrorKind::Other, "full_page_writes");
+        let vouched = PostgresStore::builder(&server.url()).atomic_page_writes(true);
+        vouched.connect().await.unwrap();
+        let outbox = retry_postgres::PostgresOutbox::builder("orders", &server.url());
+        assert!(outbox.clone().connect().await.is_err());
+        outbox.atomic_page_writes(true).connect().await.unwrap();
+    });
+}
+
 /// Also a store that is open already says what happened to its server, and goes on when it is a primary again.
-fn a_standby_is_refused(_env: Arc<Env>) {
-    let server = start(Kind::Postgres).unwrap();
+fn a_standby_is_refused() {
+    let server = own(Kind::Postgres);
     block_on(async {
         let store = PostgresStore::connect(&server.url()).await.unwrap();
         // A server that was stopped with care can be started as a standby of nobody.
@@ -121,12 +156,11 @@ fn a_standby_is_refused(_env: Arc<Env>) {
 fn another_encoding_is_refused(env: Arc<Env>) {
     block_on(async move {
         let mut conn = env.beside().await;
-        execute(
-            &mut conn,
-            "CREATE DATABASE old ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0",
-        )
-        .await;
-        let error = refusal(&env.url.replace("/postgres", "/old")).await;
+        let old = unique("it");
+        let create = format!("CREATE DATABASE {old} ENCODING 'LATIN1' LOCALE 'C' TEMPLATE template0");
+        needs(&mut conn, &create).await;
+        env.undo(format!("DROP DATABASE {old} WITH (FORCE)"));
+        let error = refusal(&Address::of(&env.url).database(&old).to_string()).await;
         assert_refused(&error, StoreErrorKind::Other, "LATIN1");
     });
 }
@@ -156,13 +190,14 @@ fn schemas_are_checked(env: Arc<Env>) {
 
 fn secrets_stay_secret(env: Arc<Env>) {
     block_on(async move {
-        let open = env.url.replace("retry@", "retry:hunter2@");
-        let store = PostgresStore::builder(&open)
-            .schema("secrets")
-            .connect()
-            .await
-            .unwrap();
-        let mut shown = format!("{store:?} {:?}", PostgresStore::builder(&open));
+        let address = Address::of(&env.url);
+        let name = address.name().to_owned();
+        let open = address.user(&name, "hunter2").to_string();
+        let (_, schema) = env.builder();
+        let builder = PostgresStore::builder(&open).schema(&schema);
+        // Whether the server looks at the password depends on its rules.
+        let opened = builder.clone().connect().await;
+        let mut shown = format!("{builder:?} {opened:?}");
         // Nobody listens there.
         for url in [
             "postgres://retry:hunter2@127.0.0.1:1/postgres",
@@ -182,8 +217,8 @@ fn secrets_stay_secret(env: Arc<Env>) {
 }
 
 /// A right password, a wrong one, and a server that is not there, with every log on.
-fn logs_tell_no_password(_env: Arc<Env>) {
-    let server = start(Kind::Postgres).unwrap();
+fn logs_tell_no_password() {
+    let server = own(Kind::Postgres);
     let url = |password: &str| server.url().replace("retry@", &format!("asked:{password}@"));
     block_on(async {
         let mut conn = <sqlx::PgConnection as sqlx::Connection>::connect(&server.url())
@@ -258,5 +293,49 @@ fn the_connections_are_bounded(env: Arc<Env>) {
         for call in calls {
             call.await.unwrap().unwrap();
         }
+    });
+}
+
+/// The server's own limit for a role.
+fn a_role_without_a_connection_left_is_busy(env: Arc<Env>) {
+    block_on(async move {
+        let url = env.role(&unique("few"), "CONNECTION LIMIT 0").await;
+        let error = refusal(&url).await;
+        assert_refused(&error, StoreErrorKind::Busy, "CONNECTION LIMIT");
+        assert!(error.is_retryable());
+    });
+}
+
+/// The server's own limit of all connections.
+fn a_server_without_a_connection_left_is_busy() {
+    let server = own_with(Kind::Postgres, &[("max_connections", "12")]);
+    block_on(async {
+        let mut crowd = Vec::new();
+        while let Ok(conn) = <sqlx::PgConnection as sqlx::Connection>::connect(&server.url()).await {
+            crowd.push(conn);
+        }
+        let error = refusal(&server.url()).await;
+        assert_refused(&error, StoreErrorKind::Busy, "max_connections");
+        drop(crowd);
+        // The server notices a moment later that they are gone.
+        while let Err(error) = PostgresStore::connect(&server.url()).await {
+            assert_refused(&StoreError::from(error), StoreErrorKind::Busy, "max_connections");
+        }
+    });
+}
+
+fn a_pool_of_the_users_that_is_in_use_is_busy(env: Arc<Env>) {
+    block_on(async move {
+        let (store, _) = env.fresh().await;
+        let pool = sqlx::postgres::PgPoolOptions::new().max_connections(1);
+        let pool = pool.acquire_timeout(std::time::Duration::from_millis(50));
+        let pool = pool.connect_lazy(&env.url).unwrap();
+        let mut conn = pool.acquire().await;
+        while conn.is_err() {
+            // A busy machine may be slower than that.
+            conn = pool.acquire().await;
+        }
+        let error = store.begin(&pool).await.unwrap_err();
+        assert_refused(&error, StoreErrorKind::Busy, "your pool");
     });
 }

@@ -12,6 +12,7 @@ use retry_core::store::{
 use retry_postgres::PostgresStore;
 use sqlx::AssertSqlSafe;
 use sqlx::postgres::PgPoolOptions;
+use test_servers::Address;
 
 use crate::Test;
 use crate::support::{
@@ -86,9 +87,9 @@ async fn some_call(store: &PostgresStore, n: u64, polls: u64) {
 fn nothing_stays_open(env: Arc<Env>) {
     block_on(async move {
         // Its connections are known by their name, whatever they do.
-        let schema = "it_dropped";
-        let named = format!("{}?application_name={schema}", env.url);
-        let builder = PostgresStore::builder(&named).schema(schema);
+        let (_, schema) = env.builder();
+        let named = Address::of(&env.url).option(&format!("application_name={schema}"));
+        let builder = PostgresStore::builder(&named.to_string()).schema(&schema);
         let store = builder.max_connections(3).connect().await.unwrap();
         store.open_session(&session(7), FAR, NOW).await.unwrap();
         let random = SeededRandom::new(4_385);
@@ -132,9 +133,9 @@ fn nothing_stays_open(env: Arc<Env>) {
 fn a_dropped_begin_leaves_the_users_pool_clean(env: Arc<Env>) {
     block_on(async move {
         let (store, schema) = env.fresh().await;
-        let named = format!("{}?application_name=begin_{schema}", env.url);
+        let named = Address::of(&env.url).option(&format!("application_name=begin_{schema}"));
         let options = PgPoolOptions::new().max_connections(1);
-        let pool = options.connect(&named).await.unwrap();
+        let pool = options.connect(&named.to_string()).await.unwrap();
         let mut conn = env.beside().await;
         execute(&mut conn, format!("CREATE TABLE {schema}.probe (n bigint)")).await;
         let random = SeededRandom::new(83);

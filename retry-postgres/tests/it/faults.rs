@@ -9,19 +9,15 @@ use retry_core::store::{
 };
 use retry_core::task::State;
 use retry_postgres::PostgresStore;
-use test_servers::{Fault, Kind, Proxy, start};
+use test_servers::{Address, Fault, Kind, Proxy, Reach as _, own};
 
-use crate::Test;
 use crate::support::{
     Env, FAR, NOW, block_on, claimed, execute, keyed, number, request, session, success, task, task_id,
     tasks, until,
 };
+use crate::{Alone, Test};
 
 pub(crate) const TESTS: &[(&str, Test)] = &[
-    (
-        "faults::a_killed_server_loses_nothing",
-        a_killed_server_loses_nothing,
-    ),
     (
         "faults::a_terminated_connection_is_replaced",
         a_terminated_connection_is_replaced,
@@ -43,21 +39,23 @@ pub(crate) const TESTS: &[(&str, Test)] = &[
         "faults::an_id_twice_in_one_call_is_one_write",
         an_id_twice_in_one_call_is_one_write,
     ),
+];
+
+pub(crate) const ALONE: &[(&str, Alone)] = &[
+    (
+        "faults::a_killed_server_loses_nothing",
+        a_killed_server_loses_nothing,
+    ),
     (
         "faults::a_server_that_does_not_answer_ends_the_call",
         a_server_that_does_not_answer_ends_the_call,
     ),
 ];
 
-fn port(url: &str) -> u16 {
-    let behind = url.rsplit(':').next().unwrap();
-    behind.split('/').next().unwrap().parse().unwrap()
-}
-
 /// A store behind a proxy.
 async fn proxied(env: &Env) -> (Proxy, PostgresStore, String) {
-    let proxy = Proxy::start(port(&env.url)).unwrap();
-    let url = format!("postgres://retry@127.0.0.1:{}/postgres", proxy.port());
+    let proxy = Proxy::before(env.socket()).unwrap();
+    let url = Address::of(&env.url).at(proxy.port()).to_string();
     let (builder, schema) = env.builder();
     drop(builder);
     let store = PostgresStore::builder(&url)
@@ -68,8 +66,8 @@ async fn proxied(env: &Env) -> (Proxy, PostgresStore, String) {
     (proxy, store, schema)
 }
 
-fn a_killed_server_loses_nothing(_env: Arc<Env>) {
-    let server = start(Kind::Postgres).unwrap();
+fn a_killed_server_loses_nothing() {
+    let server = own(Kind::Postgres);
     block_on(async {
         let store = PostgresStore::connect(&server.url()).await.unwrap();
         let mut answered = 0;
@@ -253,7 +251,9 @@ fn signal(name: &str, process: i64) {
 }
 
 /// A server process that is stopped keeps its connection open and says nothing.
-fn a_server_that_does_not_answer_ends_the_call(env: Arc<Env>) {
+fn a_server_that_does_not_answer_ends_the_call() {
+    let server = own(Kind::Postgres);
+    let env = Env::on(&server);
     block_on(async move {
         let (builder, schema) = env.builder();
         let store = builder

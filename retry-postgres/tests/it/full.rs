@@ -1,12 +1,12 @@
 //! A full disk: told as such, nothing answered is lost, and the store goes on by itself when there is room.
 
-use libtest_mimic::{Completion, Trial};
+use libtest_mimic::Trial;
 use retry_core::payload::Payload;
 use retry_core::store::{Applied, Certainty, Inserted, StoreErrorKind, TaskStore as _, TaskStoreExt as _};
 use retry_core::task::{ClaimedTask, NewTask};
 use retry_postgres::PostgresStore;
 use sqlx::{Connection as _, PgConnection};
-use test_servers::{Ballast, Kind, OnDisk, again_on_small_disk, installed, small_disk, start};
+use test_servers::{Ballast, Kind, OnDisk, again_on_small_disk, ignore, needs, own, small_disk, trial};
 
 use crate::support::{NOW, block_on, claimed, execute, success, task, task_id};
 
@@ -18,19 +18,16 @@ const MIB: u32 = 192;
 /// What the tables may still take.
 const LEFT: u64 = 4 * 1024 * 1024;
 
-pub(crate) fn trial() -> Trial {
-    Trial::ignorable_test(NAME, || {
+pub(crate) fn on_a_small_disk() -> Trial {
+    trial(NAME, || {
         if small_disk().is_some() {
-            block_on(fill_and_free());
-            return Ok(Completion::Completed);
+            return block_on(fill_and_free());
         }
-        if let Err(missing) = installed(Kind::Postgres) {
-            return Ok(Completion::ignored_with(missing.to_string()));
-        }
-        match again_on_small_disk(MIB, &["--exact", NAME, "--nocapture"])? {
-            OnDisk::Passed => Ok(Completion::Completed),
-            OnDisk::Impossible(reason) => Ok(Completion::ignored_with(reason)),
-            OnDisk::Failed(said) => Err(said.into()),
+        needs(Kind::Postgres);
+        match again_on_small_disk(MIB, &["--exact", NAME, "--nocapture"]).unwrap() {
+            OnDisk::Passed => {}
+            OnDisk::Impossible(reason) => ignore(reason),
+            OnDisk::Failed(said) => panic!("{said}"),
         }
     })
 }
@@ -51,7 +48,7 @@ fn large(n: u64) -> NewTask {
 
 async fn fill_and_free() {
     let disk = small_disk().unwrap();
-    let server = start(Kind::Postgres).unwrap();
+    let server = own(Kind::Postgres);
     let store = PostgresStore::connect(&server.url()).await.unwrap();
     let running = claimed(&store, 0..20).await;
     let mut conn = PgConnection::connect(&server.url()).await.unwrap();

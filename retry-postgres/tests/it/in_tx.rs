@@ -228,7 +228,12 @@ fn a_failed_transaction_says_so(env: Arc<Env>) {
         assert_eq!(error.kind(), StoreErrorKind::Invalid);
         assert!(error.to_string().contains("roll it back"), "{error}");
         tx.rollback().await.unwrap();
-        execute(&mut conn, format!("ALTER SCHEMA {schema} RENAME TO gone")).await;
+        env.undo(format!("DROP SCHEMA {schema}_gone CASCADE"));
+        execute(
+            &mut conn,
+            format!("ALTER SCHEMA {schema} RENAME TO {schema}_gone"),
+        )
+        .await;
         let mut tx = conn.begin().await.unwrap();
         let answer = store.enlist(&mut tx, Ok(tasks(1..2)), NOW, same).await;
         let error = answer.unwrap_err();

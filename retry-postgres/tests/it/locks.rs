@@ -10,8 +10,8 @@ use retry_core::task::{Action, Edit, OnDuplicate, State};
 
 use crate::Test;
 use crate::support::{
-    Env, FAR, NOW, block_on, claimed, execute, keyed, number, request, session, success, task, task_id,
-    tasks, until, waits,
+    Env, FAR, NOW, block_on, claimed, execute, keyed, needs, number, request, session, success, task,
+    task_id, tasks, until, waits,
 };
 
 pub(crate) const TESTS: &[(&str, Test)] = &[
@@ -75,7 +75,9 @@ fn a_claim_locks_what_it_takes(env: Arc<Env>) {
                 .1
         };
         let mut conn = env.beside().await;
-        execute(&mut conn, "CREATE EXTENSION IF NOT EXISTS pgrowlocks").await;
+        needs(&mut conn, "CREATE EXTENSION IF NOT EXISTS pgrowlocks").await;
+        // It may be there, and for others alone.
+        needs(&mut conn, &format!("SELECT pgrowlocks('{schema}.task')")).await;
         let take = format!("PREPARE take AS {}", text("claim_take"));
         execute(&mut conn, take).await;
         execute(&mut conn, "BEGIN").await;
@@ -111,11 +113,8 @@ fn a_deadlock_is_tried_again(env: Arc<Env>) {
                 task_id(n)
             )
         };
-        execute(
-            &mut foreign,
-            format!("SET deadlock_timeout = '1h'; BEGIN; {}", lock(2)),
-        )
-        .await;
+        needs(&mut foreign, "SET deadlock_timeout = '1h'").await;
+        execute(&mut foreign, format!("BEGIN; {}", lock(2))).await;
         let edits: Vec<_> = running.iter().map(success).collect();
         let settling = tokio::spawn({
             let store = store.clone();

@@ -14,7 +14,7 @@ use retry_core::task::ErrorText;
 use retry_postgres::{ConfigError, OpenError, PostgresOutbox, PostgresOutboxBuilder};
 use sqlx::postgres::PgPoolOptions;
 use sqlx::{Connection as _, PgConnection};
-use test_servers::{Fault, Proxy};
+use test_servers::{Address, Fault, Proxy, Reach as _};
 
 use crate::Test;
 use crate::support::{Env, block_on, execute, number, rows, task_id};
@@ -305,25 +305,22 @@ fn the_documented_rights_are_enough(env: Arc<Env>) {
         let (_, schema) = fresh(&env).await;
         let mut conn = env.beside().await;
         let prefix = format!("{schema}_");
-        execute(
-            &mut conn,
-            format!(
-                "CREATE ROLE {prefix}web LOGIN; CREATE ROLE {prefix}relay LOGIN; \
-                     GRANT USAGE ON SCHEMA {schema} TO {prefix}web, {prefix}relay"
-            ),
-        )
-        .await;
+        let urls = [
+            env.role(&format!("{prefix}web"), "").await,
+            env.role(&format!("{prefix}relay"), "").await,
+        ];
+        let usage = format!("GRANT USAGE ON SCHEMA {schema} TO {prefix}web, {prefix}relay");
+        execute(&mut conn, usage).await;
         execute(&mut conn, grants(&format!("{schema}.retry_outbox"), &prefix)).await;
-        let url = |role: &str| env.url.replace("//retry@", &format!("//{prefix}{role}@"));
-        let open = async |role: &str| {
-            let builder = PostgresOutbox::builder("orders", &url(role)).schema(&schema);
+        let open = async |url: &str| {
+            let builder = PostgresOutbox::builder("orders", url).schema(&schema);
             builder
                 .connect()
                 .await
                 .expect("a table that is there needs no more rights")
         };
-        let (web, relay) = (open("web").await, open("relay").await);
-        let mut conn = PgConnection::connect(&url("web")).await.unwrap();
+        let (web, relay) = (open(&urls[0]).await, open(&urls[1]).await);
+        let mut conn = PgConnection::connect(&urls[0]).await.unwrap();
         let mut tx = conn.begin().await.unwrap();
         for _ in 0..3 {
             client().enqueue(draft()).outbox(&web, &mut tx).await.unwrap();
@@ -345,10 +342,8 @@ fn a_lost_reply_is_unknown_and_converges(env: Arc<Env>) {
         let (outbox, schema) = fresh(&env).await;
         let mut conn = env.beside().await;
         fill(&mut conn, &schema, 10).await;
-        let (_, port) = env.url.rsplit_once(':').unwrap();
-        let port = port.split('/').next().unwrap();
-        let proxy = Proxy::start(port.parse().unwrap()).unwrap();
-        let url = env.url.replace(port, &proxy.port().to_string());
+        let proxy = Proxy::before(env.socket()).unwrap();
+        let url = Address::of(&env.url).at(proxy.port()).to_string();
         let far = PostgresOutbox::builder("orders", &url).schema(&schema);
         let far = far.connect().await.unwrap();
         let handed = names(&outbox.next(&[], Room { rows: 4, ..ALL }).await.unwrap());

@@ -42,19 +42,13 @@ fn grants(schema: &str, role: &str) -> String {
     sql.replace("task_retry", schema).replace("shop_worker", role)
 }
 
-fn as_role(env: &Env, role: &str) -> String {
-    env.url.replace("//retry@", &format!("//{role}@"))
-}
-
 fn the_documented_rights_are_enough(env: Arc<Env>) {
     block_on(async move {
         let (owner, schema) = env.fresh().await;
         let role = format!("{schema}_worker");
-        let mut conn = env.beside().await;
-        execute(&mut conn, format!("CREATE ROLE {role} LOGIN")).await;
-        execute(&mut conn, grants(&schema, &role)).await;
+        let url = env.role(&role, "").await;
+        execute(&mut env.beside().await, grants(&schema, &role)).await;
         for migrate in [false, true] {
-            let url = as_role(&env, &role);
             let builder = PostgresStore::builder(&url).schema(&schema).migrate(migrate);
             let store = builder
                 .connect()
@@ -122,8 +116,7 @@ fn migrations_need_more(env: Arc<Env>) {
         let (_, schema) = env.builder();
         let role = format!("{schema}_worker");
         let mut conn = env.beside().await;
-        execute(&mut conn, format!("CREATE ROLE {role} LOGIN")).await;
-        let url = as_role(&env, &role);
+        let url = env.role(&role, "").await;
         let refused = async || match PostgresStore::builder(&url).schema(&schema).connect().await {
             Err(OpenError::Store(error)) => error,
             other => panic!("{other:?}"),
@@ -152,9 +145,9 @@ fn what_is_taken_away_is_not_the_requests_fault(env: Arc<Env>) {
         let (_, schema) = env.fresh().await;
         let role = format!("{schema}_worker");
         let mut conn = env.beside().await;
-        execute(&mut conn, format!("CREATE ROLE {role} LOGIN")).await;
+        let url = env.role(&role, "").await;
         execute(&mut conn, grants(&schema, &role)).await;
-        let builder = PostgresStore::builder(&as_role(&env, &role)).schema(&schema);
+        let builder = PostgresStore::builder(&url).schema(&schema);
         let store = builder.connect().await.unwrap();
         store.insert(&tasks(0..1), NOW).await.unwrap();
         for (taken, named) in [

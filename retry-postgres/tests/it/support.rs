@@ -1,6 +1,5 @@
 //! Tasks, sessions and stores for the tests, all from numbers.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use retry_core::clock::{Clock as _, SystemClock};
@@ -13,9 +12,11 @@ use retry_core::priority::Priority;
 use retry_core::store::{ClaimRequest, SessionInfo, TaskStore as _, TaskStoreExt as _};
 use retry_core::task::{ClaimedTask, Edit, KeyScope, NewTask, OnDuplicate, Settings, Unique};
 use retry_core::time::Timestamp;
-use retry_postgres::{PostgresBuilder, PostgresStore};
+use retry_postgres::PostgresStore;
 use sqlx::postgres::PgRow;
-use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
+use sqlx::{AssertSqlSafe, PgConnection};
+
+pub(crate) use crate::env::{Env, needs};
 
 /// The time in every test.
 pub(crate) const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_000);
@@ -25,38 +26,6 @@ pub(crate) const FAR: Timestamp = Timestamp::from_millis(1_800_000_000_000);
 
 /// Far more than anything that is waited for takes, on a busy machine too.
 const PATIENCE: Duration = Duration::from_mins(2);
-
-/// The server of this run.
-pub(crate) struct Env {
-    pub(crate) url: String,
-    schemas: AtomicU64,
-}
-
-impl Env {
-    pub(crate) const fn new(url: String) -> Self {
-        Self {
-            url,
-            schemas: AtomicU64::new(0),
-        }
-    }
-
-    /// The options of a store in a schema of its own, and the schema.
-    pub(crate) fn builder(&self) -> (PostgresBuilder, String) {
-        let schema = format!("it_{}", self.schemas.fetch_add(1, Ordering::Relaxed));
-        (PostgresStore::builder(&self.url).schema(&schema), schema)
-    }
-
-    /// A store in a schema of its own.
-    pub(crate) async fn fresh(&self) -> (PostgresStore, String) {
-        let (builder, schema) = self.builder();
-        (builder.connect().await.expect("the store opens"), schema)
-    }
-
-    /// A connection beside the store, as a user's program has one.
-    pub(crate) async fn beside(&self) -> PgConnection {
-        PgConnection::connect(&self.url).await.expect("a connection")
-    }
-}
 
 /// Runs a test on a runtime of its own.
 pub(crate) fn block_on(test: impl Future<Output = ()>) {

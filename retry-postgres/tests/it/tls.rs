@@ -1,16 +1,15 @@
 //! TLS: a server is believed only with the right certificate for its name.
 
 use std::process::{Command, Stdio};
-use std::sync::Arc;
 
 use retry_core::store::StoreErrorKind;
 use retry_postgres::{OpenError, PostgresStore};
-use test_servers::{Kind, start};
+use test_servers::{Kind, own};
 
-use crate::Test;
-use crate::support::{Env, block_on};
+use crate::Alone;
+use crate::support::block_on;
 
-pub(crate) const TESTS: &[(&str, Test)] = &[(
+pub(crate) const ALONE: &[(&str, Alone)] = &[(
     "tls::only_the_right_certificate_is_believed",
     only_the_right_certificate_is_believed,
 )];
@@ -40,8 +39,8 @@ fn certificate(folder: &std::path::Path, name: &str) {
     assert!(made.expect("openssl is installed").success());
 }
 
-fn only_the_right_certificate_is_believed(_env: Arc<Env>) {
-    let server = start(Kind::Postgres).unwrap();
+fn only_the_right_certificate_is_believed() {
+    let server = own(Kind::Postgres);
     let data = server.folder().join("data");
     let keys = tempfile::tempdir().unwrap();
     certificate(keys.path(), "server");

@@ -14,12 +14,15 @@ local function values_of(key, ids)
   return out
 end
 
--- Reads rows. A row is a table, false if there is none, and `bad` if it cannot be read.
+-- Reads rows. A row is a table, false if there is none, and `bad` if it cannot be read. What is no id has no row.
 local function load(ids)
   local want, n = {}, 0
   for i = 1, #ids do
     local id = ids[i]
-    if rows[id] == nil then rows[id] = false; n = n + 1; want[n] = id end
+    if rows[id] == nil then
+      rows[id] = false
+      if #id == 16 then n = n + 1; want[n] = id end
+    end
   end
   local heads, rests = values_of(HOT, want), values_of(REST, want)
   for i = 1, n do
@@ -36,7 +39,7 @@ local function set_due(r, at) r.run_at = at; r.run8 = sortable(at) end
 
 local function live(sid)
   local s = call('HGET', SESSIONS, sid)
-  return s and byte(s, 1) == 0 or false
+  return s and #s >= 9 and byte(s, 1) == 0 or false
 end
 
 -- Unique keys: the slot is kind .. 0 .. key, unique per kind.

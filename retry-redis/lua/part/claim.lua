@@ -1,7 +1,8 @@
 -- Claims (laws 3, 4, 5, 7, 14, 15): lane by lane within each level, or by ids.
 -- A claim: '>c16I2I2I2i8i8BI2I2' session limit suspects kinds not_before not_after by_ids ids marks, the queue, then for
 -- each kind its limit and name, each id, and each mark as '>I2Bi8c16' kind level run_at id.
-local EARLIEST = -9007199254740992
+local EARLIEST, ENTRY = -9007199254740992, 24          -- an entry of READY: its lane, the due time, the id
+local MOST_ASIDE = 1000                                -- what one claim puts aside, about
 local budget = 8388608                                 -- bytes of texts that one call carries
 
 local function parse_claim(at)
@@ -9,7 +10,7 @@ local function parse_claim(at)
   local kinds, ids, marks, by_ids
   c.sid, c.limit, c.suspects, kinds, c.lo, c.hi, by_ids, ids, marks = unp('>c16I2I2I2i8i8BI2I2', ARGV[at])
   c.by_ids, c.queue = by_ids == 1, ARGV[at + 1]
-  c.till, c.next_due, c.cut, c.bad, c.plain = math.min(c.hi, now), NONE, false, {}, 0
+  c.till, c.next_due, c.cut, c.bad, c.odd, c.plain = math.min(c.hi, now), NONE, false, {}, {}, 0
   c.n, c.ids, c.rows, c.heads, c.rests, c.stamp = 0, {}, {}, {}, {}, pack('>i8', now) .. c.sid
   at = at + 2
   for k = 1, kinds do c.left[k], c.names[k] = unp('>I2', ARGV[at]), sub(ARGV[at], 3); at = at + 1 end
@@ -76,8 +77,34 @@ end
 
 local function peek(from, till) return call('ZRANGEBYLEX', READY, from, till, 'LIMIT', 0, 1)[1] end
 
-local function due_of(c, member, at)
-  local _, due = unp('>Bi7', member, at)
+local function is_entry(lane, member) return #member == #lane + ENTRY and byte(member, #lane + 1) <= 1 end
+
+-- What stands in a lane and is no entry of it tells of no row that could be reported: it leaves the lane, and is kept to be seen.
+local function put_aside(c, member)
+  misplaced(READY, member)
+  c.odd[#c.odd + 1] = member
+end
+
+local function has_aside_enough(c)
+  if #c.bad + #c.odd < MOST_ASIDE then return false end
+  c.cut = true
+  return true
+end
+
+-- The first entry of a lane from a place on; nil if there is none, or too much else before it for one call.
+local function first_of(c, lane, from)
+  local till = '(' .. sub(lane, 1, -2) .. char(byte(lane, -1) + 1)
+  while true do
+    local m = peek(from, till)
+    if not m or is_entry(lane, m) then return m end
+    if has_aside_enough(c) then return nil end
+    put_aside(c, m)
+    from = '(' .. m
+  end
+end
+
+local function due_of(c, lane, entry)
+  local _, due = unp('>Bi7', entry, #lane + 1)
   if due > c.till and due <= c.hi then c.next_due = math.min(c.next_due, due) end
   return due
 end
@@ -96,9 +123,9 @@ local function heads_of(c)
         if mark or c.lo > EARLIEST then
           local from = '[' .. lane .. sortable(c.lo)
           if mark and mark.run_at >= c.lo then from = '(' .. lane .. sortable(mark.run_at) .. mark.id end
-          m = peek(from, '(' .. lane .. '\2')
-        end
-        local due = m and due_of(c, m, #lane + 1)
+          m = first_of(c, lane, from)
+        elseif not is_entry(lane, m) then m = first_of(c, lane, '[' .. m) end
+        local due = m and due_of(c, lane, m)
         if due and due <= c.till then
           local p = (level - level % 2) / 2
           heads[p] = heads[p] or {}
@@ -118,9 +145,14 @@ local function drain(c, h)
     local n = math.min(c.limit, c.left[h.k])
     if h.suspect then n = math.min(n, c.suspects) end
     if n == 0 then c.cut = true; return c.limit > 0 end
-    local found = call('ZRANGEBYLEX', READY, from, '[' .. last, 'LIMIT', 0, n + 1)
-    local ids, taken = {}, true
-    for i = 1, math.min(#found, n) do ids[i] = sub(found[i], -16) end
+    local page = call('ZRANGEBYLEX', READY, from, '[' .. last, 'LIMIT', 0, n + 1)
+    local found, ids, taken = {}, {}, true
+    for i = 1, math.min(#page, n) do
+      if is_entry(h.lane, page[i]) then
+        found[#found + 1] = page[i]
+        ids[#ids + 1] = sub(page[i], -16)
+      else put_aside(c, page[i]) end
+    end
     local heads, rests, last_taken = values_of(HOT, ids), values_of(REST, ids), 0
     for i = 1, #ids do
       taken = take_plain(c, h, ids[i], found[i], heads[i], rests[i])
@@ -135,12 +167,12 @@ local function drain(c, h)
     end
     if last_taken > 0 then strip(READY, found[1], found[last_taken]) end
     if taken == false then c.cut = true; return false end
-    if #found <= n then break end
-    from = '(' .. found[n]
-    if #c.bad >= 1000 then c.cut = true; return false end
+    if #page <= n then break end
+    from = '(' .. page[n]
+    if has_aside_enough(c) then return false end
   end
-  local m = peek('(' .. last, '(' .. h.lane .. '\2')
-  if m then due_of(c, m, #h.lane + 1) end
+  local m = first_of(c, h.lane, '(' .. last)
+  if m then due_of(c, h.lane, m) end
   return true
 end
 
@@ -173,13 +205,13 @@ local function answer(c)
     out[n - 3], out[n - 2], out[n - 1], out[n] = c.ids[i], c.heads[i], c.rests[i], bodies[i]
   end
   if c.cut then c.next_due = now end
-  return {0, out, texts, c.bad, c.next_due < NONE and math.max(c.next_due, now)}
+  return {0, out, texts, c.bad, c.next_due < NONE and math.max(c.next_due, now), c.odd}
 end
 
--- Answers {0, tasks, texts, ids put aside, next due or nothing}, or {1} for a lost session.
+-- Answers {0, tasks, texts, ids put aside, next due or nothing, other entries put aside}, or {1} for a lost session.
 local function claim(c)
   if not live(c.sid) then return {1} end
-  if call('ZSCORE', PAUSED, c.queue) then return {0, {}, {}, {}, false} end
+  if call('ZSCORE', PAUSED, c.queue) then return {0, {}, {}, {}, false, {}} end
   if c.by_ids then by_ids(c) elseif c.limit > 0 then by_lanes(c) end
   if c.plain > 0 then
     tally(c.queue, PENDING, -c.plain)

@@ -30,6 +30,12 @@ local function put(key, a, b)
   t[n + 1], t[n + 2], t.n = a, b, n + 2
 end
 
+-- A member that has not the form of its index is damage: it leaves the index and is kept to be seen.
+local function misplaced(key, member)
+  drop(key, member)
+  put(BAD, now, member)
+end
+
 -- A task to be forgotten at a time. Those of one call and one time are one member of PURGES: all their ids in a row. What stands
 -- there and does not fit its row any more is passed over by `purge.lua`.
 local function ends_at(time, id)

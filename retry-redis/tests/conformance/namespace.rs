@@ -1,26 +1,14 @@
 //! A namespace of a test's own on a server, cleaned up after it.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use redis::cluster::ClusterClient;
 use redis::{Client, Cmd, Value};
 use retry_core::id::TaskId;
-use test_servers::Kind;
-
-/// Tells the namespaces of one program apart.
-static NUMBER: AtomicU64 = AtomicU64::new(0);
+use test_servers::unique;
 
 /// What follows the namespace in the names of the keys.
-pub(crate) const SUFFIXES: [&str; 19] = [
+const SUFFIXES: [&str; 19] = [
     "v", "h", "f", "b", "i", "q", "a", "p", "r", "rc", "l", "c", "k", "n", "s", "sl", "sx", "x", "bad",
 ];
-
-/// The URLs of the servers of a kind.
-pub(crate) fn urls(kind: Kind, between: char) -> Vec<String> {
-    let urls = std::env::var(kind.variable()).unwrap_or_default();
-    let urls = urls.split(between).map(str::trim).filter(|url| !url.is_empty());
-    urls.map(str::to_owned).collect()
-}
 
 /// A namespace on a server or a cluster.
 pub(crate) struct Namespace {
@@ -30,10 +18,9 @@ pub(crate) struct Namespace {
 
 impl Namespace {
     pub(crate) fn fresh(url: &str) -> Self {
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         Self {
             url: url.to_owned(),
-            name: format!("t-{}-{number}", std::process::id()),
+            name: unique("t"),
         }
     }
 
@@ -73,16 +60,21 @@ impl Namespace {
         let mut set = redis::cmd("HSET");
         self.send(set.arg(&key).arg(&id).arg(record));
     }
-}
 
-impl Drop for Namespace {
-    fn drop(&mut self) {
+    /// Removes every key.
+    pub(crate) fn clear(&self) {
         let mut unlink = redis::cmd("UNLINK");
         for suffix in SUFFIXES {
             unlink.arg(self.key(suffix));
         }
+        self.send(&unlink);
+    }
+}
+
+impl Drop for Namespace {
+    fn drop(&mut self) {
         if !std::thread::panicking() {
-            self.send(&unlink);
+            self.clear();
         }
     }
 }

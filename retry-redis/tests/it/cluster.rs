@@ -1,12 +1,19 @@
 //! A cluster whose slots move while the store works.
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use conformance_tests::crowd::Crowd;
+use futures_util::future::join_all;
 use libtest_mimic::Trial;
 use redis::{Client, Cmd, Connection, Value};
-use retry_core::store::{Certainty, StoreErrorKind, TaskStore};
+use retry_core::clock::{Clock as _, SystemClock};
+use retry_core::store::{Certainty, StoreError, StoreErrorKind, TaskStore};
 use retry_core::task::State;
 use retry_redis::RedisStore;
-use test_servers::{Kind, Server, start};
+use test_servers::{Kind, Server, own, own_with};
 
+use crate::killed::plan;
 use crate::support::{NOW, tasks, trial};
 
 pub(crate) fn trials() -> Vec<Trial> {
@@ -21,6 +28,11 @@ pub(crate) fn trials() -> Vec<Trial> {
             "cluster::a_cluster_that_comes_back_is_used_again",
             Kind::RedisCluster,
             back,
+        ),
+        trial(
+            "cluster::a_node_that_dies_stops_its_own_namespaces_only",
+            Kind::RedisCluster,
+            one_dies,
         ),
     ]
 }
@@ -69,7 +81,7 @@ fn home(nodes: &mut [Node], key: &str) -> (usize, String) {
 
 /// Moves the namespace's slot to the next node, as a resharding does; calls made half-way are refused, and nothing is lost.
 async fn moved() {
-    let cluster = start(Kind::RedisCluster).expect("a cluster");
+    let cluster = own(Kind::RedisCluster);
     let store = RedisStore::builder(cluster.url())
         .namespace("it")
         .connect()
@@ -128,7 +140,7 @@ async fn moved() {
 }
 
 async fn told() {
-    let cluster = start(Kind::RedisCluster).expect("a cluster");
+    let cluster = own(Kind::RedisCluster);
     let mut refused = 0;
     for name in ["a", "b", "c", "d", "e"] {
         let url = format!("redis://127.0.0.1:{}", cluster.ports()[0]);
@@ -141,7 +153,7 @@ async fn told() {
 }
 
 async fn back() {
-    let cluster = start(Kind::RedisCluster).expect("a cluster");
+    let cluster = own(Kind::RedisCluster);
     let store = RedisStore::builder(cluster.url())
         .namespace("it")
         .connect()
@@ -157,4 +169,66 @@ async fn back() {
     while store.insert(&tasks(1), NOW).await.is_err() {}
     let counts = store.count(&Default::default()).await.expect("a count");
     assert!(counts.of(State::Pending) >= 6, "what was acknowledged is there");
+}
+
+/// How long a call to a node that is dead may take, which is its timeout at most, and how many answers show that a crowd goes on.
+const BOUND: Duration = Duration::from_secs(10);
+const ANSWERS: u64 = 100;
+
+/// A namespace on each node, in the order of the nodes, with a store.
+async fn one_on_each(cluster: &Server) -> Vec<Arc<dyn TaskStore>> {
+    let mut nodes = nodes(cluster);
+    let mut found: Vec<Option<Arc<dyn TaskStore>>> = nodes.iter().map(|_| None).collect();
+    for name in (0..).map(|n| format!("n{n}")) {
+        if found.iter().all(Option::is_some) {
+            break;
+        }
+        let store = open(cluster, &name).await.expect("a store");
+        let (at, _) = home(&mut nodes, &format!("{{{name}}}:v"));
+        found[at].get_or_insert_with(|| Arc::new(store));
+    }
+    found.into_iter().flatten().collect()
+}
+
+async fn open(cluster: &Server, name: &str) -> Result<RedisStore, StoreError> {
+    let builder = RedisStore::builder(cluster.url()).namespace(name);
+    builder.connect().await.map_err(StoreError::from)
+}
+
+async fn one_dies() {
+    // Without the first the others refuse everything while a slot is nobody's; with the second they notice soon.
+    let settings = [
+        ("cluster-require-full-coverage", "no"),
+        ("cluster-node-timeout", "1000"),
+    ];
+    let cluster = own_with(Kind::RedisCluster, &settings);
+    let stores = one_on_each(&cluster).await;
+    let crowds: Vec<_> = stores
+        .iter()
+        .map(|store| Crowd::on(&plan(6, None), store))
+        .collect();
+    join_all(crowds.iter().map(|crowd| crowd.answered(ANSWERS))).await;
+    cluster.kill_process(0);
+    let clock = SystemClock::new();
+    let start = clock.monotonic();
+    let error = stores[0].time().await.expect_err("nobody is there");
+    assert_eq!(error.kind(), StoreErrorKind::Unavailable, "{error}");
+    assert!(clock.monotonic().saturating_since(start) < BOUND, "{error}");
+    // Also when the others have agreed that it is gone.
+    for _ in 0..3 {
+        join_all(crowds[1..].iter().map(|crowd| crowd.answered(ANSWERS))).await;
+        let error = stores[0]
+            .insert(&tasks(1), NOW)
+            .await
+            .expect_err("nobody is there");
+        assert_eq!(error.kind(), StoreErrorKind::Unavailable, "{error}");
+    }
+    cluster.revive().expect("it comes back");
+    join_all(crowds.iter().map(|crowd| crowd.answered(ANSWERS))).await;
+    for (crowd, store) in crowds.into_iter().zip(&stores) {
+        let account = crowd.leave().await.unwrap_or_else(|failure| panic!("{failure}"));
+        assert!(account.slowest < BOUND, "{account}");
+        let audited = account.audit(&**store, NOW).await;
+        audited.unwrap_or_else(|failure| panic!("{failure}\n{account}"));
+    }
 }

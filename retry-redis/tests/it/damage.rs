@@ -1,43 +1,45 @@
 //! Damage is found before anything is written, and reported beside its neighbours.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use libtest_mimic::Trial;
+use retry_core::id::TaskId;
 use retry_core::store::{Certainty, ExpiredRequest, Page, StoreErrorKind, TaskStore};
 use retry_core::task::State;
-use test_servers::Server;
+use test_servers::Shared;
 
-use crate::support::{
-    NOW, claim, keyed, on_redis, send, server, session, snapshot, store, success, task, tasks,
-};
+use crate::namespace::Namespace;
+use crate::support::{NOW, claim, keyed, on_each, send, session, snapshot, store, success, task, tasks};
 
-pub(crate) fn trials() -> Vec<Trial> {
-    vec![
-        on_redis(
+pub(crate) fn trials(servers: &[Arc<Shared>]) -> Vec<Trial> {
+    let shared = [
+        on_each(
+            servers,
             "damage::a_key_of_another_type_stops_a_call_before_it_writes",
             foreign_keys,
         ),
-        on_redis("damage::a_foreign_record_is_put_aside", foreign_record),
-        on_redis("damage::a_missing_body_is_put_aside", missing_body),
-        on_redis("damage::a_damaged_running_row_is_reported", running),
-        on_redis("damage::entries_left_behind_are_dropped", left_behind),
-    ]
+        on_each(servers, "damage::a_foreign_record_is_put_aside", foreign_record),
+        on_each(servers, "damage::a_missing_body_is_put_aside", missing_body),
+        on_each(servers, "damage::a_damaged_running_row_is_reported", running),
+        on_each(servers, "damage::entries_left_behind_are_dropped", left_behind),
+    ];
+    shared.into_iter().flatten().collect()
 }
 
 /// For each key in turn: another type stands in it, every call is made, and a call that fails has changed nothing.
-async fn foreign_keys() {
-    let server = server(&[]);
-    let keys = store(&server).await.keys().to_vec();
+async fn foreign_keys(place: Namespace) {
+    let keys = store(&place).await.keys().to_vec();
     for key in keys {
-        let store = store(&server).await;
+        let store = store(&place).await;
         let session = session(&store).await;
         store.insert(&tasks(3), NOW).await.expect("an insert");
         store.insert(&[keyed("k")], NOW).await.expect("an insert");
         let running = claim(&store, session, 2).await;
 
-        send(&server, &["DEL", &key]);
-        send(&server, &["LPUSH", &key, "foreign"]);
+        send(&place, &["DEL", &key]);
+        send(&place, &["LPUSH", &key, "foreign"]);
         let edits = [success(&running[0].task), success(&running[1].task)];
         let until = NOW.saturating_add(Duration::from_mins(5));
         let expired = ExpiredRequest {
@@ -47,7 +49,7 @@ async fn foreign_keys() {
         };
         let insert = [task(), keyed("other")];
         for call in 0..5 {
-            let before = snapshot(&server);
+            let before = snapshot(&place);
             let error = match call {
                 0 => store.insert(&insert, NOW).await.err(),
                 1 => store.exchange(&edits, &[], NOW).await.err(),
@@ -69,27 +71,26 @@ async fn foreign_keys() {
                     Certainty::Rejected,
                     "{key}, call {call}: {error}"
                 );
-                assert!(before == snapshot(&server), "{key}: call {call} wrote half");
+                assert!(before == snapshot(&place), "{key}: call {call} wrote half");
             }
         }
-        send(&server, &["FLUSHALL"]);
+        place.clear();
     }
 }
 
-fn overwrite(server: &Server, key: &str, id: retry_core::id::TaskId, value: &[u8]) {
-    let client = redis::Client::open(server.url()).expect("its URL");
+fn overwrite(place: &Namespace, key: &str, id: TaskId, value: &[u8]) {
+    let client = redis::Client::open(place.url()).expect("its URL");
     let mut connection = client.get_connection().expect("a connection");
     let mut cmd = redis::cmd("HSET");
     cmd.arg(key).arg(&id.to_bytes()).arg(value);
     cmd.query::<i64>(&mut connection).expect("it is written");
 }
 
-async fn foreign_record() {
-    let server = server(&[]);
-    let store = store(&server).await;
+async fn foreign_record(place: Namespace) {
+    let store = store(&place).await;
     let new = tasks(3);
     store.insert(&new, NOW).await.expect("an insert");
-    overwrite(&server, "{it}:h", new[0].id, b"\x09 not a record");
+    overwrite(&place, &place.key("h"), new[0].id, b"\x09 not a record");
     let session = session(&store).await;
     let exchanged = store
         .exchange(&[], &[crate::support::request(session, 3)], NOW)
@@ -108,12 +109,11 @@ async fn foreign_record() {
     assert_eq!((listed.tasks.len(), listed.bad.len()), (2, 1));
 }
 
-async fn missing_body() {
-    let server = server(&[]);
-    let store = store(&server).await;
+async fn missing_body(place: Namespace) {
+    let store = store(&place).await;
     let new = tasks(2);
     store.insert(&new, NOW).await.expect("an insert");
-    overwrite(&server, "{it}:b", new[0].id, b"\x01\xff");
+    overwrite(&place, &place.key("b"), new[0].id, b"\x01\xff");
     let session = session(&store).await;
     let exchanged = store
         .exchange(&[], &[crate::support::request(session, 3)], NOW)
@@ -135,15 +135,14 @@ async fn missing_body() {
     assert_eq!(listed.tasks[0].task.version, claimed.bad[0].version);
 }
 
-async fn running() {
-    let server = server(&[]);
-    let store = store(&server).await;
+async fn running(place: Namespace) {
+    let store = store(&place).await;
     store.insert(&tasks(3), NOW).await.expect("an insert");
     let session = session(&store).await;
     let claimed = claim(&store, session, 3).await;
-    overwrite(&server, "{it}:h", claimed[1].task.id, b"");
+    overwrite(&place, &place.key("h"), claimed[1].task.id, b"");
     // Another whose record a script can read, and this program cannot.
-    cut_record(&server, claimed[2].task.id);
+    place.cut_record(claimed[2].task.id);
     let later = NOW.saturating_add(Duration::from_hours(1));
     let request = ExpiredRequest {
         mark: true,
@@ -161,28 +160,15 @@ async fn running() {
     assert_eq!(counts.of(State::Failed), 1, "an operator sees it");
 }
 
-fn cut_record(server: &Server, id: retry_core::id::TaskId) {
-    let client = redis::Client::open(server.url()).expect("its URL");
-    let mut connection = client.get_connection().expect("a connection");
-    let mut get = redis::cmd("HGET");
-    let record: Vec<u8> = get
-        .arg("{it}:f")
-        .arg(&id.to_bytes())
-        .query(&mut connection)
-        .expect("its record");
-    overwrite(server, "{it}:f", id, &record[..record.len() - 2]);
-}
-
 /// Index entries without a row do not stop a claim or a round.
-async fn left_behind() {
-    let server = server(&[]);
-    let store = store(&server).await;
+async fn left_behind(place: Namespace) {
+    let store = store(&place).await;
     let new = tasks(3);
     store.insert(&new, NOW).await.expect("an insert");
-    let client = redis::Client::open(server.url()).expect("its URL");
+    let client = redis::Client::open(place.url()).expect("its URL");
     let mut connection = client.get_connection().expect("a connection");
     let mut delete = redis::cmd("HDEL");
-    delete.arg("{it}:h").arg(&new[0].id.to_bytes());
+    delete.arg(place.key("h")).arg(&new[0].id.to_bytes());
     delete.query::<i64>(&mut connection).expect("deleted");
     let session = session(&store).await;
     assert_eq!(claim(&store, session, 3).await.len(), 2);

@@ -8,21 +8,24 @@ use libtest_mimic::Trial;
 use retry_core::client::Client;
 use retry_core::draft::TaskPayload;
 use retry_core::engine::Worker;
-use retry_core::executor::State as Shared;
+use retry_core::executor::State as Told;
 use retry_core::task::State;
 use serde::{Deserialize, Serialize};
+use test_servers::Shared;
 
-use crate::support::{on_redis, server, store, trial};
+use crate::namespace::Namespace;
+use crate::support::{on_each, store};
 
-pub(crate) fn trials() -> Vec<Trial> {
-    vec![
-        on_redis("engine::a_worker_runs_what_is_enqueued", on_a_server),
-        trial(
+pub(crate) fn trials(servers: &[Arc<Shared>], clusters: &[Arc<Shared>]) -> Vec<Trial> {
+    let shared = [
+        on_each(servers, "engine::a_worker_runs_what_is_enqueued", runs),
+        on_each(
+            clusters,
             "engine::a_worker_runs_what_is_enqueued_on_a_cluster",
-            test_servers::Kind::RedisCluster,
-            on_a_cluster,
+            runs,
         ),
-    ]
+    ];
+    shared.into_iter().flatten().collect()
 }
 
 #[derive(Serialize, Deserialize)]
@@ -34,24 +37,13 @@ impl TaskPayload for Add {
     const KIND: &'static str = "add";
 }
 
-async fn add(task: Add, Shared(sum): Shared<Arc<AtomicU64>>) -> Result<(), std::io::Error> {
+async fn add(task: Add, Told(sum): Told<Arc<AtomicU64>>) -> Result<(), std::io::Error> {
     sum.fetch_add(task.number, Ordering::SeqCst);
     Ok(())
 }
 
-async fn on_a_server() {
-    let server = server(&[]);
-    runs(store(&server).await).await;
-}
-
-async fn on_a_cluster() {
-    let cluster = test_servers::start(test_servers::Kind::RedisCluster).expect("a cluster");
-    let store = retry_redis::RedisStore::connect(cluster.url()).await;
-    runs(store.expect("a store")).await;
-}
-
-async fn runs(store: retry_redis::RedisStore) {
-    let client = Client::new(store);
+async fn runs(place: Namespace) {
+    let client = Client::new(store(&place).await);
     for number in 1..=200 {
         client.enqueue(Add { number }).await.expect("it is enqueued");
     }

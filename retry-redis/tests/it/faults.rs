@@ -13,29 +13,38 @@ use retry_core::id::TaskId;
 use retry_core::store::{Applied, Certainty, Inserted, Renewed, StoreError, StoreErrorKind, TaskStore};
 use retry_core::task::State;
 use retry_redis::RedisStore;
-use test_servers::{Fault, Proxy, Server};
+use test_servers::{Address, Fault, Proxy, Shared};
 
+use crate::namespace::Namespace;
 use crate::support::{
-    NOW, apply, builder, claim, on_redis, send, server, session, snapshot, store, success, task, tasks,
-    try_send,
+    NOW, Place, apply, audit, builder, claim, on_each, on_redis, send, server, session, snapshot, store,
+    success, task, tasks, try_send,
 };
 
-pub(crate) fn trials() -> Vec<Trial> {
-    vec![
+pub(crate) fn trials(servers: &[Arc<Shared>]) -> Vec<Trial> {
+    let shared = [
+        on_each(
+            servers,
+            "faults::a_lost_answer_is_unknown_and_done_once",
+            lost_answers,
+        ),
+        on_each(servers, "faults::a_lost_request_converges", lost_requests),
+        on_each(servers, "faults::answers_stay_with_their_calls", answers),
+        on_each(servers, "faults::a_flushed_namespace_is_marked_anew", flushed),
+    ];
+    let alone = [
         on_redis("faults::acknowledged_inserts_survive_a_kill", kills),
-        on_redis("faults::a_lost_answer_is_unknown_and_done_once", lost_answers),
-        on_redis("faults::a_lost_request_converges", lost_requests),
         on_redis("faults::a_server_that_refuses_is_certain", refuses),
-        on_redis("faults::answers_stay_with_their_calls", answers),
         on_redis("faults::forgotten_scripts_are_sent_again", forgotten_scripts),
-        on_redis("faults::a_flushed_namespace_is_marked_anew", flushed),
         on_redis("faults::a_full_server_drains", full),
         on_redis("faults::a_replica_writes_nothing", replica),
         on_redis("faults::a_demoted_server_is_left", demoted),
         on_redis("faults::missing_replicas_write_nothing", missing_replicas),
         on_redis("faults::a_slow_server_is_unknown", slow),
+        on_redis("faults::a_server_without_a_connection_left_is_busy", crowded),
         on_redis("faults::a_server_that_cannot_save_writes_nothing", cannot_save),
-    ]
+    ];
+    shared.into_iter().flatten().chain(alone).collect()
 }
 
 fn kind_of(error: &StoreError) -> (Certainty, StoreErrorKind) {
@@ -44,7 +53,7 @@ fn kind_of(error: &StoreError) -> (Certainty, StoreErrorKind) {
 
 /// Inserts from four tasks while the server is killed, three times; whatever was answered must be there.
 async fn kills() {
-    let server = Arc::new(server(&[]));
+    let server = server(&[]);
     let store = store(&server).await;
     for _ in 0..3 {
         let stop = Arc::new(AtomicBool::new(false));
@@ -85,22 +94,23 @@ async fn kills() {
             let found = store.get(id).await.expect("the store goes on");
             assert!(found.is_some(), "{id} was acknowledged and is lost");
         }
-        crate::audit::audit(&server.url(), "it");
+        audit(&server);
         send(&server, &["FLUSHALL"]);
     }
 }
 
-async fn behind(server: &Server, timeout: Duration) -> (Proxy, RedisStore) {
-    let proxy = Proxy::start(server.ports()[0]).expect("a proxy");
-    let url = format!("redis://127.0.0.1:{}", proxy.port());
-    let builder = RedisStore::builder(url).namespace("it").response_timeout(timeout);
+async fn behind(place: &impl Place, timeout: Duration) -> (Proxy, RedisStore) {
+    let proxy = Proxy::before(place.socket()).expect("a proxy");
+    let url = Address::of(&place.url()).at(proxy.port()).to_string();
+    let builder = RedisStore::builder(url)
+        .namespace(place.name())
+        .response_timeout(timeout);
     let store = builder.connect().await.expect("through the proxy");
     (proxy, store)
 }
 
-async fn lost_answers() {
-    let server = server(&[]);
-    let (proxy, store) = behind(&server, Duration::from_secs(5)).await;
+async fn lost_answers(place: Namespace) {
+    let (proxy, store) = behind(&place, Duration::from_secs(5)).await;
     // The server knows the script from here on: the first call finds out that it does not.
     store.insert(&tasks(1), NOW).await.expect("an insert");
     for _ in 0..20 {
@@ -128,9 +138,8 @@ async fn lost_answers() {
     }
 }
 
-async fn lost_requests() {
-    let server = server(&[]);
-    let (proxy, store) = behind(&server, Duration::from_secs(5)).await;
+async fn lost_requests(place: Namespace) {
+    let (proxy, store) = behind(&place, Duration::from_secs(5)).await;
     let new = task();
     proxy.set(Fault::LoseRequests);
     let error = store
@@ -178,9 +187,8 @@ impl InsertOne for RedisStore {
 }
 
 /// Calls that share a connection, a third of them dropped half-way, get their own answers.
-async fn answers() {
-    let server = server(&[]);
-    let store = store(&server).await;
+async fn answers(place: Namespace) {
+    let store = store(&place).await;
     let new = tasks(200);
     store.insert(&new, NOW).await.expect("an insert");
     for round in 0..20 {
@@ -214,11 +222,10 @@ async fn forgotten_scripts() {
     }
 }
 
-async fn flushed() {
-    let server = server(&[]);
-    let (marking, other) = (store(&server).await, builder(&server).migrate(false));
+async fn flushed(place: Namespace) {
+    let (marking, other) = (store(&place).await, builder(&place).migrate(false));
     let other = other.connect().await.expect("migrated");
-    send(&server, &["FLUSHALL"]);
+    place.clear();
     let error = other
         .insert(&tasks(1), NOW)
         .await
@@ -261,7 +268,7 @@ async fn full() {
     assert_eq!(store.purge(later, 100).await.expect("a purge"), 100);
     send(&server, &["CONFIG", "SET", "maxmemory", "0"]);
     store.insert(&tasks(1), NOW).await.expect("room again");
-    crate::audit::audit(&server.url(), "it");
+    audit(&server);
 }
 
 async fn replica() {
@@ -405,4 +412,38 @@ async fn cannot_save() {
         .insert(&tasks(1), NOW)
         .await
         .expect("it need not save any more");
+}
+
+/// A server at its limit says so before it is asked anything, and hangs up: whatever a connection begins with.
+async fn crowded() {
+    let server = server(&[("maxclients", "5")]);
+    send(
+        &server,
+        &["ACL", "SETUSER", "asked", "on", ">hunter2", "~*", "&*", "+@all"],
+    );
+    let port = server.ports()[0];
+    let urls = [
+        format!("redis://127.0.0.1:{port}"),
+        format!("redis://127.0.0.1:{port}/3"),
+        format!("redis://asked:hunter2@127.0.0.1:{port}/3"),
+    ];
+    let mut crowd = Vec::new();
+    while try_send(&server, &["PING"]).is_ok() {
+        crowd.push(std::net::TcpStream::connect(("127.0.0.1", port)).expect("a connection"));
+    }
+    for url in urls.iter().cycle().take(30) {
+        let opened = RedisStore::builder(url).namespace("it").connect().await;
+        let error = StoreError::from(opened.expect_err("the server takes nobody"));
+        let kind = (Certainty::Rejected, StoreErrorKind::Busy);
+        assert_eq!(kind_of(&error), kind, "{url}: {error:?}");
+        assert!(
+            error.is_retryable() && error.to_string().contains("`maxclients`"),
+            "{error}"
+        );
+    }
+    drop(crowd);
+    // The server notices a moment later that they are gone.
+    while let Err(error) = builder(&server).connect().await {
+        assert_eq!(StoreError::from(error).kind(), StoreErrorKind::Busy);
+    }
 }

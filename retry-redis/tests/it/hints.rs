@@ -1,25 +1,25 @@
 //! Hints between handles of one namespace.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use libtest_mimic::Trial;
 use retry_core::name::Queue;
 use retry_core::store::{QueueSetting, TaskStore, Wakeups};
 use retry_core::task::NewTask;
+use test_servers::Shared;
 
-use crate::support::{NOW, on_redis, send, server, store, task, trial};
+use crate::namespace::Namespace;
+use crate::support::{NOW, on_each, on_redis, send, server, store, task};
 
-pub(crate) fn trials() -> Vec<Trial> {
-    vec![
-        on_redis("hints::a_hint_reaches_the_other_handle", other_handle),
-        on_redis("hints::hints_come_again_after_an_outage", outage),
-        on_redis("hints::a_paused_queue_that_is_resumed_wakes", resumed),
-        trial(
-            "hints::a_cluster_passes_hints_on",
-            test_servers::Kind::RedisCluster,
-            cluster,
-        ),
-    ]
+pub(crate) fn trials(servers: &[Arc<Shared>], clusters: &[Arc<Shared>]) -> Vec<Trial> {
+    let shared = [
+        on_each(servers, "hints::a_hint_reaches_the_other_handle", other_handle),
+        on_each(servers, "hints::a_paused_queue_that_is_resumed_wakes", resumed),
+        on_each(clusters, "hints::a_cluster_passes_hints_on", cluster),
+    ];
+    let alone = [on_redis("hints::hints_come_again_after_an_outage", outage)];
+    shared.into_iter().flatten().chain(alone).collect()
 }
 
 /// Inserts until a hint comes: the subscription may still be on its way.
@@ -39,9 +39,8 @@ async fn hinted(store: &retry_redis::RedisStore, hints: &Wakeups, queue: &Queue)
     }
 }
 
-async fn other_handle() {
-    let server = server(&[]);
-    let (watching, writing) = (store(&server).await, store(&server).await);
+async fn other_handle(place: Namespace) {
+    let (watching, writing) = (store(&place).await, store(&place).await);
     let (mail, other) = (Queue::new("mail").unwrap(), Queue::new("other").unwrap());
     let hints = watching.watch(std::slice::from_ref(&mail));
     let others = watching.watch(std::slice::from_ref(&other));
@@ -76,9 +75,8 @@ async fn outage() {
     hinted(&writing, &hints, &queue).await;
 }
 
-async fn resumed() {
-    let server = server(&[]);
-    let store = store(&server).await;
+async fn resumed(place: Namespace) {
+    let store = store(&place).await;
     let queue = Queue::default();
     let hints = store.watch(std::slice::from_ref(&queue));
     hinted(&store, &hints, &queue).await;
@@ -93,16 +91,11 @@ async fn resumed() {
     hints.next().await;
 }
 
-async fn cluster() {
-    let cluster = test_servers::start(test_servers::Kind::RedisCluster).expect("a cluster");
-    for name in ["a", "b", "c", "d"] {
-        // Namespaces on different nodes; the listener sits on any one.
-        let open = || {
-            retry_redis::RedisStore::builder(cluster.url())
-                .namespace(name)
-                .connect()
-        };
-        let (watching, writing) = (open().await.expect("a store"), open().await.expect("a store"));
+/// Namespaces on different nodes; the listener sits on any one.
+async fn cluster(first: Namespace) {
+    let others = [(); 3].map(|()| Namespace::fresh(first.url()));
+    for place in [first].iter().chain(&others) {
+        let (watching, writing) = (store(place).await, store(place).await);
         let queue = Queue::default();
         let hints = watching.watch(std::slice::from_ref(&queue));
         hinted(&writing, &hints, &queue).await;

@@ -1,5 +1,6 @@
 //! The largest calls, the largest numbers, and what is left when everything was forgotten.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use libtest_mimic::Trial;
@@ -11,36 +12,41 @@ use retry_core::name::WorkerName;
 use retry_core::store::{Applied, ExpiredRequest, SessionInfo, TaskStore};
 use retry_core::task::{ErrorText, FailedAttempt, NewTask, Retention, Settings, State, Task};
 use retry_core::time::Timestamp;
+use test_servers::Shared;
 
+use crate::namespace::Namespace;
 use crate::support::{
-    NOW, apply, claim, edit, keyed, on_redis, send, server, session, store, success, task, tasks,
+    NOW, apply, audit, claim, edit, keyed, keys, on_each, send, session, store, success, task, tasks,
 };
 
-pub(crate) fn trials() -> Vec<Trial> {
-    vec![
-        on_redis("limits::nothing_is_left_after_a_purge", nothing_left),
-        on_redis(
+pub(crate) fn trials(servers: &[Arc<Shared>]) -> Vec<Trial> {
+    let shared = [
+        on_each(servers, "limits::nothing_is_left_after_a_purge", nothing_left),
+        on_each(
+            servers,
             "limits::a_thousand_tasks_with_a_full_history_are_forgotten",
             histories,
         ),
-        on_redis("limits::numbers_at_their_bounds_are_kept", bounds),
-        on_redis(
+        on_each(servers, "limits::numbers_at_their_bounds_are_kept", bounds),
+        on_each(
+            servers,
             "limits::more_lost_sessions_than_a_page_are_all_looked_at",
             lost_sessions,
         ),
-        on_redis(
+        on_each(
+            servers,
             "limits::tasks_that_ended_together_are_forgotten_in_parts",
             in_parts,
         ),
-        on_redis("limits::a_large_answer_is_cut_at_its_bytes", bytes),
-    ]
+        on_each(servers, "limits::a_large_answer_is_cut_at_its_bytes", bytes),
+    ];
+    shared.into_iter().flatten().collect()
 }
 
-async fn lost_sessions() {
+async fn lost_sessions(place: Namespace) {
     /// As many as a purge looks at.
     const PAGE: u64 = 1_000;
-    let server = server(&[]);
-    let store = store(&server).await;
+    let store = store(&place).await;
     store.insert(&tasks(1_000), NOW).await.expect("an insert");
     let open = async |n: u64| {
         let info = SessionInfo {
@@ -77,22 +83,21 @@ async fn lost_sessions() {
         left.iter()
             .all(|session| session.lost && !idle.contains(&session.info.id))
     );
-    crate::audit::audit(&server.url(), "it");
+    audit(&place);
 }
 
 /// Tasks that end in one call share an entry: a purge takes as many as it may, and not one that was rerun.
-async fn in_parts() {
-    let server = server(&[]);
-    let store = store(&server).await;
+async fn in_parts(place: Namespace) {
+    let store = store(&place).await;
     let session = session(&store).await;
     store.insert(&tasks(10), NOW).await.expect("an insert");
     let claimed = claim(&store, session, 10).await;
     let edits: Vec<_> = claimed.iter().map(|claimed| success(&claimed.task)).collect();
     apply(&store, &edits).await;
-    assert_eq!(send(&server, &["ZCARD", "{it}:p"]), Value::Int(1));
+    assert_eq!(send(&place, &["ZCARD", &place.key("p")]), Value::Int(1));
     let late = NOW.saturating_add(Duration::from_hours(30));
     assert_eq!(store.purge(late, 3).await.expect("a purge"), 3);
-    crate::audit::audit(&server.url(), "it");
+    audit(&place);
 
     let last = store
         .get(claimed[9].task.id)
@@ -104,16 +109,15 @@ async fn in_parts() {
         from_start: true,
     };
     apply(&store, &[edit(&last.task, again, 5)]).await;
-    crate::audit::audit(&server.url(), "it");
+    audit(&place);
     assert_eq!(store.purge(late, 100).await.expect("a purge"), 6);
     let counts = store.count(&Default::default()).await.expect("a count");
     assert_eq!((counts.of(State::Pending), counts.of(State::Succeeded)), (1, 0));
-    assert_eq!(send(&server, &["EXISTS", "{it}:p"]), Value::Int(0));
+    assert_eq!(send(&place, &["EXISTS", &place.key("p")]), Value::Int(0));
 }
 
-async fn nothing_left() {
-    let server = server(&[]);
-    let store = store(&server).await;
+async fn nothing_left(place: Namespace) {
+    let store = store(&place).await;
     let session = session(&store).await;
     let mut new = tasks(300);
     new.extend((0..50).map(|n| keyed(&format!("k{n}"))));
@@ -144,22 +148,15 @@ async fn nothing_left() {
     let again = claim(&store, session, 350).await;
     let edits: Vec<_> = again.iter().map(|claimed| success(&claimed.task)).collect();
     apply(&store, &edits).await;
-    crate::audit::audit(&server.url(), "it");
+    audit(&place);
 
     let later = NOW.saturating_add(Duration::from_hours(24 * 365));
     assert_eq!(store.purge(later, MAX_BATCH).await.expect("a purge"), 350);
     store.close_session(session).await.expect("a close");
-    let Value::Array(keys) = send(&server, &["KEYS", "*"]) else {
-        panic!("a list of keys");
-    };
-    assert_eq!(
-        keys,
-        [Value::BulkString(b"{it}:v".to_vec())],
-        "only the version is left"
-    );
+    assert_eq!(keys(&place), [place.key("v")], "only the version is left");
 }
 
-fn failure(task: &Task) -> FailedAttempt {
+pub(crate) fn failure(task: &Task) -> FailedAttempt {
     FailedAttempt {
         attempt: task.attempt,
         worker: None,
@@ -170,9 +167,8 @@ fn failure(task: &Task) -> FailedAttempt {
 }
 
 /// A purge of 1,000 tasks with 22 failures each deletes more fields than a script can pass at once.
-async fn histories() {
-    let server = server(&[]);
-    let store = store(&server).await;
+async fn histories(place: Namespace) {
+    let store = store(&place).await;
     let session = session(&store).await;
     let settings = Settings {
         max_attempts: None,
@@ -207,14 +203,16 @@ async fn histories() {
     let later = NOW.saturating_add(Duration::from_hours(48));
     assert_eq!(store.purge(later, MAX_BATCH).await.expect("a purge"), 1_000);
     assert_eq!(
-        send(&server, &["EXISTS", "{it}:b", "{it}:h", "{it}:i"]),
+        send(
+            &place,
+            &["EXISTS", &place.key("b"), &place.key("h"), &place.key("i")]
+        ),
         Value::Int(0)
     );
 }
 
-async fn bounds() {
-    let server = server(&[]);
-    let store = store(&server).await;
+async fn bounds(place: Namespace) {
+    let store = store(&place).await;
     let session = session(&store).await;
     for (now, run_at, give_up) in [
         (Timestamp::MIN, Timestamp::MIN, Timestamp::MAX),
@@ -263,13 +261,12 @@ async fn bounds() {
         );
         apply(&store, &[success(&claimed.tasks[0].task)]).await;
     }
-    crate::audit::audit(&server.url(), "it");
+    audit(&place);
 }
 
 /// A claim hands out no more than 8 MiB, and the rest next time.
-async fn bytes() {
-    let server = server(&[]);
-    let store = store(&server).await;
+async fn bytes(place: Namespace) {
+    let store = store(&place).await;
     let session = session(&store).await;
     let text = format!("\"{}\"", "x".repeat(1_000_000));
     let payload = retry_core::payload::Payload::from_json(text).expect("JSON");

@@ -1,22 +1,27 @@
 //! Settings of the server that would lose tasks are refused early, with a reason.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use libtest_mimic::Trial;
 use retry_core::store::{Certainty, Durability, StoreError, StoreErrorKind, TaskStore};
 use retry_redis::{OpenError, RedisBuilder, Refused};
+use test_servers::Shared;
 
-use crate::support::{builder, on_redis, send, server};
+use crate::namespace::Namespace;
+use crate::support::{builder, on_each, on_redis, send, server};
 
-pub(crate) fn trials() -> Vec<Trial> {
-    vec![
+pub(crate) fn trials(servers: &[Arc<Shared>]) -> Vec<Trial> {
+    let shared = [on_each(servers, "refusals::schema", schema)];
+    let alone = [
         on_redis("refusals::durability_is_read_from_the_server", durability),
         on_redis("refusals::eviction", eviction),
         on_redis("refusals::replica", replica),
         on_redis("refusals::forbidden_config", forbidden_config),
-        on_redis("refusals::schema", schema),
         on_redis("refusals::nobody_there", nobody_there),
-    ]
+        on_redis("refusals::a_server_is_judged_when_it_has_loaded", loading),
+    ];
+    shared.into_iter().flatten().chain(alone).collect()
 }
 
 async fn refused(builder: RedisBuilder) -> Refused {
@@ -60,6 +65,41 @@ async fn eviction() {
     assert!(error.to_string().contains("noeviction"), "{error}");
 }
 
+/// While it reads its file, a server says that it writes none.
+async fn loading() {
+    // Slowly: it lets callers speak after every thousandth key.
+    let server = Arc::new(server(&[("key-load-delay", "100")]));
+    let client = redis::Client::open(server.url()).expect("its URL");
+    let mut keys = redis::pipe();
+    for n in 0..10_000 {
+        keys.set(format!("other:{n}"), n).ignore();
+    }
+    let mut connection = client.get_connection().expect("a connection");
+    keys.query::<()>(&mut connection).expect("they are written");
+    server.kill();
+    let restarting = std::thread::spawn({
+        let server = Arc::clone(&server);
+        move || server.restart()
+    });
+    let mut told = 0;
+    while !restarting.is_finished() {
+        if let Err(error) = builder(&*server).connect().await {
+            let error = StoreError::from(error);
+            let sort = (error.certainty(), error.kind());
+            assert_eq!(
+                sort,
+                (Certainty::Rejected, StoreErrorKind::Unavailable),
+                "{error}"
+            );
+            told += usize::from(error.to_string().contains("loading"));
+        }
+    }
+    restarting.join().expect("no panic").expect("it comes back");
+    assert!(told > 0, "nobody met it while it was loading");
+    let store = builder(&*server).connect().await.expect("it has loaded");
+    assert_eq!(store.durability(), Durability::Synced);
+}
+
 async fn replica() {
     let (primary, server) = (server(&[]), server(&[]));
     let port = primary.ports()[0].to_string();
@@ -88,28 +128,27 @@ fn schema_error(result: Result<impl std::fmt::Debug, OpenError>) -> StoreError {
     error
 }
 
-async fn schema() {
-    let server = server(&[]);
-    let error = schema_error(builder(&server).migrate(false).connect().await);
+async fn schema(place: Namespace) {
+    let error = schema_error(builder(&place).migrate(false).connect().await);
     assert!(error.to_string().contains("migrate"), "{error}");
 
-    send(&server, &["SET", "{it}:v", "2"]);
-    let error = schema_error(builder(&server).connect().await);
+    send(&place, &["SET", &place.key("v"), "2"]);
+    let error = schema_error(builder(&place).connect().await);
     assert!(error.to_string().contains("newer"), "{error}");
 
-    send(&server, &["DEL", "{it}:v"]);
-    send(&server, &["HSET", "{it}:h", "a", "b"]);
-    let error = schema_error(builder(&server).connect().await);
+    send(&place, &["DEL", &place.key("v")]);
+    send(&place, &["HSET", &place.key("h"), "a", "b"]);
+    let error = schema_error(builder(&place).connect().await);
     assert!(error.to_string().contains("another namespace"), "{error}");
 
-    send(&server, &["DEL", "{it}:h"]);
-    send(&server, &["SET", "{it}:q", "x"]);
-    schema_error(builder(&server).connect().await);
+    send(&place, &["DEL", &place.key("h")]);
+    send(&place, &["SET", &place.key("q"), "x"]);
+    schema_error(builder(&place).connect().await);
 
-    send(&server, &["DEL", "{it}:q"]);
-    let store = builder(&server).connect().await.expect("an empty namespace");
+    send(&place, &["DEL", &place.key("q")]);
+    let store = builder(&place).connect().await.expect("an empty namespace");
     store.migrate().await.expect("again");
-    let again = builder(&server).migrate(false).connect().await;
+    let again = builder(&place).migrate(false).connect().await;
     again.expect("it is migrated now");
 }
 

@@ -1,5 +1,6 @@
 //! The short cuts for plain rows give the same bytes as the general way.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use libtest_mimic::Trial;
@@ -9,22 +10,25 @@ use retry_core::payload::Payload;
 use retry_core::priority::Priority;
 use retry_core::store::{Applied, ClaimRequest, TaskStore};
 use retry_core::task::{Edit, NewTask, Retention, Settings};
-use test_servers::Server;
+use test_servers::Shared;
 
-use crate::support::{NOW, builder, on_redis, request, send, server, snapshot, success, task};
+use crate::namespace::Namespace;
+use crate::support::{NOW, audit, builder, on_each, request, snapshot, success, task};
 
 const HOUR: Duration = Duration::from_hours(1);
 
-pub(crate) fn trials() -> Vec<Trial> {
-    vec![on_redis(
+pub(crate) fn trials(servers: &[Arc<Shared>]) -> Vec<Trial> {
+    let shared = [on_each(
+        servers,
         "short_cuts::the_general_way_gives_the_same_bytes",
         same_bytes,
-    )]
+    )];
+    shared.into_iter().flatten().collect()
 }
 
 /// What is stored, without the session, which each run draws anew.
-fn stored(server: &Server) -> Vec<(String, Vec<Vec<u8>>)> {
-    let mut all = snapshot(server);
+fn stored(place: &Namespace) -> Vec<(String, Vec<Vec<u8>>)> {
+    let mut all = snapshot(place);
     all.retain(|(key, _)| ![":s", ":sl"].iter().any(|suffix| key.ends_with(suffix)));
     all
 }
@@ -56,12 +60,12 @@ fn plain() -> Vec<NewTask> {
 
 /// Inserts, claims and settles; `general` forces the way that decodes rows.
 async fn run(
-    server: &Server,
+    place: &Namespace,
     new: &[NewTask],
     session: SessionId,
     general: bool,
 ) -> Vec<Vec<(String, Vec<Vec<u8>>)>> {
-    let store = builder(server).connect().await.expect("a store");
+    let store = builder(place).connect().await.expect("a store");
     let mut pictures = Vec::new();
     let nobody = SessionId::from_random(9, 9);
     let insert: Vec<NewTask> = new
@@ -73,7 +77,7 @@ async fn run(
         })
         .collect();
     store.insert(&insert, NOW).await.expect("an insert");
-    pictures.push(stored(server));
+    pictures.push(stored(place));
 
     let claim = ClaimRequest {
         ids: general.then(|| new.iter().map(|new| new.id).collect()),
@@ -87,7 +91,7 @@ async fn run(
         .collect::<Vec<_>>();
     tasks.sort_by_key(|claimed| claimed.task.id);
     assert_eq!(tasks.len(), new.len());
-    pictures.push(stored(server));
+    pictures.push(stored(place));
 
     // The second edit of a task is answered as repeated or missing, and takes the first off the short way.
     let edits: Vec<Edit> = tasks
@@ -100,21 +104,20 @@ async fn run(
         .filter(|applied| **applied == Applied::DONE)
         .count();
     assert_eq!(done, new.len());
-    pictures.push(stored(server));
+    pictures.push(stored(place));
     pictures
 }
 
-async fn same_bytes() {
-    let server = server(&[]);
+async fn same_bytes(place: Namespace) {
     let new = plain();
     let mut both = Vec::new();
     for general in [false, true] {
-        send(&server, &["FLUSHALL"]);
-        let store = builder(&server).connect().await.expect("a store");
+        place.clear();
+        let store = builder(&place).connect().await.expect("a store");
         // The same session in both runs: its id stands in the records.
         let session = session_of(&store).await;
-        both.push(run(&server, &new, session, general).await);
-        crate::audit::audit(&server.url(), "it");
+        both.push(run(&place, &new, session, general).await);
+        audit(&place);
     }
     for (step, (short, general)) in both[0].iter().zip(&both[1]).enumerate() {
         assert_eq!(short, general, "after step {step}");

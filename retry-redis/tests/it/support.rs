@@ -1,10 +1,9 @@
 //! Servers, stores and tasks for the tests.
 
-use std::env;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use libtest_mimic::{Failed, Trial};
+use libtest_mimic::Trial;
 use redis::{Client, Cmd, Value};
 use retry_core::headers::Headers;
 use retry_core::id::{Nonce, SessionId, Shard, TaskId, TaskIds};
@@ -16,31 +15,39 @@ use retry_core::store::{Applied, ClaimRequest, SessionInfo, TaskStore};
 use retry_core::task::{ClaimedTask, Edit, KeyScope, NewTask, OnDuplicate, Settings, Task, Unique};
 use retry_core::time::Timestamp;
 use retry_redis::{RedisBuilder, RedisStore};
-use test_servers::{Server, installed, start_with};
+use test_servers::{Reach, Server, Shared, needs, own_with};
+
+use crate::namespace::Namespace;
 
 /// The time of every call unless a test says otherwise.
 pub(crate) const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_000);
 
-/// A test that is ignored where its server is not installed, unless everything is required.
+/// A test on servers that others use as well, on each in a namespace of its own.
+pub(crate) fn on_each<F>(servers: &[Arc<Shared>], name: &str, test: fn(Namespace) -> F) -> Vec<Trial>
+where
+    F: Future<Output = ()> + 'static,
+{
+    let on = |server: &Arc<Shared>| {
+        let server = Arc::clone(server);
+        test_servers::trial(server.named(name), move || {
+            block_on(test(Namespace::fresh(&server.url())));
+        })
+    };
+    servers.iter().map(on).collect()
+}
+
+/// A test that starts servers of its own, of a kind.
 pub(crate) fn trial<F>(name: &str, kind: test_servers::Kind, test: fn() -> F) -> Trial
 where
     F: Future<Output = ()> + 'static,
 {
-    let missing = installed(kind).is_err();
-    let required = env::var("RETRY_REQUIRE").is_ok_and(|required| required == "all");
-    let run = move || -> Result<(), Failed> {
-        installed(kind)?;
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
-            .enable_all()
-            .build()?;
-        runtime.block_on(test());
-        Ok(())
-    };
-    Trial::test(name, run).with_ignored_flag(missing && !required)
+    test_servers::trial(name, move || {
+        needs(kind);
+        block_on(test());
+    })
 }
 
-/// A test on a single server.
+/// A test on a single server of its own.
 pub(crate) fn on_redis<F>(name: &str, test: fn() -> F) -> Trial
 where
     F: Future<Output = ()> + 'static,
@@ -48,28 +55,69 @@ where
     trial(name, test_servers::Kind::Redis, test)
 }
 
+fn block_on(test: impl Future<Output = ()>) {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build();
+    runtime.expect("a runtime").block_on(test);
+}
+
+/// A server of the test's own.
 pub(crate) fn server(settings: &[(&str, &str)]) -> Server {
-    start_with(test_servers::Kind::Redis, settings).expect("the server starts")
+    own_with(test_servers::Kind::Redis, settings)
 }
 
-pub(crate) fn builder(server: &Server) -> RedisBuilder {
-    RedisStore::builder(server.url()).namespace("it")
+/// Where a store's keys are.
+pub(crate) trait Place: Reach {
+    fn name(&self) -> &str;
 }
 
-pub(crate) async fn store(server: &Server) -> RedisStore {
-    builder(server)
+impl Place for Server {
+    fn name(&self) -> &str {
+        "it"
+    }
+}
+
+impl Place for Namespace {
+    fn name(&self) -> &str {
+        Self::name(self)
+    }
+}
+
+impl Reach for Namespace {
+    fn url(&self) -> String {
+        Self::url(self).to_owned()
+    }
+
+    fn is_given(&self) -> bool {
+        true
+    }
+}
+
+pub(crate) fn builder(place: &impl Place) -> RedisBuilder {
+    RedisStore::builder(place.url()).namespace(place.name())
+}
+
+pub(crate) async fn store(place: &impl Place) -> RedisStore {
+    builder(place)
         .connect()
         .await
         .expect("the server takes the store")
 }
 
-/// Sends a command on a connection of its own.
-pub(crate) fn send(server: &Server, words: &[&str]) -> Value {
-    try_send(server, words).expect("the command is answered")
+/// Every index of a place is what its records say.
+pub(crate) fn audit(place: &impl Place) {
+    crate::audit::audit(&place.url(), place.name());
 }
 
-pub(crate) fn try_send(server: &Server, words: &[&str]) -> redis::RedisResult<Value> {
-    let client = Client::open(server.url()).expect("its URL");
+/// Sends a command on a connection of its own.
+pub(crate) fn send(place: &impl Place, words: &[&str]) -> Value {
+    try_send(place, words).expect("the command is answered")
+}
+
+pub(crate) fn try_send(place: &impl Place, words: &[&str]) -> redis::RedisResult<Value> {
+    let client = Client::open(place.url()).expect("its URL");
     let mut cmd = Cmd::new();
     for word in words {
         cmd.arg(word);
@@ -77,11 +125,11 @@ pub(crate) fn try_send(server: &Server, words: &[&str]) -> redis::RedisResult<Va
     cmd.query(&mut client.get_connection()?)
 }
 
-/// Every key of the server with what it holds.
-pub(crate) fn snapshot(server: &Server) -> Vec<(String, Vec<Vec<u8>>)> {
-    let client = Client::open(server.url()).expect("its URL");
+/// Every key of a place with what it holds.
+pub(crate) fn snapshot(place: &impl Place) -> Vec<(String, Vec<Vec<u8>>)> {
+    let client = Client::open(place.url()).expect("its URL");
     let mut connection = client.get_connection().expect("a connection");
-    let mut keys: Vec<String> = redis::cmd("KEYS").arg("*").query(&mut connection).expect("keys");
+    let mut keys = keys(place);
     keys.sort();
     let mut content = |key: String| {
         let kind: String = redis::cmd("TYPE")
@@ -102,6 +150,15 @@ pub(crate) fn snapshot(server: &Server) -> Vec<(String, Vec<Vec<u8>>)> {
         (key, values)
     };
     keys.into_iter().map(&mut content).collect()
+}
+
+/// The names of a place's keys.
+pub(crate) fn keys(place: &impl Place) -> Vec<String> {
+    let client = Client::open(place.url()).expect("its URL");
+    let mut connection = client.get_connection().expect("a connection");
+    let mut asked = redis::cmd("KEYS");
+    asked.arg(format!("{{{}}}:*", place.name()));
+    asked.query(&mut connection).expect("keys")
 }
 
 static IDS: Mutex<TaskIds> = Mutex::new(TaskIds::new());

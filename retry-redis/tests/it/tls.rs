@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 
 use libtest_mimic::Trial;
-use retry_core::store::{Certainty, StoreError, TaskStore};
+use retry_core::store::{Certainty, StoreError, StoreErrorKind, TaskStore};
 use retry_redis::RedisStore;
 
 use crate::support::{NOW, on_redis, server, task};
@@ -74,6 +74,23 @@ async fn own_authority() {
         .expect("an insert");
     assert!(store.get(new.id).await.expect("a get").is_some());
     assert!(!format!("{known:?}").contains("PRIVATE"));
+
+    // The certificate is that of `localhost`, whatever else leads there.
+    let elsewhere = RedisStore::builder(format!("rediss://127.0.0.1:{port}"))
+        .namespace("it")
+        .root_certificate(read("ca.pem"))
+        .client_certificate(read("own.pem"), read("own.key"));
+    let error = StoreError::from(elsewhere.connect().await.expect_err("another host's certificate"));
+    assert_eq!(
+        (error.certainty(), error.kind()),
+        (Certainty::Rejected, StoreErrorKind::Unavailable),
+        "{error}"
+    );
+    let cause = std::error::Error::source(&error).map(ToString::to_string);
+    assert!(
+        cause.is_some_and(|cause| cause.contains("certificate")),
+        "{error}"
+    );
 
     let untrusting = RedisStore::builder(&url).namespace("it");
     let error = untrusting.connect().await.expect_err("an unknown authority");

@@ -1,11 +1,14 @@
 //! ACL users, and passwords that show nowhere.
 
+use std::sync::Arc;
+
 use libtest_mimic::Trial;
 use retry_core::store::{Certainty, StoreError, TaskStore};
 use retry_redis::RedisStore;
-use test_servers::{Server, logged};
+use test_servers::{Address, Shared, ignore, logged, unique};
 
-use crate::support::{NOW, claim, on_redis, send, server, session, success, task};
+use crate::namespace::Namespace;
+use crate::support::{NOW, Place, claim, on_each, on_redis, server, session, success, task, try_send};
 
 /// The rights that the documentation asks for.
 const RIGHTS: &[&str] = &[
@@ -44,27 +47,59 @@ const RIGHTS: &[&str] = &[
     "+ping",
 ];
 
-pub(crate) fn trials() -> Vec<Trial> {
-    vec![
-        on_redis("users::least_rights_are_enough", least_rights),
-        on_redis("users::a_user_without_rights_writes_nothing", no_rights),
+pub(crate) fn trials(servers: &[Arc<Shared>]) -> Vec<Trial> {
+    let shared = [
+        on_each(servers, "users::least_rights_are_enough", least_rights),
+        on_each(servers, "users::a_user_without_rights_writes_nothing", no_rights),
+    ];
+    let alone = [
         on_redis("users::passwords_show_nowhere", secrets),
         on_redis("users::logs_tell_no_password", logs),
-    ]
+    ];
+    shared.into_iter().flatten().chain(alone).collect()
 }
 
-fn with_user(server: &Server, rights: &[&str]) -> String {
-    let mut words = vec!["ACL", "SETUSER", "worker", "on", ">hunter2"];
-    words.extend(rights);
-    send(server, &words);
-    server.url().replace("redis://", "redis://worker:hunter2@")
+/// A user of a place, gone with it.
+struct User<'p, P: Place> {
+    place: &'p P,
+    name: String,
 }
 
-async fn least_rights() {
-    let server = server(&[]);
-    let url = with_user(&server, RIGHTS);
-    let store = RedisStore::builder(&url)
-        .namespace("it")
+impl<'p, P: Place> User<'p, P> {
+    /// Rights are told for the namespace `it`. A server where nobody may make users has the test ignored.
+    fn new(place: &'p P, rights: &[&str]) -> Self {
+        let name = unique("worker");
+        let rights = rights
+            .iter()
+            .map(|right| right.replace("{it}", &format!("{{{}}}", place.name())));
+        let words = ["ACL", "SETUSER", &name, "on", ">hunter2"].map(str::to_owned);
+        let words: Vec<String> = words.into_iter().chain(rights).collect();
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        match try_send(place, &words) {
+            Err(error) if error.code() == Some("NOPERM") => ignore("needs a server that grants ACL SETUSER"),
+            made => made.expect("the command is answered"),
+        };
+        Self { place, name }
+    }
+
+    fn url(&self, password: &str) -> String {
+        Address::of(&self.place.url())
+            .user(&self.name, password)
+            .to_string()
+    }
+}
+
+impl<P: Place> Drop for User<'_, P> {
+    fn drop(&mut self) {
+        // The server may be gone by now.
+        let _ = try_send(self.place, &["ACL", "DELUSER", &self.name]);
+    }
+}
+
+async fn least_rights(place: Namespace) {
+    let user = User::new(&place, RIGHTS);
+    let store = RedisStore::builder(user.url("hunter2"))
+        .namespace(place.name())
         .connect()
         .await
         .expect("rights");
@@ -106,11 +141,10 @@ async fn least_rights() {
     store.close_session(session).await.expect("a close");
 }
 
-async fn no_rights() {
-    let server = server(&[]);
-    let url = with_user(&server, &["~{it}:*", "+@all", "-evalsha", "-eval"]);
-    let error = RedisStore::builder(&url)
-        .namespace("it")
+async fn no_rights(place: Namespace) {
+    let user = User::new(&place, &["~{it}:*", "+@all", "-evalsha", "-eval"]);
+    let error = RedisStore::builder(user.url("hunter2"))
+        .namespace(place.name())
         .connect()
         .await
         .expect_err("no scripts");
@@ -122,8 +156,8 @@ async fn no_rights() {
 /// A right password, a wrong one, and a server that is not there, with every log on.
 async fn logs() {
     let server = server(&[]);
-    let right = with_user(&server, RIGHTS);
-    let wrong = right.replace("hunter2", "swordfish");
+    let user = User::new(&server, RIGHTS);
+    let (right, wrong) = (user.url("hunter2"), user.url("swordfish"));
     let connect = async |url: &str| RedisStore::builder(url).namespace("it").connect().await;
     let ((), logs) = logged(|| {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -145,9 +179,8 @@ async fn logs() {
 
 async fn secrets() {
     let server = server(&[]);
-    with_user(&server, RIGHTS);
-    let wrong = server.url().replace("redis://", "redis://worker:swordfish@");
-    let builder = RedisStore::builder(&wrong).namespace("it");
+    let user = User::new(&server, RIGHTS);
+    let builder = RedisStore::builder(user.url("swordfish")).namespace("it");
     let mut shown = format!("{builder:?}");
     let error = builder.connect().await.expect_err("a wrong password");
     shown += &format!("{error} {error:?}");
@@ -157,8 +190,7 @@ async fn secrets() {
         shown += &format!("{error} {error:?}");
         cause = error.source();
     }
-    let right = server.url().replace("redis://", "redis://worker:hunter2@");
-    let store = RedisStore::builder(&right)
+    let store = RedisStore::builder(user.url("hunter2"))
         .namespace("it")
         .connect()
         .await

@@ -10,9 +10,10 @@ mod stream;
 mod tls;
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
-use libtest_mimic::{Arguments, Failed, Trial};
-use test_servers::{Kind, installed};
+use libtest_mimic::{Arguments, Trial};
+use test_servers::{Kind, Reach as _, Shared, needs, shared, trial};
 
 fn main() -> ExitCode {
     let trials = [
@@ -32,24 +33,36 @@ fn main() -> ExitCode {
 
 /// A test with a runtime of its own.
 fn plain<F: Future<Output = ()>>(name: &str, test: impl FnOnce() -> F + Send + 'static) -> Trial {
-    Trial::test(name, move || {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
-            .enable_all()
-            .build()?;
-        runtime.block_on(test());
-        Ok(())
+    trial(name, move || block_on(test()))
+}
+
+/// The same with a broker of its own: what is killed or set up otherwise is never one that is given by URL.
+fn with<F: Future<Output = ()>>(kind: Kind, name: &str, test: impl FnOnce() -> F + Send + 'static) -> Trial {
+    trial(format!("{kind}::{name}"), move || {
+        needs(kind);
+        block_on(test());
     })
 }
 
-/// The same, ignored where its broker is not installed, unless everything is required.
-fn with<F: Future<Output = ()>>(kind: Kind, name: &str, test: impl FnOnce() -> F + Send + 'static) -> Trial {
-    let missing = installed(kind).is_err();
-    let required = std::env::var("RETRY_REQUIRE").is_ok_and(|required| required == "all");
-    let name = format!("{kind}::{name}");
-    if missing {
-        let absent = move || Err(Failed::from(test_servers::install_hint(kind)));
-        return Trial::test(name, absent).with_ignored_flag(!required);
-    }
-    plain(&name, test)
+/// On each broker that is given, else on one that is started: others use it as well.
+fn on_each<F>(kind: Kind, name: &'static str, test: fn(Arc<Shared>) -> F) -> Vec<Trial>
+where
+    F: Future<Output = ()> + 'static,
+{
+    let on = |server: Arc<Shared>| {
+        trial(format!("{}::{name}", server.name()), move || {
+            // Outside of the runtime: it may have to be started, which waits.
+            server.url();
+            block_on(test(server));
+        })
+    };
+    shared(kind).into_iter().map(on).collect()
+}
+
+fn block_on(test: impl Future<Output = ()>) {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build();
+    runtime.expect("a runtime").block_on(test);
 }

@@ -6,22 +6,21 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lapin::options::{BasicGetOptions, QueueDeclareOptions};
+use lapin::options::{BasicGetOptions, QueueDeclareOptions, QueueDeleteOptions};
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{Channel, Connection, ConnectionProperties};
 use libtest_mimic::Trial;
 use retry_core::client::Client;
 use retry_core::store::MemoryStore;
 use retry_sinks::{Message, RabbitSink, Relay, SinkQueue, TASK_ID_HEADER};
-use test_servers::{Kind, Server, start};
+use test_servers::{Kind, Reach as _, Server, Shared, start, unique};
 
 use crate::stream::{Received, Stream, blocking, judge, with_kills};
-use crate::with;
+use crate::{on_each, with};
 
 pub(crate) fn trials() -> Vec<Trial> {
-    vec![
+    let alone = [
         with(Kind::RabbitMq, "killed_in_the_middle", killed),
-        with(Kind::RabbitMq, "an_unroutable_message_waits_for_its_queue", later),
         with(
             Kind::RabbitMq,
             "what_is_returned_is_told_from_what_is_taken",
@@ -32,7 +31,9 @@ pub(crate) fn trials() -> Vec<Trial> {
             "a_queue_that_hangs_holds_up_its_own_messages_alone",
             hangs,
         ),
-    ]
+    ];
+    let shared = on_each(Kind::RabbitMq, "an_unroutable_message_waits_for_its_queue", later);
+    shared.into_iter().chain(alone).collect()
 }
 
 async fn channel(url: &str) -> (Connection, Channel) {
@@ -106,15 +107,18 @@ async fn killed() {
     judge(&read(&server.url(), "orders").await, enqueued);
 }
 
-async fn later() {
-    let server = Arc::new(blocking(|| start(Kind::RabbitMq).unwrap()).await);
+async fn later(server: Arc<Shared>) {
+    let name = unique("orders");
     let sink = RabbitSink::builder(server.url()).build().unwrap();
-    let mut stream = Stream::to(sink, "orders").await;
+    let mut stream = Stream::to(sink, &name).await;
     stream.enqueue(30).await;
     stream.fails().await;
-    declare(&server.url(), "orders", true).await;
+    declare(&server.url(), &name, true).await;
     stream.finish().await;
-    judge(&read(&server.url(), "orders").await, 30);
+    judge(&read(&server.url(), &name).await, 30);
+    let (_connection, channel) = channel(&server.url()).await;
+    let options = QueueDeleteOptions::default();
+    channel.queue_delete(name.as_str().into(), options).await.unwrap();
 }
 
 /// Every second message has no queue, those with a key in one call, those without in calls at the same time.

@@ -4,32 +4,33 @@ use std::sync::Arc;
 
 use libtest_mimic::Trial;
 use retry_sinks::{RedisStreamsSink, TASK_ID_HEADER};
-use test_servers::{Kind, start};
+use test_servers::{Kind, Reach as _, Shared, start, unique};
 
 use crate::stream::{Received, Stream, blocking, judge, with_kills};
-use crate::with;
+use crate::{on_each, with};
 
 pub(crate) fn trials() -> Vec<Trial> {
-    vec![
+    let alone = [
         with(Kind::Redis, "killed_in_the_middle", killed),
-        with(Kind::Redis, "max_len_cuts", cut),
         with(
             Kind::Redis,
             "a_connection_to_a_former_primary_is_given_up",
             demoted,
         ),
-    ]
+    ];
+    let shared = on_each(Kind::Redis, "max_len_cuts", cut);
+    shared.into_iter().chain(alone).collect()
 }
 
 /// An entry: its id, and its fields with their values.
 type Entry = (String, Vec<(String, Vec<u8>)>);
 
 /// What a reader of the stream sees.
-pub(crate) fn read(url: &str) -> Vec<Received> {
+pub(crate) fn read(url: &str, stream: &str) -> Vec<Received> {
     let mut connection = redis::Client::open(url).unwrap().get_connection().unwrap();
     let mut range = redis::cmd("XRANGE");
     let entries: Vec<Entry> = range
-        .arg("orders")
+        .arg(stream)
         .arg("-")
         .arg("+")
         .query(&mut connection)
@@ -55,20 +56,27 @@ async fn killed() {
     let sink = RedisStreamsSink::builder(server.url()).build().unwrap();
     let stream = Stream::to(sink, "orders").await;
     let enqueued = with_kills(stream, &server).await;
-    let received = blocking(move || read(&server.url())).await;
+    let received = blocking(move || read(&server.url(), "orders")).await;
     judge(&received, enqueued);
 }
 
-async fn cut() {
-    let server = Arc::new(blocking(|| start(Kind::Redis).unwrap()).await);
+async fn cut(server: Arc<Shared>) {
+    let name = unique("orders");
     let sink = RedisStreamsSink::builder(server.url())
         .max_len(10)
         .build()
         .unwrap();
-    let mut stream = Stream::to(sink, "orders").await;
+    let mut stream = Stream::to(sink, &name).await;
     stream.enqueue(500).await;
     stream.finish().await;
-    let left = blocking(move || read(&server.url()).len()).await;
+    let left = blocking(move || {
+        let left = read(&server.url(), &name).len();
+        let client = redis::Client::open(server.url()).unwrap();
+        let mut connection = client.get_connection().unwrap();
+        redis::cmd("DEL").arg(&name).exec(&mut connection).unwrap();
+        left
+    })
+    .await;
     // The server cuts whole nodes of a hundred.
     assert!(left < 250, "{left}");
 }
@@ -108,6 +116,6 @@ async fn demoted() {
     }
     replica_of(&mut admin, "NO", "ONE");
     stream.finish().await;
-    let received = blocking(move || read(&server.url())).await;
+    let received = blocking(move || read(&server.url(), "orders")).await;
     judge(&received, 40);
 }

@@ -130,9 +130,9 @@ async fn on_nats() {
         options.connect(format!("tls://localhost:{}", secure.ports()[0]))
     };
     let context = jetstream::new(client(&secure).await.unwrap());
-    context.create_stream(nats::config()).await.unwrap();
+    context.create_stream(nats::config("orders")).await.unwrap();
     let other = jetstream::new(async_nats::connect(plain.url()).await.unwrap());
-    other.create_stream(nats::config()).await.unwrap();
+    other.create_stream(nats::config("orders")).await.unwrap();
     let (port, without) = (secure.ports()[0], plain.ports()[0]);
     only_the_right_one(&certificates, port, without, |host, port, roots| {
         let builder = NatsSink::builder(format!("tls://{host}:{port}"));
@@ -142,8 +142,8 @@ async fn on_nats() {
         }
     })
     .await;
-    judge(&nats::read_from(context).await, 30);
-    assert!(nats::read_from(other).await.is_empty());
+    judge(&nats::read(&context, "orders").await, 30);
+    assert!(nats::read(&other, "orders").await.is_empty());
 }
 
 async fn on_rabbitmq() {
@@ -204,5 +204,8 @@ async fn on_redis() {
         }
     })
     .await;
-    judge(&blocking(move || redis_streams::read(&server.url())).await, 30);
+    judge(
+        &blocking(move || redis_streams::read(&server.url(), "orders")).await,
+        30,
+    );
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use libtest_mimic::{Arguments, Trial};
+use libtest_mimic::Arguments;
 use retry_core::client::Client;
 use retry_core::id::TaskId;
 use retry_core::store::{Page, TaskFilter, TaskStore};
@@ -14,29 +14,27 @@ use retry_core::task::State;
 use retry_postgres::PostgresStore;
 use retry_sinks::{Answer, Message, MessageSink, Outgoing, Relay, RelayHandle, SinkQueue, StartError};
 use retry_sqlite::SqliteStore;
-use test_servers::{Kind, installed};
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
+use test_servers::{Kind, Reach as _, Shared, shared, trial, unique};
 use tokio::sync::watch;
 
 type Anything = Box<dyn std::error::Error + Send + Sync>;
 
 fn main() -> ExitCode {
-    let missing = installed(Kind::Postgres).is_err();
-    let required = std::env::var("RETRY_REQUIRE").is_ok_and(|required| required == "all");
-    let trials = vec![
-        trial("sqlite", sqlite),
-        trial("postgres", postgres).with_ignored_flag(missing && !required),
-    ];
+    let mut trials = vec![trial("sqlite", || block_on(sqlite()))];
+    for server in shared(Kind::Postgres) {
+        trials.push(trial(server.name().to_owned(), move || postgres(&server)));
+    }
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }
 
-fn trial<F: Future<Output = Result<(), Anything>> + 'static>(name: &str, test: fn() -> F) -> Trial {
-    Trial::test(name, move || {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
-            .enable_all()
-            .build()?;
-        runtime.block_on(test()).map_err(|error| error.to_string().into())
-    })
+fn block_on<T>(test: impl Future<Output = Result<T, Anything>>) -> T {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build();
+    let done = runtime.expect("a runtime").block_on(test);
+    done.unwrap_or_else(|error| panic!("{error}"))
 }
 
 async fn sqlite() -> Result<(), Anything> {
@@ -47,14 +45,17 @@ async fn sqlite() -> Result<(), Anything> {
     live(stores.map(|store| Arc::new(store) as Arc<dyn TaskStore>)).await
 }
 
-async fn postgres() -> Result<(), Anything> {
-    let server = tokio::task::spawn_blocking(|| test_servers::start(Kind::Postgres)).await??;
-    let url = server.url();
-    let stores: [Arc<dyn TaskStore>; 2] = [
-        Arc::new(PostgresStore::connect(&url).await?),
-        Arc::new(PostgresStore::connect(&url).await?),
-    ];
-    live(stores).await
+fn postgres(server: &Shared) {
+    let (url, schema) = (server.url(), unique("sinks"));
+    let open = async || PostgresStore::builder(&url).schema(&schema).connect().await;
+    block_on(async { live([Arc::new(open().await?), Arc::new(open().await?)]).await });
+    if server.is_given() {
+        let drop = AssertSqlSafe(format!("DROP SCHEMA {schema} CASCADE"));
+        block_on(async {
+            let mut conn = PgConnection::connect(&url).await?;
+            Ok(sqlx::raw_sql(drop).execute(&mut conn).await?)
+        });
+    }
 }
 
 /// A message that was taken; none: an attempt that was not.

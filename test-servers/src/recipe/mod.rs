@@ -52,6 +52,11 @@ pub(crate) trait Recipe: Debug + Send + Sync {
     /// Whether a process answers.
     fn ready(&self, site: Site<'_>, process: usize) -> bool;
 
+    /// Whether the processes, each of which answers, serve together.
+    fn agreed(&self, _site: Site<'_>) -> bool {
+        true
+    }
+
     /// What remains to be done once all answer for the first time.
     fn join(&self, _site: Site<'_>) -> Result<(), Error> {
         Ok(())

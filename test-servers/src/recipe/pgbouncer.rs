@@ -30,8 +30,8 @@ impl PgBouncer {
         format!(
             "[databases]\npostgres = host=127.0.0.1 port={} dbname=postgres user=retry\n\n\
              [pgbouncer]\nlisten_addr = 127.0.0.1\nlisten_port = {}\nunix_socket_dir =\n\
-             auth_type = any\npool_mode = transaction\nmax_client_conn = 500\ndefault_pool_size = 20\n\
-             ignore_startup_parameters = extra_float_digits\n",
+             auth_type = any\npool_mode = transaction\nmax_client_conn = 2000\ndefault_pool_size = 20\n\
+             server_login_retry = 1\nignore_startup_parameters = extra_float_digits\n",
             ports[0], ports[1]
         )
     }

@@ -8,7 +8,6 @@ use super::{Recipe, Settings, Site, tool};
 use crate::error::Error;
 use crate::find;
 use crate::kind::Kind;
-use crate::wait;
 
 /// The fewest masters a cluster can be created with.
 const NODES: usize = 3;
@@ -54,14 +53,13 @@ impl Recipe for RedisCluster {
         create.args(["--cluster", "create"]);
         create.args(site.ports.iter().map(|port| format!("127.0.0.1:{port}")));
         create.args(["--cluster-replicas", "0", "--cluster-yes"]);
-        tool(create, site)?;
+        tool(create, site)
+    }
+
+    fn agreed(&self, site: Site<'_>) -> bool {
         let agreed =
             |port: &u16| ask(*port, "CLUSTER INFO").is_some_and(|answer| answer.contains("cluster_state:ok"));
-        if wait::until(|| site.ports.iter().all(agreed)) {
-            Ok(())
-        } else {
-            Err(Error::failed("redis cluster", "the nodes did not agree"))
-        }
+        site.ports.iter().all(agreed)
     }
 
     fn url(&self, ports: &[u16]) -> String {

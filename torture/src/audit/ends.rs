@@ -47,11 +47,7 @@ pub(super) fn check(history: &History, kept: &[Kept], found: &mut Found) {
             Parent::KIND => family(kept, kids.get(&task.id).map_or(&[], Vec::as_slice), found),
             Kid::KIND if task.parent.is_none() => found.wrong(format!("kid {id} has no parent")),
             Slow::KIND => {
-                let output = kept
-                    .detail
-                    .output
-                    .as_ref()
-                    .and_then(|output| output.decode::<u64>().ok());
+                let output = output(kept);
                 if output != Some(kept.common.n) {
                     found.wrong(format!("task {id} has output {output:?}, not {}", kept.common.n));
                 }
@@ -93,18 +89,29 @@ fn last_run(kept: &Kept, trace: &Trace, found: &mut Found) {
         progress(id, trace, found);
     }
     if kept.kind() == Waiter::KIND {
-        let done = trace
-            .completed
-            .iter()
-            .filter(|how| **how == Completed::Done)
-            .count();
-        if done > 1 || task.step != 1 {
-            found.wrong(format!(
-                "wait {id} is at step {} and was completed {done} times",
-                task.step
-            ));
-        }
+        completion(kept, trace, found);
     }
+}
+
+/// The wait was completed once, and the task got the data of the one who was told so.
+fn completion(kept: &Kept, trace: &Trace, found: &mut Found) {
+    let (id, step) = (&kept.id, kept.detail.task.step);
+    let done = trace.completed.iter().filter(|(_, how)| *how == Completed::Done);
+    let done: Vec<u64> = done.map(|(mark, _)| *mark).collect();
+    if done.len() > 1 || step != 1 {
+        found.wrong(format!(
+            "wait {id} is at step {step} and was completed {} times",
+            done.len()
+        ));
+    }
+    let got = output(kept);
+    if got.is_none() || done.iter().any(|mark| got != Some(*mark)) {
+        found.wrong(format!("wait {id} was completed with {done:?} and got {got:?}"));
+    }
+}
+
+fn output(kept: &Kept) -> Option<u64> {
+    kept.detail.output.as_ref()?.decode().ok()
 }
 
 /// No run starts behind a checkpoint that was acknowledged before.

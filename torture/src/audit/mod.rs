@@ -4,6 +4,7 @@ mod attempts;
 mod counts;
 mod ends;
 mod enqueues;
+mod load;
 mod overlaps;
 mod versions;
 
@@ -48,6 +49,8 @@ pub(crate) struct Found {
     pub(crate) unanswered: u64,
     pub(crate) duplicates: u64,
     pub(crate) refused: u64,
+    /// The most enqueues that were under way at the same time.
+    pub(crate) at_once: usize,
     /// Answers that came when the power had been cut.
     pub(crate) overtaken: u64,
     pub(crate) claims: u64,
@@ -77,6 +80,7 @@ pub(crate) async fn audit(place: &Place, problems: Vec<String>) -> Result<Found>
     let history = History::read(place)?;
     let mut found = Found {
         refused: history.refused,
+        at_once: load::most(&history),
         overtaken: history.overtaken,
         sessions_lost: history.lost,
         ..Found::default()

@@ -33,6 +33,7 @@ fn good() -> (History, Vec<Kept>) {
         kind: Quick::KIND.to_owned(),
         key: None,
         answer: Some((id.clone(), true)),
+        ..Intent::default()
     };
     history.intents.insert(7, intent);
     history.leases.insert("s-1".to_owned(), vec![(1_000, 3_000)]);

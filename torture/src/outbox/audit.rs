@@ -74,7 +74,7 @@ mod tests {
     use crate::outbox::runs::Runs;
     use crate::outbox::writer::Fate;
     use crate::outbox::{servers::Between, source};
-    use crate::stores;
+    use crate::stores::{self, Home};
 
     fn ran(id: &str, version: u64) -> Ran {
         Ran {
@@ -92,7 +92,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let source = source::by_url("sqlite", dir.path()).unwrap();
         source.prepare().await.unwrap();
-        let target = stores::by_url("sqlite", dir.path()).unwrap();
+        let target = stores::by_url("sqlite", Home::of(dir.path())).unwrap();
         let subject = Arc::new(Between::new(&target, &source));
         let place = Place::new(dir.path(), subject).unwrap();
         let client = Client::new(MemoryStore::new()).erase();

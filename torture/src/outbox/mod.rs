@@ -65,7 +65,7 @@ pub(crate) async fn torture(place: &Place, home: &Path, run: &Run, seed: u64) ->
     drop(crew);
     let found = audit::audit(&place, &*source).await?;
     line(&format!(
-        "{} rows committed, {} tasks ran {} times; {} kills, {} stops, {} server kills, {} cuts, {:.0} s",
+        "{} rows committed, {} tasks ran {} times; {} kills, {} stops, {} server kills, {} cuts, {} by the servers, {:.0} s",
         found.committed,
         found.ran,
         found.runs,
@@ -73,6 +73,7 @@ pub(crate) async fn torture(place: &Place, home: &Path, run: &Run, seed: u64) ->
         faults.stops,
         faults.servers_killed,
         faults.links_cut,
+        faults.disconnects,
         took.as_secs_f64()
     ));
     wrong.extend(found.wrong);

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use anyhow::Result;
 use async_trait::async_trait;
+use retry_core::client::Client;
 
 use super::source::Source;
 use crate::place::{Orders, Server, Subject};
@@ -49,6 +50,10 @@ impl Subject for Between {
         self.target.url()
     }
 
+    async fn connect(&self) -> Result<Client> {
+        self.target.connect().await
+    }
+
     fn is_remote(&self) -> bool {
         self.target.is_remote()
     }
@@ -87,6 +92,17 @@ impl Server for Between {
         }
     }
 
+    fn processes(&self) -> usize {
+        self.struck().map_or(1, Server::processes)
+    }
+
+    async fn kill_process(&self, process: usize) -> Result<()> {
+        match self.struck() {
+            Some(server) => server.kill_process(process).await,
+            None => Ok(()),
+        }
+    }
+
     async fn start(&self) -> Result<()> {
         let started = match self.struck() {
             Some(server) => server.start().await,
@@ -96,8 +112,16 @@ impl Server for Between {
         started
     }
 
-    fn cut(&self) {
-        self.servers().iter().for_each(|server| server.cut());
+    fn cut(&self) -> bool {
+        let cut: Vec<bool> = self.servers().iter().map(|server| server.cut()).collect();
+        cut.contains(&true)
+    }
+
+    async fn disconnect(&self) -> Result<()> {
+        for server in self.servers() {
+            server.disconnect().await?;
+        }
+        Ok(())
     }
 
     fn keep(&self, folder: &Path) -> Result<()> {

@@ -8,6 +8,7 @@ use retry_mysql::MySqlStore;
 use sqlx::{MySqlPool, Row as _};
 use test_servers::Kind;
 
+use super::Home;
 use super::served::Served;
 use crate::kinds::Order;
 use crate::place::{Orders, Server, Subject, patiently};
@@ -33,12 +34,12 @@ pub(crate) struct MySql {
 
 impl MySql {
     /// The database at `url`, or one of the run's own when a scheme is all it is.
-    pub(crate) fn new(url: &str) -> Result<Self> {
+    pub(crate) fn new(url: &str, home: Home<'_>) -> Result<Self> {
         if url.contains(':') {
             let url = url.to_owned();
             return Ok(Self { url, served: None });
         }
-        let served = Served::start(Kind::MySql)?;
+        let served = Served::start(Kind::MySql, home.servers)?;
         let url = served.url();
         let served = Some(served);
         Ok(Self { url, served })

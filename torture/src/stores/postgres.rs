@@ -1,4 +1,4 @@
-//! PostgreSQL: a database that every process reaches by URL, with rows of the enqueuers' own in it.
+//! PostgreSQL: a database that every process reaches by URL, or through PgBouncer, with rows of the enqueuers' own in it.
 
 use std::process::Command;
 use std::sync::Arc;
@@ -7,10 +7,11 @@ use anyhow::Result;
 use async_trait::async_trait;
 use retry_core::client::{Client, Enqueued};
 use retry_core::draft::Draft;
-use retry_postgres::PostgresStore;
+use retry_postgres::{OpenError, PostgresStore};
 use sqlx::PgPool;
 use test_servers::Kind;
 
+use super::Home;
 use super::served::{self, Served};
 use crate::kinds::Order;
 use crate::place::{Ledger, Orders, Server, Subject, Sum, patiently};
@@ -23,6 +24,9 @@ const NONE: [&str; 4] = [
     "SELECT count(*) FROM task_retry.failure x WHERE NOT EXISTS (SELECT 1 FROM task_retry.task y WHERE y.id = x.id)",
 ];
 
+/// The scheme of a URL that leads to a pooler, which shares connections between transactions. The processes need to know.
+const POOLER: &str = "pgbouncer";
+
 #[derive(Debug)]
 pub(crate) struct Postgres {
     url: String,
@@ -32,22 +36,42 @@ pub(crate) struct Postgres {
 
 impl Postgres {
     /// The database at `url`, or one of the run's own when a scheme is all it is.
-    pub(crate) fn new(url: &str) -> Result<Self> {
+    pub(crate) fn new(url: &str, home: Home<'_>) -> Result<Self> {
         if url.contains(':') {
             let url = url.to_owned();
             return Ok(Self { url, served: None });
         }
-        let served = Served::start(Kind::Postgres)?;
-        let url = served.url();
+        let (kind, scheme) = match url {
+            POOLER => (Kind::PgBouncer, POOLER),
+            _ => (Kind::Postgres, "postgres"),
+        };
+        let served = Served::start(kind, home.servers)?;
+        let url = served.url().replacen("postgres", scheme, 1);
         let served = Some(served);
         Ok(Self { url, served })
     }
 
-    /// Past the faults.
+    fn is_pooled(&self) -> bool {
+        self.url.starts_with(POOLER)
+    }
+
+    /// The address, as a driver knows it.
+    fn address(&self) -> String {
+        self.url.replacen(POOLER, "postgres", 1)
+    }
+
+    async fn store(&self) -> Result<PostgresStore, OpenError> {
+        PostgresStore::builder(&self.address())
+            .pooler(self.is_pooled())
+            .connect()
+            .await
+    }
+
+    /// Past the faults, and past a pooler of the run's own.
     fn direct(&self) -> String {
         self.served
             .as_ref()
-            .map_or_else(|| self.url.clone(), Served::direct)
+            .map_or_else(|| self.address(), Served::direct)
     }
 }
 
@@ -57,12 +81,16 @@ impl Subject for Postgres {
         &self.url
     }
 
+    async fn connect(&self) -> Result<Client> {
+        Ok(Client::new(self.store().await?).erase())
+    }
+
     fn is_remote(&self) -> bool {
         true
     }
 
     async fn prepare(&self) -> Result<()> {
-        PostgresStore::connect(&self.url).await?;
+        self.store().await?;
         let pool = PgPool::connect(&self.direct()).await?;
         sqlx::query("CREATE TABLE IF NOT EXISTS torture_order (n bigint NOT NULL PRIMARY KEY)")
             .execute(&pool)
@@ -78,10 +106,12 @@ impl Subject for Postgres {
     }
 
     async fn orders(&self) -> Result<Option<Box<dyn Orders>>> {
-        let store = patiently(|| PostgresStore::connect(&self.url)).await?;
-        let pool = PgPool::connect_lazy(&self.url)?;
-        let client = Client::new(store);
-        Ok(Some(Box::new(Book { pool, client })))
+        let client = Client::new(patiently(|| self.store()).await?);
+        Ok(Some(Box::new(Book {
+            pool: PgPool::connect_lazy(&self.address())?,
+            client,
+            prepared: !self.is_pooled(),
+        })))
     }
 
     async fn rows(&self) -> Result<Vec<u64>> {
@@ -93,8 +123,10 @@ impl Subject for Postgres {
     }
 
     async fn ledger(&self) -> Result<Option<Arc<dyn Ledger>>> {
-        let pool = PgPool::connect_lazy(&self.url)?;
-        Ok(Some(Arc::new(Sums(pool))))
+        Ok(Some(Arc::new(Sums {
+            pool: PgPool::connect_lazy(&self.address())?,
+            prepared: !self.is_pooled(),
+        })))
     }
 
     async fn left(&self) -> Result<Vec<String>> {
@@ -134,7 +166,11 @@ impl Subject for Postgres {
 }
 
 /// The user's own rows in the store's database.
-struct Sums(PgPool);
+struct Sums {
+    pool: PgPool,
+    /// Whether statements are kept on a connection; a pooler may have given it to another.
+    prepared: bool,
+}
 
 #[async_trait]
 impl Ledger for Sums {
@@ -146,14 +182,16 @@ impl Ledger for Sums {
             .bind(&sum.batch)
             .bind(sum.version.cast_signed())
             .bind(sum.sum.cast_signed())
-            .execute(&self.0)
+            .persistent(self.prepared)
+            .execute(&self.pool)
             .await?;
         Ok(())
     }
 
     async fn sums(&self) -> Result<Vec<Sum>> {
         let read = "SELECT batch, version, sum, times FROM torture_sum";
-        let rows: Vec<(String, i64, i64, i64)> = sqlx::query_as(read).fetch_all(&self.0).await?;
+        let read = sqlx::query_as(read).persistent(self.prepared);
+        let rows: Vec<(String, i64, i64, i64)> = read.fetch_all(&self.pool).await?;
         let sum = |(batch, version, sum, times): (String, i64, i64, i64)| Sum {
             batch,
             version: version.cast_unsigned(),
@@ -168,6 +206,8 @@ impl Ledger for Sums {
 struct Book {
     pool: PgPool,
     client: Client<PostgresStore>,
+    /// As in `Sums`.
+    prepared: bool,
 }
 
 #[async_trait]
@@ -175,7 +215,11 @@ impl Orders for Book {
     async fn place(&mut self, n: u64) -> Result<Enqueued> {
         let mut tx = self.pool.begin().await?;
         let insert = sqlx::query("INSERT INTO torture_order (n) VALUES ($1)");
-        insert.bind(n.cast_signed()).execute(&mut *tx).await?;
+        insert
+            .bind(n.cast_signed())
+            .persistent(self.prepared)
+            .execute(&mut *tx)
+            .await?;
         let order = Draft::of(&Order { n });
         let enqueued = self.client.enqueue(order).in_tx(&mut tx).await?;
         tx.commit().await?;

@@ -1,4 +1,4 @@
-//! Redis and Valkey: a server that every process reaches by URL; tasks are all there is.
+//! Redis and Valkey: a server, or a cluster, that every process reaches by URL; tasks are all there is.
 
 use std::process::Command;
 
@@ -6,6 +6,7 @@ use anyhow::Result;
 use async_trait::async_trait;
 use test_servers::Kind;
 
+use super::Home;
 use super::served::{self, Served};
 use crate::place::{Orders, Server, Subject};
 
@@ -18,12 +19,16 @@ pub(crate) struct Redis {
 
 impl Redis {
     /// The server at `url`, or one of the run's own when a scheme is all it is.
-    pub(crate) fn new(url: &str) -> Result<Self> {
+    pub(crate) fn new(url: &str, home: Home<'_>) -> Result<Self> {
         if url.contains(':') {
             let url = url.to_owned();
             return Ok(Self { url, served: None });
         }
-        let served = Served::start(Kind::Redis)?;
+        let kind = match url {
+            "redis-cluster" => Kind::RedisCluster,
+            _ => Kind::Redis,
+        };
+        let served = Served::start(kind, home.servers)?;
         let url = served.url();
         let served = Some(served);
         Ok(Self { url, served })
@@ -68,11 +73,15 @@ impl Subject for Redis {
         };
         // It reads files that nobody writes. What was answered is in them: every write was synced before.
         served.kill().await?;
-        let mut check = Command::new(program);
-        check.arg(served.folder().join("node-0/appendonly.aof.manifest"));
-        let complaint = served::complaint(&mut check);
+        let check = |node| {
+            let files = served
+                .folder()
+                .join(format!("node-{node}/appendonly.aof.manifest"));
+            served::complaint(Command::new(&program).arg(files))
+        };
+        let complaints: Result<Vec<_>> = (0..served.processes()).map(check).collect();
         served.start().await?;
-        Ok(complaint?.into_iter().collect())
+        Ok(complaints?.into_iter().flatten().collect())
     }
 
     fn server(&self) -> Option<&dyn Server> {

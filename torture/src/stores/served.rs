@@ -4,24 +4,50 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use async_trait::async_trait;
 use test_servers::{Kind, Proxy};
 
+use super::disconnect;
 use crate::place::Server;
 
 /// The server, and the proxy that all processes reach it through.
 #[derive(Debug)]
 pub(crate) struct Served {
     server: Arc<test_servers::Server>,
-    proxy: Proxy,
+    /// None before a cluster, whose nodes tell everybody their own addresses.
+    proxy: Option<Proxy>,
+}
+
+/// The process that clients connect to.
+const fn front(kind: Kind) -> usize {
+    match kind {
+        // The first is the server behind the pooler.
+        Kind::PgBouncer => 1,
+        _ => 0,
+    }
+}
+
+/// Room for the connections of a thousand clients: one for their calls each, and some for hints.
+const fn settings(kind: Kind) -> &'static [(&'static str, &'static str)] {
+    match kind {
+        Kind::Postgres | Kind::PgBouncer => &[("max_connections", "2400")],
+        Kind::MySql => &[("max-connections", "2400")],
+        _ => &[],
+    }
 }
 
 impl Served {
-    /// Starts a server. It and its data go with the run, unless they are kept.
-    pub(crate) fn start(kind: Kind) -> Result<Self> {
-        let server = test_servers::start(kind)?;
-        let proxy = Proxy::start(server.ports()[0])?;
+    /// Starts a server, whose data is in `home` if that is given. It and its data go with the run, unless they are kept.
+    pub(crate) fn start(kind: Kind, home: Option<&Path>) -> Result<Self> {
+        let server = match home {
+            Some(home) => test_servers::start_in(home, kind, settings(kind))?,
+            None => test_servers::start_with(kind, settings(kind))?,
+        };
+        let proxy = match kind {
+            Kind::RedisCluster => None,
+            _ => Some(Proxy::start(server.ports()[front(kind)])?),
+        };
         Ok(Self {
             server: Arc::new(server),
             proxy,
@@ -30,14 +56,18 @@ impl Served {
 
     /// How a process reaches it, so that it can be cut off.
     pub(crate) fn url(&self) -> String {
-        let port = |port: u16| format!(":{port}");
-        let (own, proxy) = (port(self.server.ports()[0]), port(self.proxy.port()));
-        self.server.url().replace(&own, &proxy)
+        let proxy = self.proxy.as_ref();
+        proxy.map_or_else(|| self.server.url(), |proxy| self.url_at(proxy.port()))
     }
 
-    /// Its own address, for checks that no fault may meet.
+    /// The address of the server itself, for checks that no fault may meet.
     pub(crate) fn direct(&self) -> String {
-        self.server.url()
+        self.url_at(self.server.ports()[0])
+    }
+
+    fn url_at(&self, port: u16) -> String {
+        let own = self.server.ports()[front(self.server.kind())];
+        self.server.url().replace(&format!(":{own}"), &format!(":{port}"))
     }
 
     /// Where its data is.
@@ -53,13 +83,36 @@ impl Server for Served {
         Ok(tokio::task::spawn_blocking(move || server.kill()).await?)
     }
 
-    async fn start(&self) -> Result<()> {
-        let server = Arc::clone(&self.server);
-        Ok(tokio::task::spawn_blocking(move || server.restart()).await??)
+    fn processes(&self) -> usize {
+        self.server.ports().len()
     }
 
-    fn cut(&self) {
-        self.proxy.cut();
+    async fn kill_process(&self, process: usize) -> Result<()> {
+        let server = Arc::clone(&self.server);
+        Ok(tokio::task::spawn_blocking(move || server.kill_process(process)).await?)
+    }
+
+    async fn start(&self) -> Result<()> {
+        let server = Arc::clone(&self.server);
+        Ok(tokio::task::spawn_blocking(move || server.revive()).await??)
+    }
+
+    fn cut(&self) -> bool {
+        self.proxy.as_ref().map(Proxy::cut).is_some()
+    }
+
+    async fn disconnect(&self) -> Result<()> {
+        match self.server.kind() {
+            Kind::Postgres | Kind::PgBouncer => disconnect::postgres(&self.direct()).await,
+            Kind::MySql => disconnect::mysql(&self.direct()).await,
+            Kind::Redis | Kind::RedisCluster => self
+                .server
+                .ports()
+                .iter()
+                .copied()
+                .try_for_each(disconnect::redis),
+            kind => bail!("{kind} is not asked to close connections"),
+        }
     }
 
     fn keep(&self, folder: &Path) -> Result<()> {

@@ -5,7 +5,7 @@ use std::process::Command;
 use std::time::Duration;
 use std::{env, fs, process};
 
-use test_servers::{Error, Kind};
+use test_servers::{Error, Kind, given};
 
 use super::{Done, Gate};
 use crate::process::{cargo, programs, run as run_command, run_within};
@@ -79,7 +79,7 @@ pub(super) fn run(gate: &Gate<'_>) -> Result<Done, String> {
         let server = match example.server.map(|kind| (kind, test_servers::start(kind))) {
             None => None,
             Some((_, Ok(server))) => Some(server),
-            Some((kind, Err(Error::Missing { .. }))) if env::var_os(kind.variable()).is_some() => {
+            Some((kind, Err(Error::Missing { .. }))) if !given(kind).is_empty() => {
                 skipped.push(kind);
                 continue;
             }
@@ -91,11 +91,13 @@ pub(super) fn run(gate: &Gate<'_>) -> Result<Done, String> {
     if skipped.is_empty() {
         return Ok(Done::Passed);
     }
+    skipped.sort();
+    skipped.dedup();
     let kinds: Vec<_> = skipped.iter().map(|kind| kind.name()).collect();
     let kinds = kinds.join(", ");
-    Ok(Done::Skipped(format!(
-        "{kinds}: not on servers that are given by URL; the rest passed"
-    )))
+    Ok(Done::But(vec![format!(
+        "skipped: {kinds}: an example needs an empty server, and only a URL is given"
+    )]))
 }
 
 /// An empty folder that is removed again, whatever happened in it.

@@ -18,9 +18,22 @@ const DRIVERS: &[(&str, &[&str])] = &[
     ("sqlx-core", &["postgres", "mysql"]),
     ("sqlx-mysql", &["mysql"]),
     ("sqlx-postgres", &["postgres"]),
+    ("retry-macros", &["macros"]),
     ("retry-mysql", &["mysql"]),
     ("retry-postgres", &["postgres"]),
     ("retry-redis", &["redis"]),
+    (
+        "retry-sinks",
+        &[
+            "sinks",
+            "sinks-http",
+            "sinks-kafka",
+            "sinks-nats",
+            "sinks-rabbitmq",
+            "sinks-rabbitmq-tls",
+            "sinks-redis",
+        ],
+    ),
     ("retry-sled", &["sled"]),
     ("retry-sqlite", &["sqlite"]),
 ];
@@ -99,6 +112,34 @@ mod tests {
                         full = [\n    \"a\",\n]\n\n[dependencies]\nserde = \"1\"\n";
         assert_eq!(names(manifest), ["a", "full"]);
         assert!(names("[package]\n").is_empty());
+    }
+
+    /// What the facade brings by a feature is watched, and by no feature that is not there.
+    #[test]
+    fn every_optional_crate_of_the_facade_has_its_features() {
+        let manifest = include_str!("../../../Cargo.toml");
+        let known = names(manifest);
+        let features = manifest.lines().filter_map(|line| line.split_once(" = ["));
+        let mut found = 0;
+        for (feature, brought) in features.filter(|(feature, _)| known.contains(feature)) {
+            for name in brought
+                .split('"')
+                .filter_map(|word| word.strip_prefix("dep:retry-"))
+            {
+                let name = format!("retry-{name}");
+                let watched = DRIVERS.iter().find(|(driver, _)| *driver == name);
+                let (_, owners) = watched.unwrap_or_else(|| panic!("{name} is not watched"));
+                assert!(owners.contains(&feature), "{feature} brings {name}");
+                found += 1;
+            }
+        }
+        assert!(found >= 7, "{found}");
+        for owner in DRIVERS.iter().flat_map(|(_, owners)| owners.iter()) {
+            assert!(known.contains(owner), "there is no feature {owner}");
+        }
+        let sinks = "task-retry v0.1.0\nretry-core v0.1.0\nretry-sinks v0.1.0\n";
+        assert_eq!(foreign_driver(sinks, "metrics"), Some("retry-sinks"));
+        assert_eq!(foreign_driver(sinks, "sinks-http"), None);
     }
 
     #[test]

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 /// How one step ended.
 pub(crate) enum Verdict {
-    Passed(Duration),
+    /// With what was left out of it, a line each.
+    Passed(Duration, Vec<String>),
     Skipped(String),
     Failed(Duration, String),
     NotRun,
@@ -22,7 +23,7 @@ pub(crate) fn render(lines: &[Line], whole: bool) -> String {
     let mut failure = None;
     for Line { name, verdict } in lines {
         let (seconds, word) = match verdict {
-            Verdict::Passed(took) => (seconds(*took), "passed".to_owned()),
+            Verdict::Passed(took, _) => (seconds(*took), "passed".to_owned()),
             Verdict::Skipped(why) => (String::new(), format!("skipped: {why}")),
             Verdict::Failed(took, why) => {
                 failure = Some((name, why));
@@ -31,6 +32,11 @@ pub(crate) fn render(lines: &[Line], whole: bool) -> String {
             Verdict::NotRun => (String::new(), "not run".to_owned()),
         };
         text.push_str(&format!("   {name:<10} {seconds:>9}   {word}\n"));
+        if let Verdict::Passed(_, notes) = verdict {
+            for note in notes {
+                text.push_str(&format!("   {:<10} {:>9}     {note}\n", "", ""));
+            }
+        }
     }
     match failure {
         None if whole => text.push_str("the gate passed"),
@@ -55,7 +61,10 @@ mod tests {
         let lines = [
             Line {
                 name: "fmt",
-                verdict: Verdict::Passed(Duration::from_millis(1500)),
+                verdict: Verdict::Passed(
+                    Duration::from_millis(1500),
+                    vec!["3 ignored: no server".to_owned()],
+                ),
             },
             Line {
                 name: "deny",
@@ -72,7 +81,8 @@ mod tests {
         ];
         let text = render(&lines, true);
         for part in [
-            "1.5 s   passed",
+            "1.5 s   passed\n",
+            "  3 ignored: no server\n",
             "skipped: no tool",
             "FAILED",
             "not run",
@@ -87,7 +97,7 @@ mod tests {
     fn chosen_steps_are_not_called_the_gate() {
         let lines = [Line {
             name: "fmt",
-            verdict: Verdict::Passed(Duration::ZERO),
+            verdict: Verdict::Passed(Duration::ZERO, Vec::new()),
         }];
         assert!(render(&lines, true).ends_with("the gate passed"));
         assert!(render(&lines, false).ends_with("the chosen steps passed"));

@@ -5,8 +5,9 @@ use crate::sim::facts::{Facts, HostFact};
 
 /// A shutdown, the herald of the one sink, and the look for tasks that hang.
 const FIXED: usize = 3;
-/// For each part of the store five loops, and what sends for the client of the program beside the worker.
-const LOOPS: usize = 6;
+/// For each part of the store six loops, and what sends for the client of the program beside the worker: tasks with a key,
+/// tasks without, and those that are sent again by their keys.
+const LOOPS: usize = 9;
 
 pub(super) fn check(fact: &Fact<'_>, facts: &Facts) -> Result<(), String> {
     let Fact::Quiet = fact else { return Ok(()) };

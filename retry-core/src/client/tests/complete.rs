@@ -46,6 +46,30 @@ async fn an_unknown_completion_is_sent_again() {
 }
 
 #[tokio::test]
+async fn an_unknown_completion_is_not_taken_for_another_ones() {
+    for (other, same) in [(2, false), (1, true)] {
+        let world = World::new();
+        let (client, store) = client(&world);
+        let id = world.enqueue(job("waits").delay(SECOND * 100)).await;
+        let token = world.detail(id).await.task.wait_token();
+        // The first call is lost; before the second one somebody else completes.
+        store.plan(Op::Exchange, &Fault::Lost, 1);
+        let mut completion = Box::pin(client.complete(token, &1));
+        assert!(
+            (&mut completion).now_or_never().is_none(),
+            "it waits to be sent again"
+        );
+        let (another, _) = super::client(&world);
+        another.complete(token, &other).await.unwrap();
+        let answer = world.finish("the completion", completion).await;
+        match same {
+            true => answer.unwrap(),
+            false => assert!(matches!(answer, Err(Error::AlreadyDone)), "{answer:?}"),
+        }
+    }
+}
+
+#[tokio::test]
 async fn of_a_completion_and_the_deadline_the_first_one_counts() {
     let world = World::new();
     let (client, store) = client(&world);

@@ -96,6 +96,38 @@ async fn a_refused_group_is_sent_again_one_by_one() {
 }
 
 #[tokio::test]
+async fn a_key_in_an_open_transaction_holds_up_its_own_callers_alone() {
+    let world = World::new();
+    let (client, store) = client(&world);
+    let wait = SECOND * 10;
+    store.hold_keys(&world.clock, wait, &["held"]);
+    let enqueue = |key: Option<&str>| {
+        let draft = match key {
+            Some(key) => job("a").unique(key),
+            None => job("a"),
+        };
+        client.enqueue(draft).into_future()
+    };
+    let mut first = enqueue(Some("held"));
+    assert!((&mut first).now_or_never().is_none());
+    let many = (0..40).map(|_| enqueue(Some("held")));
+    let keyed = [enqueue(Some("one"))].into_iter().chain(many);
+    let mut keyed = Box::pin(join_all(keyed.chain([enqueue(Some("two"))])));
+    assert!((&mut keyed).now_or_never().is_none());
+    // Tasks without a key do not wait.
+    for _ in 0..3 {
+        assert!(enqueue(None).await.unwrap().is_new());
+    }
+    assert_eq!(world.elapsed(), std::time::Duration::ZERO);
+    assert!(world.finish("the first", first).await.is_err());
+    let keyed = world.finish("the group", keyed).await;
+    let failed: Vec<bool> = keyed.iter().map(Result::is_err).collect();
+    let expected: Vec<bool> = (0..42).map(|n| n > 0 && n < 41).collect();
+    assert_eq!(failed, expected);
+    assert_eq!(world.elapsed(), wait * 2, "with their group, and by themselves");
+}
+
+#[tokio::test]
 async fn an_unknown_insert_is_sent_again_and_stands_once() {
     for fault in [Fault::Lost, Fault::Answerless] {
         let world = World::new();

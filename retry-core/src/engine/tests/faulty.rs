@@ -76,6 +76,15 @@ struct Faults {
     walks: Option<(ManualClock, [Duration; 2])>,
     sweeps: usize,
     counts_rarely: bool,
+    held_keys: Option<HeldKeys>,
+}
+
+/// Unique keys in somebody else's open transaction: who inserts one waits for so long, in vain.
+#[derive(Clone)]
+struct HeldKeys {
+    clock: ManualClock,
+    wait: Duration,
+    keys: Vec<String>,
 }
 
 /// One worker's way to the shared store. It counts calls and keeps what was claimed and inserted.
@@ -158,6 +167,37 @@ impl FaultyStore {
     /// Only every third renewal comes with a count.
     pub(crate) fn count_rarely(&self) {
         self.faults().counts_rarely = true;
+    }
+
+    /// From now on these keys are in an open transaction: a call that inserts one waits, and is then refused as a whole.
+    pub(crate) fn hold_keys(&self, clock: &ManualClock, wait: Duration, keys: &[&str]) {
+        let keys = keys.iter().map(|key| (*key).to_owned()).collect();
+        let clock = clock.clone();
+        self.faults().held_keys = Some(HeldKeys { clock, wait, keys });
+    }
+
+    /// That transaction has ended without a trace.
+    pub(crate) fn free_keys(&self) {
+        self.faults().held_keys = None;
+    }
+
+    async fn wait_for_keys(&self, inserted: impl Iterator<Item = &NewTask> + Send) -> Result<()> {
+        let wait = {
+            let faults = self.faults();
+            let Some(HeldKeys { clock, wait, keys }) = &faults.held_keys else {
+                return Ok(());
+            };
+            let mut taken = inserted.filter_map(|new| new.unique.as_ref());
+            if !taken.any(|unique| keys.iter().any(|key| key == unique.key.as_str())) {
+                return Ok(());
+            }
+            clock.sleep_until(clock.monotonic() + *wait)
+        };
+        wait.await;
+        Err(StoreError::rejected(
+            StoreErrorKind::Busy,
+            "waited for a lock in vain",
+        ))
     }
 
     /// How many claims started behind no mark since sweeps are slow.
@@ -288,6 +328,7 @@ impl FaultyStore {
 impl TaskStore for FaultyStore {
     async fn insert(&self, tasks: &[NewTask], now: Timestamp) -> Result<Vec<Inserted>> {
         self.faults().batches.push(tasks.len());
+        self.wait_for_keys(tasks.iter()).await?;
         self.call(Op::Insert, async {
             if !self.last_is_untried() {
                 return self.inner.insert(tasks, now).await;
@@ -310,6 +351,8 @@ impl TaskStore for FaultyStore {
                 .is_some_and(|refuses| edits.iter().any(refuses))
         };
         self.walk(claims).await;
+        self.wait_for_keys(edits.iter().flat_map(|edit| &edit.insert))
+            .await?;
         self.call(Op::Exchange, async {
             match refused {
                 true => Err(StoreError::invalid("refused for good")),

@@ -12,6 +12,7 @@ use super::harness::{
 use crate::clock::{Clock as _, ManualClock};
 use crate::engine::{KindOptions, OnLeaseLost, WorkerHandle};
 use crate::executor::{Executor, Outcome};
+use crate::store::StoreErrorKind;
 use crate::task::State;
 
 type Told = Arc<Mutex<Option<Duration>>>;
@@ -364,5 +365,39 @@ async fn a_row_of_the_session_that_cannot_be_read_is_looked_for_once() {
     let other = world.enqueue(job("a")).await;
     world.until_final(other).await;
     assert_eq!(runs.total(), 1);
+    world.shut_down(handle).await;
+}
+
+/// A session under another id would be nobody's until its lease ends.
+#[tokio::test]
+async fn an_opening_without_an_answer_leaves_no_second_session() {
+    let world = World::new();
+    let store = world.store();
+    let gate = CancellationToken::new();
+    store.plan(Op::Open, &Fault::Answerless, 1);
+    store.plan(Op::Open, &Fault::HoldAnswer(gate.clone()), 1);
+    let handle = start(&world, &store, done());
+    world.finish("the session", handle.ready()).await;
+    assert_eq!(store.calls(Op::Open), 3);
+    quiet().await;
+    let sessions = world.client.sessions().await.unwrap();
+    assert_eq!(sessions.len(), 1);
+    // Renewed at once: the store has the lease of the first sending.
+    assert!(sessions[0].lease_until >= world.now().saturating_add(SECOND * 14));
+    gate.cancel();
+    world.shut_down(handle).await;
+    assert_eq!(world.client.sessions().await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn an_opening_of_a_session_that_was_lost_meanwhile_begins_anew() {
+    let world = World::new();
+    let store = world.store();
+    store.plan(Op::Open, &Fault::Answerless, 1);
+    store.plan(Op::Open, &Fault::Rejected(StoreErrorKind::Invalid), 1);
+    let handle = start(&world, &store, done());
+    world.finish("the session", handle.ready()).await;
+    assert_eq!(store.calls(Op::Open), 3);
+    assert_eq!(world.client.sessions().await.unwrap().len(), 2);
     world.shut_down(handle).await;
 }

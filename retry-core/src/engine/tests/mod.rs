@@ -8,6 +8,7 @@ mod abnormal;
 mod alerts;
 mod attached;
 mod batches;
+mod blocked;
 mod born;
 mod build;
 mod cancels;

@@ -29,7 +29,7 @@ impl MySql {
             let url = url.to_owned();
             return Ok(Self { url, served: None });
         }
-        let served = Served::start(Kind::MySql)?;
+        let served = Served::start(Kind::MySql, None)?;
         let url = served.url();
         let served = Some(served);
         Ok(Self { url, served })

@@ -29,7 +29,7 @@ impl Postgres {
             let url = url.to_owned();
             return Ok(Self { url, served: None });
         }
-        let served = Served::start(Kind::Postgres)?;
+        let served = Served::start(Kind::Postgres, None)?;
         let url = served.url();
         let served = Some(served);
         Ok(Self { url, served })
