@@ -48,6 +48,21 @@ impl Tried {
     }
 }
 
+/// Who commits what is done in a transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Commit {
+    /// The call, behind it.
+    Apart,
+    /// What is done the first time, in the text that it sends. When that is in vain, there is more to do than fits into one.
+    InFirstText,
+}
+
+impl Commit {
+    pub(crate) fn is_in_text(self, tried: Tried) -> bool {
+        self == Self::InFirstText && tried.times == 0
+    }
+}
+
 /// What is done on a connection; again, if the first time was rolled back.
 pub(crate) trait Work<T>:
     for<'c> Fn(Db<'c>, Tried) -> BoxFuture<'c, Outcome<T>> + Send + Sync + 'static
@@ -63,14 +78,18 @@ impl MySqlStore {
     /// Does `work` in a transaction and commits it. `work` is told of the tries before.
     pub(crate) async fn write<T: Send + 'static>(&self, work: impl Work<T>) -> Result<T> {
         let inner = Arc::clone(&self.inner);
-        to_its_end(async move { transact(&inner, work).await }).await
+        to_its_end(async move { transact(&inner, Commit::Apart, work).await }).await
     }
 
     /// The same, and tells the workers of this process what became due: also when the caller is gone.
-    pub(crate) async fn write_and_wake<T: Send + 'static>(&self, work: impl Work<(T, Effects)>) -> Result<T> {
+    pub(crate) async fn write_and_wake<T: Send + 'static>(
+        &self,
+        commit: Commit,
+        work: impl Work<(T, Effects)>,
+    ) -> Result<T> {
         let inner = Arc::clone(&self.inner);
         to_its_end(async move {
-            let (value, effects) = transact(&inner, work).await?;
+            let (value, effects) = transact(&inner, commit, work).await?;
             inner.told.note(effects.newest);
             effects.woken.iter().for_each(|queue| inner.waker.wake(queue));
             Ok(value)
@@ -107,10 +126,10 @@ async fn to_its_end<T: Send + 'static>(call: impl Future<Output = Result<T>> + S
     })
 }
 
-async fn transact<T: Send>(inner: &Inner, work: impl Work<T>) -> Result<T> {
+async fn transact<T: Send>(inner: &Inner, commit: Commit, work: impl Work<T>) -> Result<T> {
     let mut tried = Tried::default();
     loop {
-        let (fault, during, reused) = match attempt(inner, &work, tried).await {
+        let (fault, during, reused) = match attempt(inner, commit, &work, tried).await {
             Ok(value) => return Ok(value),
             Err(failed) => failed,
         };
@@ -132,6 +151,7 @@ async fn transact<T: Send>(inner: &Inner, work: impl Work<T>) -> Result<T> {
 /// One try; a failure comes with when it happened and whether its connection had been used before.
 async fn attempt<T: Send>(
     inner: &Inner,
+    commit: Commit,
     work: &impl Work<T>,
     tried: Tried,
 ) -> std::result::Result<T, (Fault, During, bool)> {
@@ -144,7 +164,20 @@ async fn attempt<T: Send>(
     let clock = &*inner.config.clock;
     let limit = inner.config.call_timeout;
     let db = Db::own(&mut lent.conn, &inner.queries);
-    match within(clock, limit, work(db, tried)).await {
+    let done = within(clock, limit, work(db, tried)).await;
+    if commit.is_in_text(tried) {
+        return match done {
+            Ok(value) => {
+                lent.give_back();
+                Ok(value)
+            }
+            Err(fault) => {
+                roll_back(inner, lent, &fault).await;
+                Err((fault, During::Commit, reused))
+            }
+        };
+    }
+    match done {
         Ok(value) => {
             let commit = async { Ok(sqlx::raw_sql("COMMIT").execute(&mut lent.conn).await?) };
             match within(clock, limit, commit).await {

@@ -55,6 +55,9 @@ const DEADLOCK: u16 = 1213;
 /// The row changed since the transaction's snapshot (MariaDB with `innodb_snapshot_isolation`).
 const CHECK_READ: u16 = 1020;
 
+/// The user lacks a right.
+const DENIALS: [u16; 7] = [1044, 1045, 1142, 1143, 1227, 1370, 1698];
+
 /// The server's number for an error; none if it is not the server's.
 pub(crate) fn number(error: &sqlx::Error) -> Option<u16> {
     let sqlx::Error::Database(error) = error else {
@@ -134,12 +137,16 @@ pub(crate) fn store_error(fault: Fault, during: During, place: &str) -> StoreErr
     }
 }
 
-/// Whether the server refused the statement before it did anything: also true of a commit.
+/// Whether the server refused a statement, and with it all that was sent behind it in the same text: no commit was run.
 fn refused(error: &sqlx::Error) -> bool {
-    let refusals = [StoreErrorKind::ReadOnly, StoreErrorKind::Schema];
-    number(error)
-        .and_then(kind_of)
-        .is_some_and(|(kind, _)| refusals.contains(&kind))
+    let refusals = [
+        StoreErrorKind::ReadOnly,
+        StoreErrorKind::Schema,
+        StoreErrorKind::Full,
+        StoreErrorKind::Invalid,
+    ];
+    let Some(number) = number(error) else { return false };
+    DENIALS.contains(&number) || kind_of(number).is_some_and(|(kind, _)| refusals.contains(&kind))
 }
 
 const READ_ONLY: &str = "the server is read-only (read_only), as a replica is; connect to the primary";
@@ -218,7 +225,7 @@ fn kind_of(number: u16) -> Option<(StoreErrorKind, &'static str)> {
             StoreErrorKind::Corrupt,
             "the server reports a damaged table; check it, and restore a backup",
         ),
-        1044 | 1045 | 1142 | 1143 | 1227 | 1370 | 1698 => (
+        _ if DENIALS.contains(&number) => (
             StoreErrorKind::Other,
             "the server denies access; check the user, the password and the grants on the store's tables",
         ),

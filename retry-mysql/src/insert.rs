@@ -8,6 +8,14 @@ use retry_core::task::{NewTask, OnDuplicate, State, Task, Unique};
 use crate::hot::Hot;
 use crate::rows::{Rows, Slot};
 
+/// More bytes than these take longer to be written into a text, and read there, than another round trip takes.
+const SMALL: usize = 8 * 1024;
+
+/// Whether all that can be in the way is the task itself, and it is so small that it is sent in one text.
+pub(crate) fn is_one_small(tasks: &[NewTask]) -> bool {
+    matches!(tasks, [task] if task.unique.is_none() && task.leased_by.is_none() && task.bytes() <= SMALL)
+}
+
 impl Rows {
     /// Inserts one task. `edited` is the task whose edit carries it, if one does: what that edit is about to write anyway
     /// is not replaced by it.

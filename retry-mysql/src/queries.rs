@@ -212,6 +212,7 @@ queries! {
     failure_list = include_str!("../sql/failure_list.sql");
     get = include_str!("../sql/get.sql");
     held_sessions = include_str!("../sql/held_sessions.sql");
+    insert_one = include_str!("../sql/insert_one.sql");
     lanes = include_str!("../sql/lanes.sql");
     list_newest = include_str!("../sql/list_newest.sql");
     list_parent = include_str!("../sql/list_parent.sql");

@@ -17,18 +17,20 @@ use retry_core::task::{Edit, NewTask, TaskDetail};
 use retry_core::time::Timestamp;
 
 use crate::args::Args;
+use crate::calls::Commit;
 use crate::claim::claim;
 use crate::config::{Config, MySqlBuilder};
 use crate::db::Db;
 use crate::effects::Effects;
 use crate::error::{During, store_error};
+use crate::insert::is_one_small;
 use crate::leases;
 use crate::load::{Look, load};
 use crate::pool::{Bound, Pool, TRUSTED};
 use crate::queries::Queries;
 use crate::server::Server;
 use crate::watcher::{self, Told};
-use crate::write::write;
+use crate::write::{write, write_one};
 use crate::{count, purge, queues, read, record, rescue, schema, sessions};
 
 /// A [`TaskStore`] in a MySQL or MariaDB database. Clones share its connections.
@@ -148,13 +150,22 @@ impl TaskStore for MySqlStore {
         if tasks.is_empty() {
             return Ok(Vec::new());
         }
+        let commit = if is_one_small(tasks) {
+            Commit::InFirstText
+        } else {
+            Commit::Apart
+        };
         let tasks: Arc<[NewTask]> = Arc::from(tasks);
-        let work = self.write_and_wake(move |mut db, tried| {
+        let work = self.write_and_wake(commit, move |mut db, tried| {
             let tasks = Arc::clone(&tasks);
             Box::pin(async move {
                 let mut rows = load(&mut db, &[], &tasks, now, Look::of_try(tried)).await?;
                 let inserted: Vec<Inserted> = tasks.iter().map(|new| rows.insert(new, None)).collect();
-                write(&mut db, &rows).await?;
+                if commit.is_in_text(tried) {
+                    write_one(&mut db, &rows).await?;
+                } else {
+                    write(&mut db, &rows).await?;
+                }
                 Ok((inserted, rows.effects))
             })
         });
@@ -167,7 +178,7 @@ impl TaskStore for MySqlStore {
             return Ok(Exchanged::default());
         }
         let (edits, claims): (Arc<[Edit]>, Arc<[ClaimRequest]>) = (Arc::from(edits), Arc::from(claims));
-        let work = self.write_and_wake(move |mut db, tried| {
+        let work = self.write_and_wake(Commit::Apart, move |mut db, tried| {
             let (edits, claims) = (Arc::clone(&edits), Arc::clone(&claims));
             Box::pin(async move {
                 let (mut applied, mut effects) = (Vec::new(), Effects::default());

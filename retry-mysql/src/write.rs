@@ -43,6 +43,19 @@ pub(crate) async fn write(db: &mut Db<'_>, rows: &Rows) -> Outcome<()> {
     write_bodies(db, &changed).await
 }
 
+/// Writes a single new task, and commits.
+pub(crate) async fn write_one(db: &mut Db<'_>, rows: &Rows) -> Outcome<()> {
+    let born = rows
+        .slots
+        .values()
+        .filter_map(|slot| Some((slot, slot.hot.as_ref()?)));
+    let args = born.fold(Args::new(), |args, (slot, hot)| {
+        bind_body(bind_new(args, hot), slot, hot.id)
+    });
+    db.texts(&db.q.insert_one, args).await?;
+    Ok(())
+}
+
 async fn delete(db: &mut Db<'_>, changed: &[(&TaskId, &Slot)]) -> Outcome<()> {
     let removed: Vec<_> = changed
         .iter()

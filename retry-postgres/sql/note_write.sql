@@ -3,7 +3,8 @@
 -- the field. The completion 'early' delivers the one that came early; any change of the completion empties the early one.
 -- The first note of a task has no empty text.
 INSERT INTO {schema}.note AS n (id, reruns, via_fallback, last_error, checkpoint, output, completion)
-SELECT e.* FROM unnest($1::uuid[], $2::integer[], $3::boolean[], $4::text[], $5::text[], $6::text[], $7::text[]) AS e
+SELECT unnest($1::uuid[]), unnest($2::integer[]), unnest($3::boolean[]), unnest($4::text[]), unnest($5::text[]), unnest($6::text[]),
+       unnest($7::text[])
 ON CONFLICT (id) DO UPDATE
    SET reruns = coalesce(excluded.reruns, n.reruns), via_fallback = coalesce(excluded.via_fallback, n.via_fallback),
        last_error = coalesce(excluded.last_error, n.last_error),

@@ -5,8 +5,8 @@
 WITH d AS (
   DELETE FROM {schema}.task t
    WHERE t.id = ANY ($1::uuid[]) AND t.state = 1 AND t.parent IS NULL AND t.total = 0 AND NOT t.holds_key AND NOT t.noted
-     AND ((t.id, t.version) IN (SELECT e.* FROM unnest($1::uuid[], $2::bigint[]) AS e (id, version))) IS TRUE
-     AND ((t.id, t.last_nonce) IN (SELECT e.* FROM unnest($1::uuid[], $3::bigint[]) AS e (id, nonce))) IS NOT TRUE
+     AND ((t.id, t.version) IN (SELECT unnest($1::uuid[]), unnest($2::bigint[]))) IS TRUE
+     AND ((t.id, t.last_nonce) IN (SELECT unnest($1::uuid[]), unnest($3::bigint[]))) IS NOT TRUE
   RETURNING t.id
 ), b AS (
   DELETE FROM {schema}.body WHERE id = ANY (ARRAY (SELECT d.id FROM d))

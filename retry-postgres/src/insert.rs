@@ -44,6 +44,31 @@ pub(crate) fn is_plain(tasks: &[NewTask]) -> bool {
         .all(|task| task.unique.is_none() && task.leased_by.is_none())
 }
 
+/// Inserts plain tasks where each statement commits by itself. Nearly all are new, and what is new is written without a look at what
+/// is there; one that was sent before has the server refuse all of them, and then it is looked at.
+pub(crate) async fn insert_plain(
+    tx: &mut Tx<'_>,
+    tasks: &[Newcomer<'_>],
+    now: Timestamp,
+) -> Outcome<Vec<Inserted>> {
+    let mut memo = Memo::default();
+    let mut rows = NewRows::with_capacity(tasks.len());
+    for Newcomer { new, .. } in tasks {
+        rows.push(new, &Task::pending(new, now), &mut memo);
+    }
+    let statement = rows.bind(tx.query(&tx.sql.insert_new), now);
+    match tx.execute(statement).await {
+        Ok(_) => {
+            for Newcomer { new, .. } in tasks {
+                tx.effects.pending(&new.queue, new.run_at, now);
+            }
+            Ok(vec![Inserted::New { leased: false }; tasks.len()])
+        }
+        Err(fault) if fault.is_repeat() => Ok(insert(tx, tasks, now).await?.answers),
+        Err(fault) => Err(fault),
+    }
+}
+
 /// Inserts tasks. The answers are as if they were inserted one after another.
 pub(crate) async fn insert(tx: &mut Tx<'_>, tasks: &[Newcomer<'_>], now: Timestamp) -> Outcome<Inserts> {
     let mut memo = Memo::default();

@@ -123,6 +123,7 @@ statements! {
     expired_sessions = include_str!("../sql/expired_sessions.sql"),
     failure_add = include_str!("../sql/failure_add.sql"),
     get = include_str!("../sql/get.sql"),
+    insert_new = include_str!("../sql/insert_new.sql"),
     insert_task = include_str!("../sql/insert_task.sql"),
     key_holder = include_str!("../sql/key_holder.sql"),
     lane_list = include_str!("../sql/lane_list.sql"),

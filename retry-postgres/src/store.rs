@@ -185,16 +185,18 @@ impl TaskStore for PostgresStore {
         if tasks.is_empty() {
             return Ok(Vec::new());
         }
-        let form = if insert::is_plain(tasks) {
-            Form::Write
-        } else {
-            Form::Transaction
-        };
+        let is_plain = insert::is_plain(tasks);
+        let form = if is_plain { Form::Write } else { Form::Transaction };
+        // A pooler's connections always need a transaction, which the refusal of a repeated task would end.
+        let is_plain = is_plain && !self.inner.calls.pooler;
         let tasks: Arc<[NewTask]> = tasks.into();
         self.call(form, move |tx| {
             let tasks = Arc::clone(&tasks);
             Box::pin(async move {
                 let newcomers: Vec<_> = tasks.iter().map(|new| Newcomer { new, edited: None }).collect();
+                if is_plain {
+                    return insert::insert_plain(tx, &newcomers, now).await;
+                }
                 Ok(insert::insert(tx, &newcomers, now).await?.answers)
             })
         })

@@ -8,6 +8,7 @@ mod config;
 mod connect;
 mod edit;
 mod error;
+mod hangup;
 mod insert;
 mod keys;
 mod link;

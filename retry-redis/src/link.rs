@@ -1,6 +1,6 @@
 //! A connection that is set up anew when it breaks and never sends anything twice.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
@@ -9,12 +9,12 @@ use redis::cluster::ClusterClient;
 use redis::cluster_async::ClusterConnection;
 use redis::cluster_routing::{Route, RoutingInfo, SingleNodeRoutingInfo, SlotAddr};
 use redis::{
-    AsyncConnectionConfig, Client, Cmd, ErrorKind, ProtocolVersion, RedisConnectionInfo, RedisError,
-    ServerErrorKind, Value,
+    AsyncConnectionConfig, Client, Cmd, ConnectionInfo, ErrorKind, RedisError, ServerErrorKind, Value,
 };
 
 use crate::config::Config;
-use crate::error::{During, is_out_of_connections};
+use crate::error::During;
+use crate::hangup;
 
 /// Connections to one server, or to a cluster. Many calls share one; a caller that goes away leaves the others' answers alone.
 pub(crate) enum Link {
@@ -30,30 +30,30 @@ impl Link {
     pub(crate) fn new(config: &Config, key: &str) -> Result<Self, RedisError> {
         if config.cluster {
             let client = cluster_client(config)?;
+            let nodes: Arc<[ConnectionInfo]> = config.nodes.as_slice().into();
             let dial = move || {
-                let client = client.clone();
-                async move { client.get_async_connection().await }.boxed()
+                let (client, nodes) = (client.clone(), Arc::clone(&nodes));
+                async move { hangup::dial(&nodes, || client.get_async_connection()).await }.boxed()
             };
             let route = Route::with_key(key, SlotAddr::Master);
             return Ok(Self::Cluster(Redial::new(dial), route));
         }
-        let client = first_client(config, |settings| settings)?;
-        let asking = first_client(config, greeting)?;
+        let client = first_client(config)?;
         let settings = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(config.connect_timeout))
             .set_response_timeout(Some(config.response_timeout));
         let dial = move || {
-            let (client, asking, settings) = (client.clone(), asking.clone(), settings.clone());
-            async move {
-                let dialled = client.get_multiplexed_async_connection_with_config(&settings);
-                match dialled.await {
-                    Err(error) if has_hung_up(&error) => {
-                        Err(refusal(&asking, &settings).await.unwrap_or(error))
-                    }
-                    dialled => dialled,
+            let (client, settings) = (client.clone(), settings.clone());
+            let node = [client.get_connection_info().clone()];
+            let connect = move || {
+                let (client, settings) = (client.clone(), settings.clone());
+                async move {
+                    client
+                        .get_multiplexed_async_connection_with_config(&settings)
+                        .await
                 }
-            }
-            .boxed()
+            };
+            async move { hangup::dial(&node, connect).await }.boxed()
         };
         Ok(Self::Single(Redial::new(dial)))
     }
@@ -88,38 +88,11 @@ fn is_broken(error: &RedisError) -> bool {
         || demoted.map(ErrorKind::Server).contains(&error.kind())
 }
 
-fn first_client(
-    config: &Config,
-    change: impl FnOnce(RedisConnectionInfo) -> RedisConnectionInfo,
-) -> Result<Client, RedisError> {
+fn first_client(config: &Config) -> Result<Client, RedisError> {
     match config.nodes.first() {
-        Some(node) => {
-            let settings = change(node.redis_settings().clone());
-            config.tls.open(&node.clone().set_redis_settings(settings))
-        }
+        Some(node) => config.tls.open(node),
         None => Err(RedisError::from((ErrorKind::InvalidClientConfig, "no address"))),
     }
-}
-
-/// Somebody took the connection and ended it before it was set up.
-fn has_hung_up(error: &RedisError) -> bool {
-    error.is_connection_dropped() && !error.is_connection_refusal()
-}
-
-/// A greeting in place of what sets a connection up: one command, of whose answer the driver passes on an error as it is.
-fn greeting(_: RedisConnectionInfo) -> RedisConnectionInfo {
-    RedisConnectionInfo::default()
-        .set_protocol(ProtocolVersion::RESP3)
-        .set_skip_set_lib_name()
-}
-
-/// Asks a server that hangs up for its reason. One that has as many connections as its `maxclients` allows says so and hangs up
-/// (not over TLS, where it cannot), and of several commands that find no answer then the driver reports the end alone.
-async fn refusal(asking: &Client, settings: &AsyncConnectionConfig) -> Option<RedisError> {
-    let greeted = asking
-        .get_multiplexed_async_connection_with_config(settings)
-        .await;
-    greeted.err().filter(is_out_of_connections)
 }
 
 fn cluster_client(config: &Config) -> Result<ClusterClient, RedisError> {

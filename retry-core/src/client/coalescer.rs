@@ -208,19 +208,23 @@ impl Inner {
         let (tasks, replies) = apart(group);
         match self.insert(&tasks).await {
             Ok(inserted) => answer(replies, inserted),
-            // What is refused for good may be one task's fault. A store that is busy or full would be so for each.
-            Err(error) if tasks.len() > 1 && error.kind() == StoreErrorKind::Invalid => {
-                for (task, reply) in tasks.iter().zip(replies) {
-                    let answer = self.insert(std::slice::from_ref(task)).await;
-                    let _ = reply.send(answer.and_then(only));
-                }
-            }
             // It may be one key that somebody holds. Groups are of one sort.
             Err(error) if error.is_contention() && has_other_keys(&tasks) => {
                 self.spawn
                     .spawn(Box::pin(Arc::clone(self).send_by_key(tasks, replies)));
             }
-            Err(error) => refuse(replies, &error),
+            Err(error) => self.refused(&tasks, replies, &error).await,
+        }
+    }
+
+    /// What is refused for good may be one task's fault. A store that is busy or full would be so for each.
+    async fn refused(&self, tasks: &[NewTask], replies: Vec<Reply>, error: &StoreError) {
+        if tasks.len() == 1 || error.kind() != StoreErrorKind::Invalid {
+            return refuse(replies, error);
+        }
+        for (task, reply) in tasks.iter().zip(replies) {
+            let answer = self.insert(std::slice::from_ref(task)).await;
+            let _ = reply.send(answer.and_then(only));
         }
     }
 
@@ -241,7 +245,7 @@ impl Inner {
         let (tasks, replies) = apart(alike);
         match self.insert(&tasks).await {
             Ok(inserted) => answer(replies, inserted),
-            Err(error) => refuse(replies, &error),
+            Err(error) => self.refused(&tasks, replies, &error).await,
         }
     }
 

@@ -1,7 +1,7 @@
 //! Edits that wait for a unique key which somebody else's open transaction holds, as a user's that has enqueued under it and not
 //! committed yet. Nobody says when that ends, nor which edit of a call it was that waited.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use super::outgoing::{Batch, Item, Role, fitting};
 use crate::id::TaskId;
@@ -20,6 +20,27 @@ enum Needs {
     Key(Kind, UniqueKey),
     /// The record of a parent, which a store may lock before it waits for a key.
     Parent(TaskId),
+}
+
+/// How much is tried in one call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Width {
+    /// The first edit.
+    Alone,
+    /// So many of the first, and what needs the same as one of them.
+    Firsts(usize),
+}
+
+impl Width {
+    pub(super) const NARROW: Self = Self::Firsts(1);
+
+    /// Twice as much.
+    pub(super) const fn wider(self) -> Self {
+        match self {
+            Self::Alone => Self::NARROW,
+            Self::Firsts(firsts) => Self::Firsts(firsts.saturating_mul(2)),
+        }
+    }
 }
 
 /// What is being tried: what it needs, and how much it is.
@@ -92,14 +113,15 @@ impl Blocked {
         self.edits >= MOST_BLOCKED || self.bytes >= MOST_BYTES
     }
 
-    /// Takes the first, and unless it is to be tried alone those that need the same: what is free is not held up by what is not.
-    pub(super) fn take(&mut self, alone: bool) -> (Batch, Tried) {
-        let Some(first) = self.waiting.pop_front() else {
-            return (Batch::default(), Tried::default());
+    /// Takes the first ones, and those that need the same: what is free is not held up by what is not.
+    pub(super) fn take(&mut self, width: Width) -> (Batch, Tried) {
+        let firsts = match width {
+            Width::Alone => 1,
+            Width::Firsts(firsts) => firsts.min(MAX_BATCH),
         };
-        let mut alike = VecDeque::from([first]);
-        if !alone {
-            let others = self.split_off_alike(&needs(&alike[0]).collect::<Vec<_>>());
+        let mut alike: VecDeque<Item> = self.waiting.drain(..firsts.min(self.waiting.len())).collect();
+        if let Width::Firsts(_) = width {
+            let others = self.split_off_alike(&alike.iter().flat_map(needs).collect());
             alike.extend(std::mem::replace(&mut self.waiting, others));
             let fits = fitting(&alike, MAX_BATCH);
             self.waiting.extend(alike.drain(fits..));
@@ -113,7 +135,7 @@ impl Blocked {
     }
 
     /// Leaves those here that need any of these; answers the others.
-    fn split_off_alike(&mut self, wanted: &[Needs]) -> VecDeque<Item> {
+    fn split_off_alike(&mut self, wanted: &HashSet<Needs>) -> VecDeque<Item> {
         let is_alike = |item: &Item| needs(item).any(|needs| wanted.contains(&needs));
         let (alike, others) = std::mem::take(&mut self.waiting).into_iter().partition(is_alike);
         self.waiting = alike;
@@ -122,7 +144,7 @@ impl Blocked {
 
     /// They were tried in vain: they, and all that need the same, have their next turn behind the others.
     pub(super) fn put_back(&mut self, batch: Batch, tried: &Tried) {
-        let others = self.split_off_alike(&tried.needs);
+        let others = self.split_off_alike(&tried.needs.iter().cloned().collect());
         let alike = std::mem::replace(&mut self.waiting, others);
         self.waiting.extend(batch.into_items().chain(alike));
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::blocked::Tried;
+use super::blocked::{Tried, Width};
 use super::drive::Step;
 use super::outgoing::Batch;
 use super::part::Part;
@@ -22,8 +22,10 @@ pub(super) struct Detour {
     /// What is being tried.
     sent: Batch,
     tried: Tried,
-    /// The store refused something of several edits for good: the next is tried alone.
-    alone: bool,
+    /// One key at a time finds those that are free. While all are, it is twice as many with each try: perhaps none was ever held.
+    width: Width,
+    /// A try was in vain since all was written.
+    is_held: bool,
     /// Tries in vain, in a row.
     failures: u32,
     pause_until: Monotonic,
@@ -35,7 +37,8 @@ impl Detour {
             part,
             sent: Batch::default(),
             tried: Tried::default(),
-            alone: false,
+            width: Width::NARROW,
+            is_held: false,
             failures: 0,
             pause_until: Monotonic::default(),
         }
@@ -46,12 +49,14 @@ impl Detour {
         if part.clock.monotonic() < self.pause_until {
             return self.pause_until;
         }
-        // What a panic left is tried again.
+        // What a panic left is tried again; what it had let go of is blocked no more.
         if self.sent.is_empty() {
-            (self.sent, self.tried) = part.outgoing.take_blocked(self.alone);
+            part.outgoing
+                .unblocked(&std::mem::take(&mut self.tried), Batch::default());
+            (self.sent, self.tried) = part.outgoing.take_blocked(self.width);
         }
         if self.sent.is_empty() {
-            (self.alone, self.failures) = (false, 0);
+            (self.width, self.is_held, self.failures) = (Width::NARROW, false, 0);
             return Monotonic::NEVER;
         }
         part.engine.setup.meters.exchange(self.sent.len(), 0);
@@ -69,13 +74,19 @@ impl Detour {
     fn answered(&mut self, answer: Exchanged) {
         let part = &self.part;
         part.answered();
-        (self.alone, self.failures) = (false, 0);
+        self.failures = 0;
+        self.width = if self.is_held {
+            Width::NARROW
+        } else {
+            self.width.wider()
+        };
         let answered = answers::all(part, std::mem::take(&mut self.sent), answer.applied);
         if answered.may_be_due {
             part.look_again();
         }
         let is_complete = answered.not_tried.is_empty();
-        part.outgoing.unblocked(&self.tried, answered.not_tried);
+        part.outgoing
+            .unblocked(&std::mem::take(&mut self.tried), answered.not_tried);
         if !is_complete {
             self.pause();
         }
@@ -83,14 +94,14 @@ impl Detour {
 
     /// The store refuses something for good: of several, each is tried alone.
     fn refused(&mut self, error: &StoreError) {
-        let sent = std::mem::take(&mut self.sent);
+        let (sent, tried) = (std::mem::take(&mut self.sent), std::mem::take(&mut self.tried));
         if sent.len() > 1 {
-            self.alone = true;
+            self.width = Width::Alone;
             self.part.outgoing.first_blocked(sent);
         } else {
-            self.alone = false;
+            self.width = Width::NARROW;
             let again = refusal::refused(&self.part, sent, error);
-            self.part.outgoing.unblocked(&self.tried, again);
+            self.part.outgoing.unblocked(&tried, again);
         }
     }
 
@@ -104,8 +115,9 @@ impl Detour {
         if self.failures.is_power_of_two() {
             tracing::warn!(waiting, tries = self.failures, %error, "outcomes still wait for somebody else's transaction");
         }
-        let sent = std::mem::take(&mut self.sent);
-        self.part.outgoing.still_blocked(sent, &self.tried);
+        let (sent, tried) = (std::mem::take(&mut self.sent), std::mem::take(&mut self.tried));
+        self.part.outgoing.still_blocked(sent, &tried);
+        (self.width, self.is_held) = (Width::NARROW, true);
         self.pause();
     }
 

@@ -6,7 +6,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex};
 
 use super::alerts::Told;
-use super::blocked::{Blocked, Tried};
+use super::blocked::{Blocked, Tried, Width};
 use super::held::Hold;
 use super::part::lock;
 use super::teller::Teller;
@@ -185,10 +185,9 @@ impl Outgoing {
         lock(&self.0).blocked.is_full()
     }
 
-    /// Takes the next of it, with what waits for the same unless it is to be tried `alone`. It counts as blocked until it is told
-    /// what became of it.
-    pub(super) fn take_blocked(&self, alone: bool) -> (Batch, Tried) {
-        lock(&self.0).blocked.take(alone)
+    /// Takes the next of it. It counts as blocked until it is told what became of it.
+    pub(super) fn take_blocked(&self, width: Width) -> (Batch, Tried) {
+        lock(&self.0).blocked.take(width)
     }
 
     /// It was tried in vain: its next turn is behind the others.

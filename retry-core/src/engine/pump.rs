@@ -77,7 +77,10 @@ impl Pump {
         // Given back however this ends, by a panic too: what is claimed by then is counted.
         let reserved = Reserved(Arc::clone(&part), asked);
         if self.sent.is_empty() && requests.is_empty() {
-            self.batch = MAX_BATCH;
+            if std::mem::replace(&mut self.batch, MAX_BATCH) < MAX_BATCH {
+                // The claims were left out until all of a refused batch had gone.
+                return now;
+            }
             let nothing_due = self.sources.nothing_due() && part.lease_is_current();
             part.set_idle(nothing_due || part.engine.round.is_spent());
             return self.wake_at();

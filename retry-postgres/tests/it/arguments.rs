@@ -47,7 +47,7 @@ pub(crate) fn arguments(name: &str, n: u64) -> Vec<String> {
 fn inserts(name: &str, n: u64) -> Option<Vec<String>> {
     let many = |value: &str| all(n, value);
     Some(match name {
-        "insert_task" => {
+        "insert_new" | "insert_task" => {
             let new = array(n, |n| task_id(ROWS * 2 + n).to_string());
             let keys = array(n, |n| format!("new {n}"));
             let (null, zero) = (|| many("NULL"), || many("0"));

@@ -183,7 +183,7 @@ async fn planned(conn: &mut PgConnection, name: &str, text: &str, batch: u64) ->
     };
     execute(conn, format!("BEGIN; PREPARE checked AS {text}")).await;
     for _ in 0..6 {
-        execute(conn, call.clone()).await;
+        execute(conn, format!("SAVEPOINT one; {call}; ROLLBACK TO one")).await;
     }
     let row = rows(conn, format!("EXPLAIN (FORMAT JSON) {call}"))
         .await

@@ -14,7 +14,7 @@ use retry_redis::RedisStore;
 use test_servers::{Kind, Server, own, own_with};
 
 use crate::killed::plan;
-use crate::support::{NOW, tasks, trial};
+use crate::support::{NOW, crowd, tasks, trial};
 
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
@@ -28,6 +28,11 @@ pub(crate) fn trials() -> Vec<Trial> {
             "cluster::a_cluster_that_comes_back_is_used_again",
             Kind::RedisCluster,
             back,
+        ),
+        trial(
+            "cluster::one_without_connections_left_says_so",
+            Kind::RedisCluster,
+            none_left,
         ),
         trial(
             "cluster::a_node_that_dies_stops_its_own_namespaces_only",
@@ -169,6 +174,28 @@ async fn back() {
     while store.insert(&tasks(1), NOW).await.is_err() {}
     let counts = store.count(&Default::default()).await.expect("a count");
     assert!(counts.of(State::Pending) >= 6, "what was acknowledged is there");
+}
+
+/// Others have taken every connection of every node.
+async fn none_left() {
+    let cluster = own(Kind::RedisCluster);
+    let (mut nodes, mut crowds) = (nodes(&cluster), Vec::new());
+    for node in &mut nodes {
+        let fewer = ["SET", "maxclients", "30"];
+        let () = redis::cmd("CONFIG")
+            .arg(&fewer)
+            .query(&mut node.connection)
+            .expect("it takes fewer");
+        crowds.push(crowd(&format!("redis://127.0.0.1:{}", node.port)));
+    }
+    let error = open(&cluster, "it").await.expect_err("no node takes anybody");
+    let sort = (error.certainty(), error.kind());
+    assert_eq!(sort, (Certainty::Rejected, StoreErrorKind::Busy), "{error}");
+    assert!(error.to_string().contains("`maxclients`"), "{error}");
+    drop((nodes, crowds));
+    while let Err(error) = open(&cluster, "it").await {
+        assert_eq!(error.kind(), StoreErrorKind::Busy, "{error}");
+    }
 }
 
 /// How long a call to a node that is dead may take, which is its timeout at most, and how many answers show that a crowd goes on.

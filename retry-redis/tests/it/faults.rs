@@ -17,8 +17,8 @@ use test_servers::{Address, Fault, Proxy, Shared};
 
 use crate::namespace::Namespace;
 use crate::support::{
-    NOW, Place, apply, audit, builder, claim, on_each, on_redis, send, server, session, snapshot, store,
-    success, task, tasks, try_send,
+    NOW, Place, apply, audit, builder, claim, crowd, on_each, on_redis, send, server, session, snapshot,
+    store, success, task, tasks, try_send,
 };
 
 pub(crate) fn trials(servers: &[Arc<Shared>]) -> Vec<Trial> {
@@ -427,10 +427,7 @@ async fn crowded() {
         format!("redis://127.0.0.1:{port}/3"),
         format!("redis://asked:hunter2@127.0.0.1:{port}/3"),
     ];
-    let mut crowd = Vec::new();
-    while try_send(&server, &["PING"]).is_ok() {
-        crowd.push(std::net::TcpStream::connect(("127.0.0.1", port)).expect("a connection"));
-    }
+    let crowd = crowd(&server.url());
     for url in urls.iter().cycle().take(30) {
         let opened = RedisStore::builder(url).namespace("it").connect().await;
         let error = StoreError::from(opened.expect_err("the server takes nobody"));

@@ -5,14 +5,13 @@ use std::sync::Arc;
 
 use conformance_tests::crowd::{Account, Crowd, opening};
 use libtest_mimic::Trial;
-use redis::{Client, Connection};
 use retry_core::client::Client as Enqueuer;
 use retry_core::store::{Certainty, StoreError, StoreErrorKind, TaskStore};
 use retry_core::time::Timestamp;
 use test_servers::Server;
 
 use crate::killed::plan;
-use crate::support::{NOW, builder, on_redis, server, store, task};
+use crate::support::{NOW, builder, crowd, on_redis, server, store, task};
 
 pub(crate) fn trials() -> Vec<Trial> {
     vec![
@@ -79,14 +78,7 @@ async fn stores() {
 async fn none_left() {
     let server = server(&[("maxclients", "40")]);
     let open = store(&server).await;
-    let client = Client::open(server.url()).expect("its URL");
-    let mut others: Vec<Connection> = Vec::new();
-    while let Ok(mut other) = client.get_connection() {
-        if redis::cmd("PING").query::<()>(&mut other).is_err() {
-            break;
-        }
-        others.push(other);
-    }
+    let others = crowd(&server.url());
     let error = StoreError::from(
         builder(&server)
             .connect()

@@ -125,6 +125,17 @@ pub(crate) fn try_send(place: &impl Place, words: &[&str]) -> redis::RedisResult
     cmd.query(&mut client.get_connection()?)
 }
 
+/// As many connections as a server takes. Each has been answered once: one that was refused may look like an open one for a while.
+pub(crate) fn crowd(url: &str) -> Vec<redis::Connection> {
+    let client = Client::open(url).expect("its URL");
+    let answered = || {
+        let mut other = client.get_connection().ok()?;
+        redis::cmd("PING").query::<()>(&mut other).ok()?;
+        Some(other)
+    };
+    std::iter::from_fn(answered).collect()
+}
+
 /// Every key of a place with what it holds.
 pub(crate) fn snapshot(place: &impl Place) -> Vec<(String, Vec<Vec<u8>>)> {
     let client = Client::open(place.url()).expect("its URL");

@@ -22,10 +22,20 @@ async fn behind_another(
     next: &[Fault],
     drafts: impl IntoIterator<Item = Draft>,
 ) -> Vec<Result<Enqueued, Error>> {
+    behind(client, store, job("first"), next, drafts).await
+}
+
+async fn behind(
+    client: &Client<FaultyStore>,
+    store: &FaultyStore,
+    first: Draft,
+    next: &[Fault],
+    drafts: impl IntoIterator<Item = Draft>,
+) -> Vec<Result<Enqueued, Error>> {
     let gate = CancellationToken::new();
     store.plan(Op::Insert, &Fault::HoldAnswer(gate.clone()), 1);
     next.iter().for_each(|fault| store.plan(Op::Insert, fault, 1));
-    let mut first = client.enqueue(job("first")).into_future();
+    let mut first = client.enqueue(first).into_future();
     assert!((&mut first).now_or_never().is_none());
     quiet().await;
     let rest = join_all(
@@ -93,6 +103,24 @@ async fn a_refused_group_is_sent_again_one_by_one() {
     assert_eq!(store.take_batches(), [1, 3, 1, 1, 1]);
     let failed: Vec<bool> = all.iter().map(Result::is_err).collect();
     assert_eq!(failed, [true, false, false]);
+}
+
+/// One task may be at fault among those under a key, as among all others.
+#[tokio::test]
+async fn what_waited_for_a_key_and_is_refused_is_sent_again_one_by_one() {
+    let world = World::new();
+    let (client, store) = client(&world);
+    let faults = [
+        Fault::Rejected(StoreErrorKind::Busy),
+        Fault::Rejected(StoreErrorKind::Invalid),
+    ];
+    let [first, drafts @ ..] = ["zero", "one", "one", "two"].map(|key| job("a").unique(key));
+    let all = behind(&client, &store, first, &faults, drafts).await;
+    let new: Vec<bool> = all.iter().map(|one| one.as_ref().unwrap().is_new()).collect();
+    assert_eq!(new, [true, false, true]);
+    let mut batches = store.take_batches();
+    batches[2..].sort_unstable();
+    assert_eq!(batches, [1, 3, 1, 1, 1, 2]);
 }
 
 #[tokio::test]

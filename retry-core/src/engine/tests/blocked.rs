@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::faulty::{FaultyStore, Op};
+use super::faulty::{Fault, FaultyStore, Op};
 use super::harness::{Meter, SECOND, WithKind as _, World, job, quiet, script};
 use crate::engine::blocked::MOST_BLOCKED;
 use crate::executor::{Executor, Outcome};
 use crate::id::TaskId;
 use crate::name::Kind;
-use crate::store::TaskFilter;
+use crate::store::{StoreErrorKind, TaskFilter};
 use crate::task::{State, Task};
 
 /// How long a store waits for a lock, all its tries together.
@@ -129,6 +129,39 @@ async fn what_waits_too_long_holds_up_nobody_else_either() {
     store.free_keys();
     let ended = world.until_final(blocked).await;
     assert_eq!((ended.task.state, runs.total()), (State::Succeeded, 22));
+    world.shut_down(handle).await;
+}
+
+/// A store may be too busy for another reason: then no key is held, and each alone would cost a call.
+#[tokio::test]
+async fn what_waits_for_nobody_is_soon_written() {
+    let world = World::new();
+    let store = world.store();
+    let gate = CancellationToken::new();
+    let opened = gate.clone();
+    let executor = script(move |ctx| {
+        ctx.enqueue_on_success(job("follow-up").unique(ctx.headers().get("key").unwrap()));
+        let opened = opened.clone();
+        async move {
+            opened.cancelled().await;
+            Ok(Outcome::Done)
+        }
+    });
+    let drafts = (0..400).map(|n| job("a").header("key", format!("free {n}")));
+    let tasks = world.client.enqueue_many(drafts).await.unwrap();
+    let worker = world.worker_on(&store).concurrency(400).kind("a", executor);
+    let handle = worker.build().unwrap().start();
+    world.until("all run", async || handle.running() == 400).await;
+    let (since, before) = (world.elapsed(), store.calls(Op::Exchange));
+    store.plan(Op::Exchange, &Fault::Rejected(StoreErrorKind::Busy), 1);
+    gate.cancel();
+    for task in &tasks {
+        world.until_final(task.id).await;
+    }
+    assert_eq!(follow_ups(&world).await.len(), 400);
+    assert!(world.elapsed() <= since + SECOND);
+    let exchanges = store.calls(Op::Exchange) - before;
+    assert!(exchanges < 40, "{exchanges} exchanges");
     world.shut_down(handle).await;
 }
 

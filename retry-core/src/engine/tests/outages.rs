@@ -327,6 +327,37 @@ async fn an_edit_that_the_store_refuses_does_not_block_the_others() {
     world.shut_down(handle).await;
 }
 
+/// No claim goes with the pieces of a refused batch. Behind them what waits is claimed at once.
+#[tokio::test]
+async fn a_refused_batch_keeps_nothing_waiting() {
+    let world = World::new();
+    let (store, gate) = (world.store(), CancellationToken::new());
+    let opened = gate.clone();
+    let executor = script(move |ctx| {
+        if ctx.headers().get("n") == Some("2") {
+            ctx.enqueue_on_success(job("refused"));
+        }
+        let opened = opened.clone();
+        async move {
+            opened.cancelled().await;
+            Ok(Outcome::Done)
+        }
+    });
+    let drafts = (0..8).map(|n| job("a").header("n", n.to_string()));
+    let tasks = world.client.enqueue_many(drafts).await.unwrap();
+    store.refuse(|edit| edit.insert.iter().any(|task| task.kind.as_str() == "refused"));
+    let worker = world.worker_on(&store).concurrency(4).kind("a", executor);
+    let handle = worker.build().unwrap().start();
+    world.until("four run", async || handle.running() == 4).await;
+    let since = world.elapsed();
+    gate.cancel();
+    for task in &tasks {
+        world.until_final(task.id).await;
+    }
+    assert_eq!(world.elapsed(), since);
+    world.shut_down(handle).await;
+}
+
 #[tokio::test]
 async fn a_driver_that_panics_loses_no_outcome() {
     for op in [Op::Exchange, Op::Renew, Op::Expired, Op::Purge, Op::Time] {
