@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use retry_core::clock::Clock;
 use retry_core::seams::Random;
-use retry_core::store::{Result, StoreError, StoreErrorKind, apart};
+use retry_core::store::{Result, StoreError, StoreErrorKind, apart, here};
 
 use crate::db::Db;
 use crate::effects::Effects;
@@ -78,7 +78,8 @@ impl MySqlStore {
     /// Does `work` in a transaction and commits it. `work` is told of the tries before.
     pub(crate) async fn write<T: Send + 'static>(&self, work: impl Work<T>) -> Result<T> {
         let inner = Arc::clone(&self.inner);
-        to_its_end(async move { transact(&inner, Commit::Apart, work).await }).await
+        let call = async move { transact(&inner, Tried::default(), &work).await };
+        to_its_end(call).await
     }
 
     /// The same, and tells the workers of this process what became due: also when the caller is gone.
@@ -88,13 +89,19 @@ impl MySqlStore {
         work: impl Work<(T, Effects)>,
     ) -> Result<T> {
         let inner = Arc::clone(&self.inner);
-        to_its_end(async move {
-            let (value, effects) = transact(&inner, commit, work).await?;
+        let waking = async move {
+            let (value, effects) = match commit {
+                Commit::Apart => transact(&inner, Tried::default(), &work).await?,
+                Commit::InFirstText => in_a_text(&inner, work).await?,
+            };
             inner.told.note(effects.newest);
             effects.woken.iter().for_each(|queue| inner.waker.wake(queue));
             Ok(value)
-        })
-        .await
+        };
+        match commit {
+            Commit::Apart => to_its_end(waking).await,
+            Commit::InFirstText => here(waking).await,
+        }
     }
 
     /// Does `work`, which writes nothing, outside of a transaction.
@@ -126,35 +133,58 @@ async fn to_its_end<T: Send + 'static>(call: impl Future<Output = Result<T>> + S
     })
 }
 
-async fn transact<T: Send>(inner: &Inner, commit: Commit, work: impl Work<T>) -> Result<T> {
+/// Tries work that commits by itself first; when that was in vain, the rest is a transaction as any other.
+async fn in_a_text<T: Send + 'static>(inner: &Arc<Inner>, work: impl Work<T>) -> Result<T> {
     let mut tried = Tried::default();
-    loop {
-        let (fault, during, reused) = match attempt(inner, commit, &work, tried).await {
-            Ok(value) => return Ok(value),
-            Err(failed) => failed,
-        };
-        tried.count(&fault);
-        let stale = during == During::Call
-            && reused
-            && fault.is_lost_connection()
-            && !matches!(fault, Fault::TimedOut);
-        if stale {
-            inner.forget_idle();
+    match attempt(inner, Commit::InFirstText, &work, tried).await {
+        Ok(value) => Ok(value),
+        Err(failed) => {
+            go_on(inner, &mut tried, failed).await?;
+            let inner = Arc::clone(inner);
+            to_its_end(async move { transact(&inner, tried, &work).await }).await
         }
-        if tried.are_over() || !(stale || fault.may_repeat()) {
-            return Err(store_error(fault, during, &inner.place));
-        }
-        pause(inner, tried.times).await;
     }
 }
 
-/// One try; a failure comes with when it happened and whether its connection had been used before.
+async fn transact<T: Send>(
+    inner: &Inner,
+    mut tried: Tried,
+    commit: Commit,
+    work: &impl Work<T>,
+) -> Result<T> {
+    loop {
+        match attempt(inner, Commit::Apart, work, tried).await {
+            Ok(value) => return Ok(value),
+            Err(failed) => go_on(inner, &mut tried, failed).await?,
+        }
+    }
+}
+
+/// Waits a little before the next try, if there is to be one.
+async fn go_on(inner: &Inner, tried: &mut Tried, (fault, during, reused): Failed) -> Result<()> {
+    tried.count(&fault);
+    let stale =
+        during == During::Call && reused && fault.is_lost_connection() && !matches!(fault, Fault::TimedOut);
+    if stale {
+        inner.forget_idle();
+    }
+    if tried.are_over() || !(stale || fault.may_repeat()) {
+        return Err(store_error(fault, during, &inner.place));
+    }
+    pause(inner, tried.times).await;
+    Ok(())
+}
+
+/// Why a try failed, when it happened, and whether its connection had been used before.
+type Failed = (Fault, During, bool);
+
+/// One try.
 async fn attempt<T: Send>(
     inner: &Inner,
     commit: Commit,
     work: &impl Work<T>,
     tried: Tried,
-) -> std::result::Result<T, (Fault, During, bool)> {
+) -> std::result::Result<T, Failed> {
     let mut lent = inner
         .writers
         .take()

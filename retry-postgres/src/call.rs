@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use retry_core::seams::Random;
-use retry_core::store::{Result, StoreError, StoreErrorKind, apart};
+use retry_core::store::{Result, StoreError, StoreErrorKind, apart, here};
 use sqlx::{PgConnection, SqlStr};
 
 use crate::effects::Effects;
@@ -79,8 +79,11 @@ impl Calls {
     ) -> Result<(T, Effects)> {
         let (calls, pool) = (self.clone(), Arc::clone(pool));
         let form = if self.pooler { Form::Transaction } else { form };
-        let running = apart(async move { calls.tries(&pool, form, &work).await });
-        running.await.unwrap_or_else(|| {
+        let running = async move { calls.tries(&pool, form, &work).await };
+        if form != Form::Transaction {
+            return here(running).await;
+        }
+        apart(running).await.unwrap_or_else(|| {
             Err(StoreError::unknown(
                 StoreErrorKind::Unavailable,
                 format!("{}: the runtime shut down during the call", self.place),

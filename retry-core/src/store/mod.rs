@@ -56,7 +56,7 @@ mod watch;
 mod waves;
 mod written;
 
-pub use apart::apart;
+pub use apart::{apart, here};
 pub use enlist::Enlist;
 pub use error::{Certainty, Result, StoreError, StoreErrorKind};
 pub use ext::TaskStoreExt;
