@@ -146,12 +146,7 @@ async fn in_a_text<T: Send + 'static>(inner: &Arc<Inner>, work: impl Work<T>) ->
     }
 }
 
-async fn transact<T: Send>(
-    inner: &Inner,
-    mut tried: Tried,
-    commit: Commit,
-    work: &impl Work<T>,
-) -> Result<T> {
+async fn transact<T: Send>(inner: &Inner, mut tried: Tried, work: &impl Work<T>) -> Result<T> {
     loop {
         match attempt(inner, Commit::Apart, work, tried).await {
             Ok(value) => return Ok(value),

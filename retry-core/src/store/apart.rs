@@ -95,11 +95,8 @@ mod tests {
     fn a_caller_that_outlives_its_runtime_leaves_nothing() {
         let (begin, begun) = oneshot::channel::<()>();
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        let mut caller = runtime.block_on(async {
-            let mut caller = here(async { drop(begun.await) }).boxed();
-            assert!((&mut caller).now_or_never().is_none(), "it runs");
-            caller
-        });
+        let mut caller = here(async { drop(begun.await) }).boxed();
+        runtime.block_on(async { assert!((&mut caller).now_or_never().is_none(), "it runs") });
         drop(runtime);
         assert!((&mut caller).now_or_never().is_none(), "it can be polled");
         drop(caller);
