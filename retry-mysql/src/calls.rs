@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use retry_core::clock::Clock;
 use retry_core::seams::Random;
-use retry_core::store::{Result, StoreError, StoreErrorKind, apart, here};
+use retry_core::store::{Result, StoreError, StoreErrorKind, apart};
 
 use crate::db::Db;
 use crate::effects::Effects;
@@ -78,8 +78,7 @@ impl MySqlStore {
     /// Does `work` in a transaction and commits it. `work` is told of the tries before.
     pub(crate) async fn write<T: Send + 'static>(&self, work: impl Work<T>) -> Result<T> {
         let inner = Arc::clone(&self.inner);
-        let call = async move { transact(&inner, Tried::default(), &work).await };
-        to_its_end(call).await
+        to_its_end(async move { transact(&inner, Commit::Apart, work).await }).await
     }
 
     /// The same, and tells the workers of this process what became due: also when the caller is gone.
@@ -89,19 +88,13 @@ impl MySqlStore {
         work: impl Work<(T, Effects)>,
     ) -> Result<T> {
         let inner = Arc::clone(&self.inner);
-        let waking = async move {
-            let (value, effects) = match commit {
-                Commit::Apart => transact(&inner, Tried::default(), &work).await?,
-                Commit::InFirstText => in_a_text(&inner, work).await?,
-            };
+        to_its_end(async move {
+            let (value, effects) = transact(&inner, commit, work).await?;
             inner.told.note(effects.newest);
             effects.woken.iter().for_each(|queue| inner.waker.wake(queue));
             Ok(value)
-        };
-        match commit {
-            Commit::Apart => to_its_end(waking).await,
-            Commit::InFirstText => here(waking).await,
-        }
+        })
+        .await
     }
 
     /// Does `work`, which writes nothing, outside of a transaction.
@@ -133,41 +126,24 @@ async fn to_its_end<T: Send + 'static>(call: impl Future<Output = Result<T>> + S
     })
 }
 
-/// Tries work that commits by itself first; when that was in vain, the rest is a transaction as any other.
-async fn in_a_text<T: Send + 'static>(inner: &Arc<Inner>, work: impl Work<T>) -> Result<T> {
+async fn transact<T: Send>(inner: &Inner, commit: Commit, work: impl Work<T>) -> Result<T> {
     let mut tried = Tried::default();
-    match attempt(inner, Commit::InFirstText, &work, tried).await {
-        Ok(value) => Ok(value),
-        Err(failed) => {
-            go_on(inner, &mut tried, failed).await?;
-            let inner = Arc::clone(inner);
-            to_its_end(async move { transact(&inner, tried, &work).await }).await
-        }
-    }
-}
-
-async fn transact<T: Send>(inner: &Inner, mut tried: Tried, work: &impl Work<T>) -> Result<T> {
     loop {
-        match attempt(inner, Commit::Apart, work, tried).await {
+        let (fault, during, reused) = match attempt(inner, commit, &work, tried).await {
             Ok(value) => return Ok(value),
-            Err(failed) => go_on(inner, &mut tried, failed).await?,
+            Err(failed) => failed,
+        };
+        tried.count(&fault);
+        let lost = reused && fault.is_lost_connection() && !matches!(fault, Fault::TimedOut);
+        if lost {
+            inner.forget_idle();
         }
+        let stale = lost && during == During::Call;
+        if tried.are_over() || !(stale || fault.may_repeat()) {
+            return Err(store_error(fault, during, &inner.place));
+        }
+        pause(inner, tried.times).await;
     }
-}
-
-/// Waits a little before the next try, if there is to be one.
-async fn go_on(inner: &Inner, tried: &mut Tried, (fault, during, reused): Failed) -> Result<()> {
-    tried.count(&fault);
-    let stale =
-        during == During::Call && reused && fault.is_lost_connection() && !matches!(fault, Fault::TimedOut);
-    if stale {
-        inner.forget_idle();
-    }
-    if tried.are_over() || !(stale || fault.may_repeat()) {
-        return Err(store_error(fault, during, &inner.place));
-    }
-    pause(inner, tried.times).await;
-    Ok(())
 }
 
 /// Why a try failed, when it happened, and whether its connection had been used before.
@@ -198,7 +174,11 @@ async fn attempt<T: Send>(
             }
             Err(fault) => {
                 roll_back(inner, lent, &fault).await;
-                Err((fault, During::Commit, reused))
+                let during = match fault {
+                    Fault::AtCommit(_) | Fault::TimedOut => During::Commit,
+                    _ => During::Call,
+                };
+                Err((fault, during, reused))
             }
         };
     }

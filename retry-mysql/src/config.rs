@@ -12,6 +12,7 @@ use retry_core::clock::{Clock, SystemClock};
 use retry_core::name::InvalidName;
 use retry_core::store::StoreError;
 use retry_core::store::address::is_this_machine;
+use sqlx::ConnectOptions as _;
 use sqlx::mysql::{MySqlConnectOptions, MySqlSslMode};
 
 use crate::queries::Tables;
@@ -241,7 +242,9 @@ impl MySqlBuilder {
         let place = place(&options, &database);
         let options = protect(options, self.tls, self.ca.as_deref(), &self.url)?;
         Ok(Config {
+            // The driver logs the texts of slow statements, and with them what tasks carry.
             options: options
+                .disable_statement_logging()
                 .statement_cache_capacity(STATEMENTS)
                 .timezone(None)
                 .pipes_as_concat(false)

@@ -10,6 +10,8 @@ pub(crate) enum Fault {
     Store(StoreError),
     /// Somebody else wrote a row of the same id or key between the look and the write.
     Collision,
+    /// A text that ends with the commit, and that may have come as far.
+    AtCommit(sqlx::Error),
     /// The call took longer than its limit; its connection is closed.
     TimedOut,
     /// A new connection leads to a server that takes no writes.
@@ -55,9 +57,6 @@ const DEADLOCK: u16 = 1213;
 /// The row changed since the transaction's snapshot (MariaDB with `innodb_snapshot_isolation`).
 const CHECK_READ: u16 = 1020;
 
-/// The user lacks a right.
-const DENIALS: [u16; 7] = [1044, 1045, 1142, 1143, 1227, 1370, 1698];
-
 /// The server's number for an error; none if it is not the server's.
 pub(crate) fn number(error: &sqlx::Error) -> Option<u16> {
     let sqlx::Error::Database(error) = error else {
@@ -78,7 +77,9 @@ impl Fault {
     /// Whether the transaction was, or after a ROLLBACK will be, as if it had never been, and may succeed when it is repeated.
     pub(crate) fn may_repeat(&self) -> bool {
         match self {
-            Self::Sql(error) => matches!(number(error), Some(LOCK_WAIT | DEADLOCK | CHECK_READ)),
+            Self::Sql(error) | Self::AtCommit(error) => {
+                matches!(number(error), Some(LOCK_WAIT | DEADLOCK | CHECK_READ))
+            }
             Self::Collision => true,
             Self::Store(_) | Self::TimedOut | Self::ReadOnly => false,
         }
@@ -86,14 +87,14 @@ impl Fault {
 
     /// Whether somebody kept a lock for too long.
     pub(crate) fn waited_in_vain(&self) -> bool {
-        matches!(self, Self::Sql(error) if number(error) == Some(LOCK_WAIT))
+        matches!(self, Self::Sql(error) | Self::AtCommit(error) if number(error) == Some(LOCK_WAIT))
     }
 
     /// Whether the connection is of no use any more: broken, or leading to a server that is read-only now, while its name may
     /// lead to the new primary.
     pub(crate) fn is_lost_connection(&self) -> bool {
         match self {
-            Self::Sql(error) => match number(error) {
+            Self::Sql(error) | Self::AtCommit(error) => match number(error) {
                 Some(number) => matches!(
                     kind_of(number),
                     Some((StoreErrorKind::Unavailable | StoreErrorKind::ReadOnly, _))
@@ -119,10 +120,10 @@ pub(crate) fn store_error(fault: Fault, during: During, place: &str) -> StoreErr
             "the server did not answer in time; its connection was closed",
         ),
         Fault::ReadOnly => (StoreErrorKind::ReadOnly, READ_ONLY),
-        Fault::Sql(error) => kind(error, during),
+        Fault::Sql(error) | Fault::AtCommit(error) => kind(error, during),
     };
     let rolled_back = fault.may_repeat();
-    let answered = matches!(&fault, Fault::Sql(error) if refused(error));
+    let answered = matches!(&fault, Fault::Sql(error) | Fault::AtCommit(error) if refused(error));
     let message = format!("{place}: {remedy}");
     let unknown = during == During::Commit && !rolled_back && !answered;
     let error = if unknown {
@@ -132,21 +133,17 @@ pub(crate) fn store_error(fault: Fault, during: During, place: &str) -> StoreErr
     };
     match fault {
         Fault::Store(error) => error,
-        Fault::Sql(source) => error.with_source(source),
+        Fault::Sql(source) | Fault::AtCommit(source) => error.with_source(source),
         Fault::Collision | Fault::TimedOut | Fault::ReadOnly => error,
     }
 }
 
-/// Whether the server refused a statement, and with it all that was sent behind it in the same text: no commit was run.
+/// Whether the server refused the statement before it did anything: also true of a commit.
 fn refused(error: &sqlx::Error) -> bool {
-    let refusals = [
-        StoreErrorKind::ReadOnly,
-        StoreErrorKind::Schema,
-        StoreErrorKind::Full,
-        StoreErrorKind::Invalid,
-    ];
-    let Some(number) = number(error) else { return false };
-    DENIALS.contains(&number) || kind_of(number).is_some_and(|(kind, _)| refusals.contains(&kind))
+    let refusals = [StoreErrorKind::ReadOnly, StoreErrorKind::Schema];
+    number(error)
+        .and_then(kind_of)
+        .is_some_and(|(kind, _)| refusals.contains(&kind))
 }
 
 const READ_ONLY: &str = "the server is read-only (read_only), as a replica is; connect to the primary";
@@ -225,7 +222,7 @@ fn kind_of(number: u16) -> Option<(StoreErrorKind, &'static str)> {
             StoreErrorKind::Corrupt,
             "the server reports a damaged table; check it, and restore a backup",
         ),
-        _ if DENIALS.contains(&number) => (
+        1044 | 1045 | 1142 | 1143 | 1227 | 1370 | 1698 => (
             StoreErrorKind::Other,
             "the server denies access; check the user, the password and the grants on the store's tables",
         ),

@@ -52,8 +52,7 @@ pub(crate) async fn write_one(db: &mut Db<'_>, rows: &Rows) -> Outcome<()> {
     let args = born.fold(Args::new(), |args, (slot, hot)| {
         bind_body(bind_new(args, hot), slot, hot.id)
     });
-    db.texts(&db.q.insert_one, args).await?;
-    Ok(())
+    db.commit(&db.q.insert_one, args).await
 }
 
 async fn delete(db: &mut Db<'_>, changed: &[(&TaskId, &Slot)]) -> Outcome<()> {

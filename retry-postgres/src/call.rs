@@ -1,4 +1,4 @@
-//! One call of the store as a transaction: in a task of its own, so that a dropped caller leaves nothing open; tried again
+//! One call of the store as a transaction: it runs to its end, so that a dropped caller leaves nothing open; tried again
 //! when it was surely rolled back; bounded in time.
 
 use std::fmt;
@@ -79,8 +79,9 @@ impl Calls {
     ) -> Result<(T, Effects)> {
         let (calls, pool) = (self.clone(), Arc::clone(pool));
         let form = if self.pooler { Form::Transaction } else { form };
+        let is_roomy = pool.is_roomy();
         let running = async move { calls.tries(&pool, form, &work).await };
-        if form != Form::Transaction {
+        if form == Form::Write && is_roomy {
             return here(running).await;
         }
         apart(running).await.unwrap_or_else(|| {

@@ -67,19 +67,14 @@ impl Fault {
     }
 
     fn is_key_race(&self) -> bool {
-        self.constraint() == Some("task_key")
+        let Self::Driver(error) = self else { return false };
+        let constraint = error.as_database_error().and_then(|error| error.constraint());
+        constraint == Some("task_key")
     }
 
-    /// A task is there already.
+    /// A row is there already. While an index is built anew it has another name, so its name is not looked at.
     pub(crate) fn is_repeat(&self) -> bool {
-        self.code() == Some("23505") && matches!(self.constraint(), Some("task_pkey" | "body_pkey"))
-    }
-
-    fn constraint(&self) -> Option<&str> {
-        match self {
-            Self::Driver(error) => error.as_database_error()?.constraint(),
-            Self::Store(_) => None,
-        }
+        self.code() == Some("23505")
     }
 
     /// The connection may be used no more.

@@ -70,6 +70,13 @@ impl Pool {
         }
     }
 
+    /// Whether more than half of the connections are free: then it does no harm to lend one to a caller that may not look after it
+    /// for a while.
+    pub(crate) fn is_roomy(&self) -> bool {
+        let free = self.permits.available_permits();
+        free > 1 && free * 2 > self.size
+    }
+
     /// Lends a connection, waiting for one if all are in use; one that has rested is `asked` first whether it works.
     pub(crate) async fn acquire(self: &Arc<Self>, asked: bool) -> Outcome<Lease> {
         let waiting = Arc::clone(&self.permits).acquire_owned();

@@ -5,7 +5,8 @@
 use std::io;
 use std::time::Duration;
 
-use futures_util::future::join_all;
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use redis::{ConnectionAddr, ConnectionInfo, RedisError, Value};
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, AsyncReadExt as _, BufReader};
 use tokio::net::TcpStream;
@@ -53,14 +54,18 @@ fn has_hung_up(error: &RedisError) -> bool {
     error.is_connection_dropped() && !error.is_connection_refusal()
 }
 
-/// Listens to all nodes.
+/// Listens to all nodes, until one says something.
 async fn listen(nodes: &[ConnectionInfo]) -> Heard {
-    let all = join_all(nodes.iter().map(|node| of_node(node.addr()))).await;
-    let is_told = |heard: &Heard| matches!(heard, Heard::Words(_));
-    let is_silent = |heard: &Heard| matches!(heard, Heard::Silence);
-    let told = all.iter().position(is_told).or(all.iter().position(is_silent));
-    told.and_then(|index| all.into_iter().nth(index))
-        .unwrap_or(Heard::Nothing)
+    let mut heard = Heard::Nothing;
+    let mut all: FuturesUnordered<_> = nodes.iter().map(|node| of_node(node.addr())).collect();
+    while let Some(one) = all.next().await {
+        match one {
+            Heard::Words(_) => return one,
+            Heard::Silence => heard = one,
+            Heard::Nothing => {}
+        }
+    }
+    heard
 }
 
 async fn of_node(address: &ConnectionAddr) -> Heard {

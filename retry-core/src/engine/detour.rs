@@ -9,7 +9,7 @@ use super::outgoing::Batch;
 use super::part::Part;
 use super::{answers, refusal};
 use crate::clock::{Clock as _, Monotonic};
-use crate::store::{Exchanged, StoreError, StoreErrorKind};
+use crate::store::{Certainty, Exchanged, StoreError, StoreErrorKind};
 
 /// The first pause after a try in vain; it doubles with each further one. Stores wait for a lock by themselves, some for seconds.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
@@ -117,7 +117,9 @@ impl Detour {
         }
         let (sent, tried) = (std::mem::take(&mut self.sent), std::mem::take(&mut self.tried));
         self.part.outgoing.still_blocked(sent, &tried);
-        (self.width, self.is_held) = (Width::NARROW, true);
+        // No answer at all may be a lock that is waited for longer than a call.
+        self.is_held |= error.is_contention() || error.certainty() == Certainty::Unknown;
+        self.width = Width::NARROW;
         self.pause();
     }
 

@@ -19,8 +19,8 @@ pub async fn apart<T: Send + 'static>(call: impl Future<Output = T> + Send + 'st
 }
 
 /// Runs a call of a driver to its end in its caller, and on a task of its own from where the caller goes away. That saves the way to
-/// another thread and back. A caller that only stops to poll stops the call, so it must hold nothing then that others wait for:
-/// not for calls with a transaction of several statements.
+/// another thread and back. A caller that stops to poll without going away stops the call, so a call must hold nothing that others
+/// wait for: no transaction of several statements, and none of the last connections of a pool.
 pub async fn here<F>(call: F) -> F::Output
 where
     F: Future<Output: Send> + Send + 'static,

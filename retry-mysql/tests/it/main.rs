@@ -97,7 +97,7 @@ fn main() -> ExitCode {
     trials.extend(tests! { alone(few) => crowded::a_server_without_a_connection_left_is_busy });
     trials.extend(tests! { alone(&[]) =>
         refusals::a_server_that_cannot_keep_the_promises_is_refused,
-        refusals::logs_tell_no_password,
+        refusals::logs_tell_no_secret,
         faults::a_deadlock_passes_over_no_session,
         faults::a_server_that_is_read_only_now_is_left,
         faults::a_killed_server_loses_nothing_and_is_used_again,
@@ -114,6 +114,7 @@ fn main() -> ExitCode {
 
 fn on_a_server(server: &Arc<Shared>) -> Vec<Trial> {
     tests! { on(server) =>
+        refusals::what_a_table_refuses_is_certain,
         claims::all_claims_of_a_call_see_one_pause,
         crowded::a_call_without_a_free_connection_is_busy,
         crowded::a_pool_of_the_users_that_is_in_use_is_busy,

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use retry_core::store::{Durability, Inserted, StoreErrorKind, TaskStore as _, TaskStoreExt as _};
+use retry_core::payload::Payload;
+use retry_core::store::{Certainty, Durability, Inserted, StoreErrorKind, TaskStore as _, TaskStoreExt as _};
 use retry_mysql::{ConfigError, MySqlBuilder, MySqlStore, OpenError, Tls};
 use sqlx::mysql::MySqlConnection;
 use test_servers::{Address, Server, Shared, logged};
@@ -115,8 +116,29 @@ pub(crate) async fn secrets_are_never_shown(server: Arc<Shared>) {
 }
 
 /// A right password, a wrong one, and a server that is not there, with every log on.
-pub(crate) async fn logs_tell_no_password(server: Arc<Server>) {
+/// Whatever the server refuses before the commit is certainly not stored.
+pub(crate) async fn what_a_table_refuses_is_certain(server: Arc<Shared>) {
+    let (place, store) = fresh(&server).await;
+    let mut conn = place.connect().await;
+    for table in ["retry_task", "retry_body"] {
+        let column = if table == "retry_task" { "attempt" } else { "bytes" };
+        let sql = format!("ALTER TABLE {table} ADD CONSTRAINT of_the_users CHECK ({column} < 0)");
+        run(&mut conn, &sql).await;
+        let error = store.insert_one(task(1), NOW).await.unwrap_err();
+        assert_eq!(error.certainty(), Certainty::Rejected, "{table}: {error}");
+        run(
+            &mut conn,
+            &format!("ALTER TABLE {table} DROP CONSTRAINT of_the_users"),
+        )
+        .await;
+    }
+    let inserted = store.insert_one(task(1), NOW).await.unwrap();
+    assert_eq!(inserted, Inserted::New { leased: false });
+}
+
+pub(crate) async fn logs_tell_no_secret(server: Arc<Server>) {
     const WRONG: &str = "s3cr3t-p4ssw0rd";
+    const SECRET: &str = "s3cr3t-p4yl04d";
     const RIGHT: &str = "retry-p4ssw0rd";
     let (place, _) = fresh(&server).await;
     let mut conn = place.connect().await;
@@ -137,7 +159,9 @@ pub(crate) async fn logs_tell_no_password(server: Arc<Server>) {
         tracing::trace!("every level");
         runtime.unwrap().block_on(async {
             let store = MySqlStore::builder(&url(RIGHT)).connect().await.unwrap();
-            store.insert_one(task(1), NOW).await.unwrap();
+            let mut told = task(1);
+            told.payload = Payload::encode(SECRET).unwrap();
+            store.insert_one(told, NOW).await.unwrap();
             let (kind, text) = refusal(MySqlStore::builder(&url(WRONG))).await;
             assert_eq!(kind, StoreErrorKind::Other);
             assert!(text.contains("denies access"), "{text}");
@@ -147,7 +171,9 @@ pub(crate) async fn logs_tell_no_password(server: Arc<Server>) {
         });
     });
     assert!(logs.contains("every level"), "{logs}");
-    for secret in [RIGHT, WRONG] {
+    let hex: String = SECRET.bytes().map(|byte| format!("{byte:02x}")).collect();
+    assert!(!logs.to_lowercase().contains(&hex), "{logs}");
+    for secret in [RIGHT, WRONG, SECRET] {
         assert!(!logs.contains(secret), "{logs}");
     }
 }

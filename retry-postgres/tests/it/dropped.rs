@@ -9,6 +9,7 @@ use retry_core::seams::{Random as _, SeededRandom};
 use retry_core::store::{
     Begin as _, CountScope, ExpiredRequest, QueueSetting, TaskStore as _, Transact as _,
 };
+use retry_core::task::State;
 use retry_postgres::PostgresStore;
 use sqlx::AssertSqlSafe;
 use sqlx::postgres::PgPoolOptions;
@@ -30,10 +31,37 @@ pub(crate) const TESTS: &[(&str, Test)] = &[
         "dropped::a_slow_call_is_done_or_undone",
         a_slow_call_is_done_or_undone,
     ),
+    (
+        "dropped::callers_that_stop_leave_connections_to_others",
+        callers_that_stop_leave_connections_to_others,
+    ),
 ];
 
 /// Calls that are made.
 const CALLS: u64 = 600;
+
+/// A caller may be busy with something else and not look after its call for a while.
+fn callers_that_stop_leave_connections_to_others(env: Arc<Env>) {
+    block_on(async move {
+        let (_, schema) = env.fresh().await;
+        let builder = PostgresStore::builder(&env.url).schema(&schema);
+        let store = builder.max_connections(4).connect().await.unwrap();
+        let tasks: Vec<_> = (0..8).map(|n| [task(n)]).collect();
+        let mut calls: Vec<_> = tasks.iter().map(|task| store.insert(task, NOW)).collect();
+        calls.retain_mut(|call| {
+            let polled = call.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+            polled.is_pending()
+        });
+        for n in 8..12 {
+            store.insert(&[task(n)], NOW).await.unwrap();
+        }
+        for call in calls {
+            call.await.unwrap();
+        }
+        let counts = store.count(&CountScope::default()).await.unwrap();
+        assert_eq!(counts.of(State::Pending), 12);
+    });
+}
 
 /// Polls a future some times, letting the store's own tasks get on in between, then drops it.
 async fn poll_and_drop<T>(future: impl Future<Output = T>, polls: u64) {
