@@ -343,7 +343,8 @@ async fn a_refused_batch_keeps_nothing_waiting() {
             Ok(Outcome::Done)
         }
     });
-    let drafts = (0..8).map(|n| job("a").header("n", n.to_string()));
+    // More than are claimed ahead.
+    let drafts = (0..40).map(|n| job("a").header("n", n.to_string()));
     let tasks = world.client.enqueue_many(drafts).await.unwrap();
     store.refuse(|edit| edit.insert.iter().any(|task| task.kind.as_str() == "refused"));
     let worker = world.worker_on(&store).concurrency(4).kind("a", executor);
