@@ -6,8 +6,8 @@ use std::process::{Command, Stdio};
 use crate::wait;
 
 /// Kills processes and their descendants (SIGKILL), and waits until no descendant runs; they themselves are waited for by whoever
-/// started them.
-pub(crate) fn kill(parents: &[u32]) {
+/// started them. What a process left to another parent lives on.
+pub fn kill(parents: &[u32]) {
     // Those that stand still start no others.
     for parent in parents {
         signal("STOP", *parent);

@@ -45,6 +45,7 @@ mod wait;
 
 pub use address::Address;
 pub use error::Error;
+pub use family::kill as kill_with_descendants;
 pub use given::{given, required};
 pub use kind::Kind;
 pub use logs::logged;

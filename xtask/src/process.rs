@@ -2,10 +2,14 @@
 
 use std::env;
 use std::ffi::OsString;
-use std::io::{BufRead as _, BufReader};
+use std::io::{self, ErrorKind, Read, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
 use std::time::Duration;
+
+use test_servers::kill_with_descendants;
 
 use crate::clock::{self, Stopwatch};
 
@@ -33,22 +37,90 @@ pub(crate) fn run(mut command: Command) -> Result<(), String> {
     verdict(&command, status)
 }
 
-/// Runs a command to its end, and has `look` see each line that it prints.
-pub(crate) fn run_watched(mut command: Command, mut look: impl FnMut(&str)) -> Result<(), String> {
+/// Runs a command that must end by itself within `limit`, and has `look` see each line that it prints. What it prints is passed on as
+/// it comes: a test that hangs is known by the line that it has begun. One that does not end is killed with all that it started.
+pub(crate) fn run_watched(
+    mut command: Command,
+    limit: Duration,
+    mut look: impl FnMut(&str),
+) -> Result<(), String> {
     println!("$ {}", shown(&command));
+    let watch = Stopwatch::start();
     let child = command.stdout(Stdio::piped()).spawn();
     let cannot = |error| format!("cannot run {}: {error}", shown(&command));
     let mut child = child.map_err(cannot)?;
-    let mut printed = BufReader::new(child.stdout.take().ok_or("its output is not there")?);
-    let mut line = Vec::new();
-    while printed.read_until(b'\n', &mut line).map_err(cannot)? > 0 {
-        let text = String::from_utf8_lossy(&line);
-        print!("{text}");
-        look(text.trim_end());
-        line.clear();
+    let pieces = pieces(child.stdout.take().ok_or("its output is not there")?);
+    let (mut lines, mut over) = (Lines::default(), false);
+    loop {
+        let left = limit.saturating_sub(watch.elapsed());
+        match pieces.recv_timeout(if over { LAST_WORDS } else { left }) {
+            Ok(piece) => lines.pass_on(&piece, &mut look).map_err(cannot)?,
+            Err(RecvTimeoutError::Disconnected) => break,
+            // Somebody who is no descendant any more holds its output.
+            Err(RecvTimeoutError::Timeout) if over => break,
+            Err(RecvTimeoutError::Timeout) => {
+                over = true;
+                kill_with_descendants(&[child.id()]);
+            }
+        }
     }
+    lines.end(&mut look);
     let status = child.wait().map_err(cannot)?;
-    verdict(&command, status)
+    match over {
+        true => Err(too_long(&command, limit)),
+        false => verdict(&command, status),
+    }
+}
+
+/// How long the output of what was killed is listened to for what it had printed before.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+
+/// What is printed, piece by piece, until the end.
+fn pieces(mut output: impl Read + Send + 'static) -> mpsc::Receiver<Vec<u8>> {
+    let (send, receive) = mpsc::channel();
+    thread::spawn(move || {
+        let mut buffer = [0; 8 * 1024];
+        loop {
+            let piece = match output.read(&mut buffer) {
+                Ok(0) => return,
+                Ok(read) => buffer[..read].to_vec(),
+                Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                Err(_) => return,
+            };
+            if send.send(piece).is_err() {
+                return;
+            }
+        }
+    });
+    receive
+}
+
+/// The lines of what comes in pieces.
+#[derive(Debug, Default)]
+struct Lines {
+    begun: Vec<u8>,
+}
+
+impl Lines {
+    fn pass_on(&mut self, piece: &[u8], look: &mut impl FnMut(&str)) -> io::Result<()> {
+        let mut out = io::stdout().lock();
+        out.write_all(piece)?;
+        out.flush()?;
+        for part in piece.split_inclusive(|byte| *byte == b'\n') {
+            self.begun.extend_from_slice(part);
+            if part.ends_with(b"\n") {
+                self.end(look);
+            }
+        }
+        Ok(())
+    }
+
+    fn end(&mut self, look: &mut impl FnMut(&str)) {
+        if !self.begun.is_empty() {
+            look(String::from_utf8_lossy(&self.begun).trim_end());
+            self.begun.clear();
+        }
+    }
 }
 
 /// Runs a command that must end by itself within `limit`, and kills it when it does not.
@@ -64,11 +136,7 @@ pub(crate) fn run_within(mut command: Command, limit: Duration) -> Result<(), St
         }
         if watch.elapsed() > limit {
             child.kill().and_then(|()| child.wait()).map_err(cannot)?;
-            return Err(format!(
-                "{} still ran after {} s and was killed",
-                shown(&command),
-                limit.as_secs()
-            ));
+            return Err(too_long(&command, limit));
         }
         clock::nap();
     }
@@ -101,6 +169,14 @@ fn verdict(command: &Command, status: ExitStatus) -> Result<(), String> {
     }
 }
 
+fn too_long(command: &Command, limit: Duration) -> String {
+    format!(
+        "{} still ran after {} s and was killed",
+        shown(command),
+        limit.as_secs()
+    )
+}
+
 /// The command as one would type it, with the variables it sets.
 fn shown(command: &Command) -> String {
     let mut words: Vec<String> = command
@@ -129,6 +205,9 @@ fn shown(command: &Command) -> String {
 mod tests {
     use super::*;
 
+    const SHORT: Duration = Duration::from_millis(50);
+    const LONG: Duration = Duration::from_secs(60);
+
     fn shell(script: &str) -> Command {
         let mut command = Command::new("sh");
         command.args(["-c", script]);
@@ -146,16 +225,27 @@ mod tests {
     fn what_is_printed_is_seen() {
         let mut seen = Vec::new();
         let look = |line: &str| seen.push(line.to_owned());
-        assert_eq!(run_watched(shell("echo one; echo; printf two"), look), Ok(()));
+        assert_eq!(
+            run_watched(shell("echo one; echo; printf two"), LONG, look),
+            Ok(())
+        );
         assert_eq!(seen, ["one", "", "two"]);
-        assert!(run_watched(shell("echo lost; exit 3"), |_| ()).is_err());
+        assert!(run_watched(shell("echo lost; exit 3"), LONG, |_| ()).is_err());
     }
 
     #[test]
     fn a_program_that_hangs_is_killed() {
-        let message = run_within(shell("exec tail -f /dev/null"), Duration::from_millis(50)).unwrap_err();
+        let message = run_within(shell("exec tail -f /dev/null"), SHORT).unwrap_err();
         assert!(message.contains("killed"), "{message}");
-        assert_eq!(run_within(shell("exit 0"), Duration::from_secs(60)), Ok(()));
+        assert_eq!(run_within(shell("exit 0"), LONG), Ok(()));
+    }
+
+    #[test]
+    fn a_program_that_hangs_is_killed_with_what_it_started() {
+        // The one that hangs holds the output open.
+        let hangs = shell("echo started; tail -f /dev/null & wait");
+        let message = run_watched(hangs, Duration::from_secs(1), |_| ()).unwrap_err();
+        assert!(message.contains("killed"), "{message}");
     }
 
     #[test]

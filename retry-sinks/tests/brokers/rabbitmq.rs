@@ -1,16 +1,20 @@
 //! RabbitMQ.
 
 use std::collections::BTreeSet;
+use std::io::{Read as _, Seek as _};
 use std::path::Path;
-use std::process::Command;
+use std::pin::pin;
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::{Either, select};
 use lapin::options::{BasicGetOptions, QueueDeclareOptions, QueueDeleteOptions};
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{Channel, Connection, ConnectionProperties};
 use libtest_mimic::Trial;
 use retry_core::client::Client;
+use retry_core::clock::{Clock as _, SystemClock};
 use retry_core::store::MemoryStore;
 use retry_sinks::{Message, RabbitSink, Relay, SinkQueue, TASK_ID_HEADER};
 use test_servers::{Kind, Reach as _, Server, Shared, start, unique};
@@ -36,12 +40,25 @@ pub(crate) fn trials() -> Vec<Trial> {
     shared.into_iter().chain(alone).collect()
 }
 
+/// How long the driver, and the broker's own tool, may take for what a test asks of them, and how often they are asked. The driver
+/// never tells of a connection that ends while it is opened, and the tool is a chain of programs that has to end as a whole.
+const LIMIT: Duration = Duration::from_secs(30);
+const TRIES: usize = 3;
+
 async fn channel(url: &str) -> (Connection, Channel) {
-    let connection = Connection::connect(url, ConnectionProperties::default())
-        .await
-        .unwrap();
-    let channel = connection.create_channel().await.unwrap();
-    (connection, channel)
+    let clock = SystemClock::new();
+    for _ in 0..TRIES {
+        let opening = async {
+            let connection = Connection::connect(url, ConnectionProperties::default()).await?;
+            let channel = connection.create_channel().await?;
+            lapin::Result::Ok((connection, channel))
+        };
+        let over = clock.sleep_until(clock.monotonic() + LIMIT);
+        if let Either::Left((opened, _)) = select(pin!(opening), over).await {
+            return opened.unwrap();
+        }
+    }
+    panic!("the broker at {url} opens no connection");
 }
 
 pub(crate) async fn declare(url: &str, queue: &str, durable: bool) {
@@ -185,13 +202,34 @@ fn tell(server: &Server, queue: &str, what: &str) {
 pub(crate) fn eval(server: &Server, code: &str) {
     let cookie = std::fs::read_to_string(server.folder().join(".erlang.cookie")).unwrap();
     let (mapper, port) = (server.ports()[0], server.ports()[1]);
-    let told = Command::new("rabbitmqctl")
-        .env("ERL_EPMD_PORT", mapper.to_string())
-        .args(["--node", &format!("retry-{port}@localhost")])
-        .args(["--erlang-cookie", cookie.trim(), "eval", code])
-        .output()
-        .unwrap();
-    assert!(told.status.success(), "{told:?}");
+    // Debian's program on the path changes the user and writes its arguments anew.
+    let own = Path::new("/usr/lib/rabbitmq/bin/rabbitmqctl");
+    let tool = if own.is_file() {
+        own
+    } else {
+        Path::new("rabbitmqctl")
+    };
+    let mut said = String::new();
+    for _ in 0..TRIES {
+        // A file, not a pipe, which whatever the tool leaves behind would hold open.
+        let mut told = tempfile::tempfile().unwrap();
+        let done = Command::new("timeout")
+            .args(["-k", "5", &LIMIT.as_secs().to_string()])
+            .arg(tool)
+            .env("ERL_EPMD_PORT", mapper.to_string())
+            .args(["--node", &format!("retry-{port}@localhost")])
+            .args(["--erlang-cookie", cookie.trim(), "eval", code])
+            .stdin(Stdio::null())
+            .stdout(told.try_clone().unwrap())
+            .stderr(told.try_clone().unwrap())
+            .status();
+        if done.unwrap().success() {
+            return;
+        }
+        told.rewind().unwrap();
+        told.read_to_string(&mut said).unwrap();
+    }
+    panic!("{said}");
 }
 
 async fn hangs() {
@@ -220,7 +258,8 @@ async fn hangs() {
     }
     client.enqueue_many(drafts).await.unwrap();
     let sink = RabbitSink::builder(server.url())
-        .confirm_timeout(Duration::from_millis(500))
+        // Also for connecting, which each attempt does that hears nothing of any of its messages.
+        .confirm_timeout(Duration::from_secs(2))
         .build()
         .unwrap();
     let relay = Relay::builder(&client, events, sink);

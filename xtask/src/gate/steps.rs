@@ -1,5 +1,7 @@
 //! The steps that are one command each.
 
+use std::time::Duration;
+
 use super::ignored::Ignored;
 use super::{Done, Gate};
 use crate::process::{cargo, run, run_watched, works};
@@ -31,15 +33,20 @@ pub(super) fn clippy(gate: &Gate<'_>) -> Result<Done, String> {
     Ok(Done::Passed)
 }
 
+/// How long the tests may take once they are built: four times what they do on two cores.
+const TEST_LIMIT: Duration = Duration::from_secs(45 * 60);
+
 pub(super) fn test(gate: &Gate<'_>) -> Result<Done, String> {
-    let mut command = cargo(gate.root, "test --locked --workspace --features task-retry/full");
+    let tests = "test --locked --workspace --features task-retry/full";
+    run(cargo(gate.root, &format!("{tests} --no-run")))?;
+    let mut command = cargo(gate.root, tests);
     // A suite whose server is missing must fail here, not pass unrun.
     command.env("RETRY_REQUIRE", "all");
     command.envs(gate.servers()?.variables());
     // With it the tests would rewrite the generated pages instead of comparing them.
     command.env_remove("UPDATE_DOCS");
     let mut ignored = Ignored::default();
-    run_watched(command, |line| ignored.look(line))?;
+    run_watched(command, TEST_LIMIT, |line| ignored.look(line))?;
     Ok(Done::But(ignored.told()))
 }
 
