@@ -1,4 +1,5 @@
--- L12: what a handler gets. Parameter: the ids.
-SELECT b.id, {cold}, b.payload, b.headers, n.checkpoint, n.completion
-  FROM {ids} STRAIGHT_JOIN retry_body b FORCE INDEX (PRIMARY) ON b.id = UNHEX(e.id)
-  LEFT JOIN retry_note n FORCE INDEX (PRIMARY) ON n.id = b.id
+-- L12: what a handler gets of tasks whose body is kept apart, or that have a note. Parameter: the ids.
+SELECT t.id, {cold}, {payload}, {headers}, n.checkpoint, n.completion
+  FROM {ids} STRAIGHT_JOIN retry_task t FORCE INDEX (PRIMARY) ON t.id = UNHEX(e.id)
+  LEFT JOIN retry_body b FORCE INDEX (PRIMARY) ON b.id = t.id AND t.payload IS NULL
+  LEFT JOIN retry_note n FORCE INDEX (PRIMARY) ON n.id = t.id

@@ -1,9 +1,9 @@
 -- L3, L4, L5: locks what is due in one lane behind a place. The places are read from the index without a lock, then the rows are
 -- locked by their ids, so that nothing but what is given is locked: a locking read of the index would also lock the entry behind
 -- the last one, often the head of another lane, and another claim would pass over that. What others have locked, or changed
--- meanwhile, comes as a place alone. The order is the rest of the index, so nothing is sorted. The sizes are read without a lock.
+-- meanwhile, comes as a place alone. The order is the rest of the index, so nothing is sorted. The size of a note is read without a lock.
 -- Parameters: queue, kind, level, until, time, time, id, limit, until, time, time, id.
-SELECT {hot}, (SELECT b.bytes FROM retry_body b FORCE INDEX (PRIMARY) WHERE b.id = t.id) AS body_bytes,
+SELECT {hot}, {cold_of_new}, t.payload, t.headers, t.bytes,
        IF(t.noted = 1, (SELECT n.bytes FROM retry_note n FORCE INDEX (PRIMARY) WHERE n.id = t.id), 0) AS note_bytes,
        e.run_at AS place, e.id AS place_id
   FROM (SELECT c.id, c.place_at AS run_at, c.place_level AS level FROM retry_task c FORCE INDEX (task_place)

@@ -2,8 +2,9 @@
 -- a server that stops halfway is migrated by the next attempt. The version is written last.
 --
 -- retry_task: what inserts, claims, settles and rescues write, addressed by its id, whose order is that of creation, so that
--- inserts fill pages one after the other. retry_body: what is written once. retry_note: what only some tasks ever have
--- (errors, outputs, checkpoints), apart so that no payload is rewritten for it.
+-- inserts fill pages one after the other. Its headers and its payload stand in it while they are small: a single task is one statement, and
+-- a claim reads one row. retry_body: the others, so that a page holds many tasks and none is copied when its task changes. retry_note: what only
+-- some tasks ever have (errors, outputs, checkpoints), apart so that no payload is rewritten for it.
 --
 -- Texts are binary: bytes come back as they went in, case and trailing spaces matter, and no connection's character set can
 -- change them. InnoDB has no partial indexes: an index is written for every row. So what is asked of one state alone stands in one index,
@@ -37,6 +38,12 @@ CREATE TABLE IF NOT EXISTS retry_task (
   failures         INT            NOT NULL,      -- failed attempts ever noted; the last has this number
   noted            TINYINT        NOT NULL,      -- whether there is a note
   early            TINYINT        NOT NULL,      -- whether the note has an early completion
+  settings         TEXT CHARACTER SET ascii COLLATE ascii_bin,   -- NULL: the usual ones
+  key_scope        TINYINT,
+  wait_secret      BIGINT         NOT NULL,
+  bytes            INT            NOT NULL,      -- of the headers and the payload
+  headers          LONGBLOB,
+  payload          LONGBLOB,                     -- NULL: it and the headers are in retry_body
   place_name       VARBINARY(128) AS (CASE state WHEN 0 THEN queue WHEN 1 THEN session ELSE '' END) STORED,
   place_kind       VARBINARY(128) AS (IF(state = 0, kind, '')) STORED,
   place_level      TINYINT        AS (IF(state = 0, level, 0)) STORED,
@@ -51,13 +58,9 @@ CREATE TABLE IF NOT EXISTS retry_task (
   UNIQUE KEY task_key (kind, held_key)
 ) ENGINE = InnoDB ROW_FORMAT = DYNAMIC DEFAULT CHARSET = utf8mb4;
 CREATE TABLE IF NOT EXISTS retry_body (
-  id          BINARY(16) NOT NULL PRIMARY KEY,
-  settings    TEXT CHARACTER SET ascii COLLATE ascii_bin,   -- NULL: the usual ones
-  key_scope   TINYINT,
-  wait_secret BIGINT     NOT NULL,
-  bytes       INT        NOT NULL,                          -- of the headers and the payload
-  headers     LONGBLOB,
-  payload     LONGBLOB   NOT NULL
+  id      BINARY(16) NOT NULL PRIMARY KEY,
+  headers LONGBLOB,
+  payload LONGBLOB   NOT NULL
 ) ENGINE = InnoDB ROW_FORMAT = DYNAMIC DEFAULT CHARSET = utf8mb4;
 CREATE TABLE IF NOT EXISTS retry_note (
   id           BINARY(16) NOT NULL PRIMARY KEY,

@@ -3,4 +3,4 @@ SELECT {hot}, {cold}
   FROM (SELECT a.id, a.alarm_at FROM retry_task a FORCE INDEX (task_alarm)
          WHERE a.alarm_at <= ? AND (a.alarm_at > ? OR (a.alarm_at = ? AND a.id > ?)) ORDER BY a.alarm_at, a.id LIMIT ?) p
   STRAIGHT_JOIN retry_task t FORCE INDEX (PRIMARY) ON t.id = p.id
-  LEFT JOIN retry_body b FORCE INDEX (PRIMARY) ON b.id = t.id LEFT JOIN retry_note n FORCE INDEX (PRIMARY) ON n.id = t.id
+  LEFT JOIN retry_note n FORCE INDEX (PRIMARY) ON n.id = t.id

@@ -1,3 +1,2 @@
--- L1, L12: the bodies of new tasks. Parameters of each: id, settings, key scope, wait secret, bytes, headers, payload.
-INSERT INTO retry_body (id, settings, key_scope, wait_secret, bytes, headers, payload)
-VALUES {row (?, ?, ?, ?, ?, ?, ?)}
+-- L1, L12: bodies that have no room in the rows of their tasks. Parameters of each: id, headers, payload.
+INSERT INTO retry_body (id, headers, payload) VALUES {row (?, ?, ?)}

@@ -3,5 +3,5 @@
 -- FORCE INDEX, as wherever rows are found by their ids: of a table that is small, or whose statistics say so, the server would
 -- scan and lock all rows, and claims would pass over them.
 -- The rule for failed children is read for parents alone.
-SELECT {hot}, IF(t.total > 0, (SELECT b.settings FROM retry_body b FORCE INDEX (PRIMARY) WHERE b.id = t.id), NULL) AS settings
+SELECT {hot}, IF(t.total > 0, t.settings, NULL) AS settings
   FROM {ids_to_lock} STRAIGHT_JOIN retry_task t FORCE INDEX (PRIMARY) ON t.id = UNHEX(e.id) FOR UPDATE

@@ -1,2 +1,2 @@
 -- The settings of tasks that become parents, or whose limits a rerun counts anew. Parameter: the ids.
-SELECT b.id, b.settings FROM {ids} STRAIGHT_JOIN retry_body b FORCE INDEX (PRIMARY) ON b.id = UNHEX(e.id)
+SELECT t.id, t.settings FROM {ids} STRAIGHT_JOIN retry_task t FORCE INDEX (PRIMARY) ON t.id = UNHEX(e.id)

@@ -1,2 +1,2 @@
 -- Parameters: settings, id.
-UPDATE retry_body SET settings = ? WHERE id = ?
+UPDATE retry_task SET settings = ? WHERE id = ?

@@ -48,18 +48,19 @@ impl Tried {
     }
 }
 
-/// Who commits what is done in a transaction.
+/// Who commits what is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Commit {
-    /// The call, behind it.
-    Apart,
-    /// What is done the first time, in the text that it sends. When that is in vain, there is more to do than fits into one.
-    InFirstText,
+    /// The call, which does it in a transaction.
+    Transaction,
+    /// The first time the one statement of which it consists. What the server refuses is done again in a transaction: there is more
+    /// to do than fits into one statement, or it is refused again, where nothing is written before the commit.
+    ByItself,
 }
 
 impl Commit {
-    pub(crate) fn is_in_text(self, tried: Tried) -> bool {
-        self == Self::InFirstText && tried.times == 0
+    fn is_by_itself(self, tried: Tried) -> bool {
+        self == Self::ByItself && tried.times == 0
     }
 }
 
@@ -78,7 +79,7 @@ impl MySqlStore {
     /// Does `work` in a transaction and commits it. `work` is told of the tries before.
     pub(crate) async fn write<T: Send + 'static>(&self, work: impl Work<T>) -> Result<T> {
         let inner = Arc::clone(&self.inner);
-        to_its_end(async move { transact(&inner, Commit::Apart, work).await }).await
+        to_its_end(async move { transact(&inner, Commit::Transaction, work).await }).await
     }
 
     /// The same, and tells the workers of this process what became due: also when the caller is gone.
@@ -128,18 +129,26 @@ async fn to_its_end<T: Send + 'static>(call: impl Future<Output = Result<T>> + S
 
 async fn transact<T: Send>(inner: &Inner, commit: Commit, work: impl Work<T>) -> Result<T> {
     let mut tried = Tried::default();
+    // A statement that commits by itself failed as if it had been refused. Another refusal tells that it was.
+    let mut doubted = false;
     loop {
-        let (fault, during, reused) = match attempt(inner, commit, &work, tried).await {
+        let (fault, mut during, reused) = match attempt(inner, commit, &work, tried).await {
             Ok(value) => return Ok(value),
             Err(failed) => failed,
         };
+        let refused = commit.is_by_itself(tried) && during == During::Commit && fault.is_refusal();
+        let is_final = fault.is_refusal() && !fault.may_repeat();
+        if doubted && !is_final {
+            during = During::Commit;
+        }
+        doubted |= refused && is_final;
         tried.count(&fault);
         let lost = reused && fault.is_lost_connection() && !matches!(fault, Fault::TimedOut);
         if lost {
             inner.forget_idle();
         }
         let stale = lost && during == During::Call;
-        if tried.are_over() || !(stale || fault.may_repeat()) {
+        if tried.are_over() || !(stale || refused || fault.may_repeat()) {
             return Err(store_error(fault, during, &inner.place));
         }
         pause(inner, tried.times).await;
@@ -164,24 +173,20 @@ async fn attempt<T: Send>(
     let reused = lent.reused;
     let clock = &*inner.config.clock;
     let limit = inner.config.call_timeout;
-    let db = Db::own(&mut lent.conn, &inner.queries);
-    let done = within(clock, limit, work(db, tried)).await;
-    if commit.is_in_text(tried) {
-        return match done {
-            Ok(value) => {
-                lent.give_back();
-                Ok(value)
-            }
-            Err(fault) => {
-                roll_back(inner, lent, &fault).await;
-                let during = match fault {
-                    Fault::AtCommit(_) | Fault::TimedOut => During::Commit,
-                    _ => During::Call,
-                };
-                Err((fault, during, reused))
-            }
-        };
+    if commit.is_by_itself(tried) {
+        let db = Db::own(&mut lent.conn, &inner.queries);
+        let done = within(clock, limit, work(db, tried)).await;
+        let lost = done.as_ref().is_err_and(Fault::is_lost_connection);
+        if !lost {
+            lent.give_back();
+        }
+        return done.map_err(|fault| (fault, During::Commit, reused));
     }
+    let done = within(clock, limit, async {
+        sqlx::raw_sql("START TRANSACTION").execute(&mut lent.conn).await?;
+        work(Db::own(&mut lent.conn, &inner.queries), tried).await
+    });
+    let done = done.await;
     match done {
         Ok(value) => {
             let commit = async { Ok(sqlx::raw_sql("COMMIT").execute(&mut lent.conn).await?) };

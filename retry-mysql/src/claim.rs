@@ -55,6 +55,7 @@ struct Page {
 /// A locked row, and the lane it counts in.
 struct Pick {
     hot: Hot,
+    row: MySqlRow,
     kind: usize,
     suspect: bool,
 }
@@ -95,8 +96,8 @@ pub(crate) async fn claim(
 impl Page {
     fn of(mut rows: Vec<MySqlRow>) -> Self {
         let place = |row: &MySqlRow| {
-            let run_at = record::int(row, at::COLD + 2).ok()?;
-            Some((run_at, record::id(row, at::COLD + 3).ok()?.to_vec()))
+            let run_at = record::int(row, locked::PLACE).ok()?;
+            Some((run_at, record::id(row, locked::PLACE + 1).ok()?.to_vec()))
         };
         let (places, last) = (rows.len(), rows.iter().filter_map(place).max());
         rows.retain(|row| !matches!(record::opt_bytes(row, at::ID), Ok(None)));
@@ -187,7 +188,8 @@ impl Claim<'_> {
             let page = Page::of(self.lock_lane(db, kind, level, &behind, wanted).await?);
             let is_last = page.places < wanted;
             lanes.seen[lane].drained(is_last);
-            for row in &page.rows {
+            let passed_over = page.places > page.rows.len();
+            for row in page.rows {
                 if self.bytes > MAX_CALL_BYTES {
                     lanes.seen[lane].drained(false);
                     break;
@@ -195,7 +197,6 @@ impl Claim<'_> {
                 picks.extend(self.pick(db, row, kind, suspect, effects).await?);
             }
             // What others have locked stands in for as many that come behind.
-            let passed_over = page.places > page.rows.len();
             let Some(last) = page.last.filter(|_| passed_over && !is_last && !self.is_full()) else {
                 break;
             };
@@ -235,29 +236,34 @@ impl Claim<'_> {
     async fn pick(
         &mut self,
         db: &mut Db<'_>,
-        row: &MySqlRow,
+        row: MySqlRow,
         kind: usize,
         suspect: bool,
         effects: &mut Effects,
     ) -> Outcome<Option<Pick>> {
-        match record::hot(row) {
+        match record::hot(&row) {
             Ok(hot) => {
-                let bytes =
-                    [at::COLD, at::COLD + 1].map(|column| record::opt_int(row, column).ok().flatten());
+                let bytes = [locked::BYTES, locked::BYTES + 1];
                 self.bytes += bytes
+                    .map(|column| record::opt_int(&row, column).ok().flatten())
                     .into_iter()
                     .flatten()
                     .filter_map(|n| usize::try_from(n).ok())
                     .sum::<usize>();
                 self.left.take(kind, suspect);
-                Ok(Some(Pick { hot, kind, suspect }))
+                Ok(Some(Pick {
+                    hot,
+                    row,
+                    kind,
+                    suspect,
+                }))
             }
             Err(damage) => {
-                let parent = record::opt_id(row, at::PARENT)
+                let parent = record::opt_id(&row, at::PARENT)
                     .ok()
                     .flatten()
                     .map(TaskId::from_bytes);
-                let report = record::bad(row, &damage);
+                let report = record::bad(&row, &damage);
                 self.answer
                     .bad
                     .push(aside::write(db, report, parent, self.now, effects).await?);
@@ -327,7 +333,7 @@ impl Claim<'_> {
                     continue;
                 };
                 if self.left.of(kind, suspect) > 0 && !self.is_full() {
-                    picks.extend(self.pick(db, &row, kind, suspect, effects).await?);
+                    picks.extend(self.pick(db, row, kind, suspect, effects).await?);
                 }
             }
             open = rest;
@@ -351,17 +357,21 @@ impl Claim<'_> {
         if picks.is_empty() {
             return Ok(());
         }
-        let list: Vec<[u8; 16]> = picks.iter().map(|pick| pick.hot.id.to_bytes()).collect();
-        let bodies = db.rows(&db.q.claim_bodies, Args::new().with(ids(&list))).await?;
-        let mut bodies: HashMap<[u8; 16], MySqlRow> = bodies
-            .into_iter()
-            .map(|row| (record::id(&row, 0).unwrap_or_default(), row))
-            .collect();
+        let bodies = bodies(db, &picks).await?;
         let mut written = Vec::with_capacity(picks.len());
-        for Pick { hot, kind, suspect } in picks {
+        for Pick {
+            hot,
+            row,
+            kind,
+            suspect,
+        } in picks
+        {
             let (id, parent, version) = (hot.id, hot.parent, hot.version);
-            let body = bodies.remove(&id.to_bytes()).ok_or(Damage("the body is missing"));
-            match body.and_then(|row| claimed_task(hot, &row)) {
+            let claimed = match bodies.get(&id.to_bytes()) {
+                None => claimed_task(hot, &row),
+                Some(body) => task_of_body(hot, body),
+            };
+            match claimed {
                 Ok(mut claimed) => {
                     claimed.task = machine::claim(&claimed.task, self.request.session, self.now);
                     written.push(claimed);
@@ -385,8 +395,43 @@ impl Claim<'_> {
     }
 }
 
-/// The task of a hot row and of a row of `claim_bodies`.
+/// Where the columns of `claim_lane` and `claim_ids` stand behind the record.
+mod locked {
+    use crate::record::at;
+
+    pub(super) const PAYLOAD: usize = at::MORE;
+    pub(super) const HEADERS: usize = at::MORE + 1;
+    /// Of the body, then of the note.
+    pub(super) const BYTES: usize = at::MORE + 2;
+    /// In `claim_lane`: the time of the place, then its id.
+    pub(super) const PLACE: usize = at::MORE + 4;
+}
+
+/// What is kept apart of the rows that are claimed.
+async fn bodies(db: &mut Db<'_>, picks: &[Pick]) -> Outcome<HashMap<[u8; 16], MySqlRow>> {
+    let apart = picks.iter().filter(|pick| pick.hot.apart || pick.hot.noted);
+    let list: Vec<[u8; 16]> = apart.map(|pick| pick.hot.id.to_bytes()).collect();
+    if list.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let rows = db.rows(&db.q.claim_bodies, Args::new().with(ids(&list))).await?;
+    let by_id = |row| (record::id(&row, 0).unwrap_or_default(), row);
+    Ok(rows.into_iter().map(by_id).collect())
+}
+
+/// The task of a locked row of which nothing is kept apart.
 fn claimed_task(hot: Hot, row: &MySqlRow) -> Read<ClaimedTask> {
+    Ok(ClaimedTask {
+        task: record::whole(hot, row, at::COLD)?,
+        payload: record::payload(row, locked::PAYLOAD)?,
+        headers: record::headers(row, locked::HEADERS)?,
+        checkpoint: None,
+        completion: None,
+    })
+}
+
+/// The task of a hot row and of a row of `claim_bodies`.
+fn task_of_body(hot: Hot, row: &MySqlRow) -> Read<ClaimedTask> {
     Ok(ClaimedTask {
         task: record::whole(hot, row, 1)?,
         payload: record::payload(row, 5)?,

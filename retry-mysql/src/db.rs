@@ -1,11 +1,9 @@
 //! Running statements on one connection: arguments in, rows out.
 
-use futures_util::StreamExt as _;
-use sqlx::Either;
 use sqlx::mysql::{MySqlConnection, MySqlRow};
 
 use crate::args::Args;
-use crate::error::{Fault, Outcome, number};
+use crate::error::Outcome;
 use crate::queries::{Many, Queries, Sql};
 
 /// More bytes than these go to the server row by row when they are written into the text, which doubles them.
@@ -90,24 +88,6 @@ impl<'c> Db<'c> {
     pub(crate) async fn texts(&mut self, sql: &Sql, args: Args) -> Outcome<Vec<MySqlRow>> {
         let text = sql.with(args.literals());
         Ok(sqlx::raw_sql(text).fetch_all(&mut *self.conn).await?)
-    }
-
-    /// Runs statements as one text, the last of which is the commit.
-    pub(crate) async fn commit(&mut self, sql: &Sql, args: Args) -> Outcome<()> {
-        let text = sql.with(args.literals());
-        let before = text.as_str().matches(';').count();
-        let mut done = 0;
-        let mut answers = sqlx::raw_sql(text).fetch_many(&mut *self.conn);
-        while let Some(answer) = answers.next().await {
-            match answer {
-                Ok(Either::Left(_)) => done += 1,
-                Ok(Either::Right(_)) => {}
-                // The server refused a statement, and did not look at those behind it.
-                Err(error) if done < before && number(&error).is_some() => return Err(error.into()),
-                Err(error) => return Err(Fault::AtCommit(error)),
-            }
-        }
-        Ok(())
     }
 
     /// Runs a statement and gives its first row.

@@ -10,8 +10,6 @@ pub(crate) enum Fault {
     Store(StoreError),
     /// Somebody else wrote a row of the same id or key between the look and the write.
     Collision,
-    /// A text that ends with the commit, and that may have come as far.
-    AtCommit(sqlx::Error),
     /// The call took longer than its limit; its connection is closed.
     TimedOut,
     /// A new connection leads to a server that takes no writes.
@@ -57,6 +55,10 @@ const DEADLOCK: u16 = 1213;
 /// The row changed since the transaction's snapshot (MariaDB with `innodb_snapshot_isolation`).
 const CHECK_READ: u16 = 1020;
 
+/// The numbers of errors that no server makes, but a proxy that is a client itself and has lost its server.
+const CLIENTS: u16 = 2000;
+const CLIENTS_LAST: u16 = 2999;
+
 /// The server's number for an error; none if it is not the server's.
 pub(crate) fn number(error: &sqlx::Error) -> Option<u16> {
     let sqlx::Error::Database(error) = error else {
@@ -77,7 +79,7 @@ impl Fault {
     /// Whether the transaction was, or after a ROLLBACK will be, as if it had never been, and may succeed when it is repeated.
     pub(crate) fn may_repeat(&self) -> bool {
         match self {
-            Self::Sql(error) | Self::AtCommit(error) => {
+            Self::Sql(error) => {
                 matches!(number(error), Some(LOCK_WAIT | DEADLOCK | CHECK_READ))
             }
             Self::Collision => true,
@@ -85,16 +87,23 @@ impl Fault {
         }
     }
 
+    /// Whether the server answered that it does not do it: then what it was asked for is not there.
+    pub(crate) fn is_refusal(&self) -> bool {
+        let is_answer =
+            matches!(self, Self::Collision) || matches!(self, Self::Sql(error) if number(error).is_some());
+        is_answer && !self.is_lost_connection()
+    }
+
     /// Whether somebody kept a lock for too long.
     pub(crate) fn waited_in_vain(&self) -> bool {
-        matches!(self, Self::Sql(error) | Self::AtCommit(error) if number(error) == Some(LOCK_WAIT))
+        matches!(self, Self::Sql(error) if number(error) == Some(LOCK_WAIT))
     }
 
     /// Whether the connection is of no use any more: broken, or leading to a server that is read-only now, while its name may
     /// lead to the new primary.
     pub(crate) fn is_lost_connection(&self) -> bool {
         match self {
-            Self::Sql(error) | Self::AtCommit(error) => match number(error) {
+            Self::Sql(error) => match number(error) {
                 Some(number) => matches!(
                     kind_of(number),
                     Some((StoreErrorKind::Unavailable | StoreErrorKind::ReadOnly, _))
@@ -120,10 +129,10 @@ pub(crate) fn store_error(fault: Fault, during: During, place: &str) -> StoreErr
             "the server did not answer in time; its connection was closed",
         ),
         Fault::ReadOnly => (StoreErrorKind::ReadOnly, READ_ONLY),
-        Fault::Sql(error) | Fault::AtCommit(error) => kind(error, during),
+        Fault::Sql(error) => kind(error, during),
     };
     let rolled_back = fault.may_repeat();
-    let answered = matches!(&fault, Fault::Sql(error) | Fault::AtCommit(error) if refused(error));
+    let answered = matches!(&fault, Fault::Sql(error) if refused(error));
     let message = format!("{place}: {remedy}");
     let unknown = during == During::Commit && !rolled_back && !answered;
     let error = if unknown {
@@ -133,7 +142,7 @@ pub(crate) fn store_error(fault: Fault, during: During, place: &str) -> StoreErr
     };
     match fault {
         Fault::Store(error) => error,
-        Fault::Sql(source) | Fault::AtCommit(source) => error.with_source(source),
+        Fault::Sql(source) => error.with_source(source),
         Fault::Collision | Fault::TimedOut | Fault::ReadOnly => error,
     }
 }
@@ -205,7 +214,7 @@ fn kind_of(number: u16) -> Option<(StoreErrorKind, &'static str)> {
             "the user has used up what the server grants it; raise max_user_connections, or its own limits (ALTER USER … WITH \
              MAX_…), or lower the store's `connections` and `readers`",
         ),
-        1053 | 1077 | 1158..=1161 | 1184 | 1927 | 4031 => (
+        1053 | 1077 | 1158..=1161 | 1184 | 1927 | CLIENTS..=CLIENTS_LAST | 4031 => (
             StoreErrorKind::Unavailable,
             "the server ended the connection; it stops, or somebody killed it",
         ),
@@ -274,6 +283,13 @@ mod tests {
             let (kind, remedy) = kind_of(number).unwrap();
             assert_eq!(kind, StoreErrorKind::Busy, "{number}");
             assert!(remedy.contains("connections"), "{remedy}");
+        }
+    }
+
+    #[test]
+    fn what_a_proxy_lost_is_an_outage() {
+        for number in [2006, 2013] {
+            assert_eq!(kind_of(number).unwrap().0, StoreErrorKind::Unavailable);
         }
     }
 

@@ -36,6 +36,8 @@ pub(crate) struct Hot {
     pub(crate) noted: bool,
     /// Whether the note has an early completion.
     pub(crate) early: bool,
+    /// Whether the stored body is kept apart.
+    pub(crate) apart: bool,
 }
 
 impl Hot {
@@ -76,10 +78,11 @@ impl Hot {
             failures: 0,
             noted: false,
             early: false,
+            apart: false,
         }
     }
 
-    /// The record, without what is kept in the body and the note: the scope of the key, the secret, the reruns.
+    /// The record, without what is written once and what is in the note: the scope of the key, the secret, the reruns.
     pub(crate) fn into_task(self, settings: Settings) -> Task {
         Task {
             id: self.id,

@@ -5,15 +5,13 @@ use retry_core::machine::claim;
 use retry_core::store::Inserted;
 use retry_core::task::{NewTask, OnDuplicate, State, Task, Unique};
 
+use crate::body::fits_in_row;
 use crate::hot::Hot;
 use crate::rows::{Rows, Slot};
 
-/// More bytes than these take longer to be written into a text, and read there, than another round trip takes.
-const SMALL: usize = 8 * 1024;
-
-/// Whether all that can be in the way is the task itself, and it is so small that it is sent in one text.
-pub(crate) fn is_one_small(tasks: &[NewTask]) -> bool {
-    matches!(tasks, [task] if task.unique.is_none() && task.leased_by.is_none() && task.bytes() <= SMALL)
+/// Whether all is one row, and nothing but the task itself can be in its way: one statement, which needs no transaction.
+pub(crate) fn is_one_row(tasks: &[NewTask]) -> bool {
+    matches!(tasks, [task] if task.unique.is_none() && task.leased_by.is_none() && fits_in_row(task))
 }
 
 impl Rows {

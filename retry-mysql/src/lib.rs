@@ -3,6 +3,7 @@
 mod apply;
 mod args;
 mod aside;
+mod body;
 mod calls;
 mod candidates;
 mod claim;

@@ -10,13 +10,14 @@ use crate::args::{Args, ids};
 use crate::db::Db;
 use crate::error::{Fault, Outcome};
 use crate::record;
-use crate::write::forget_rest;
+use crate::write::{Rest, forget_rest};
 
 /// A row whose time is over, in the order in which rows are forgotten.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Due {
     purge_at: i64,
     id: [u8; 16],
+    apart: bool,
     noted: bool,
     failed: bool,
     parent: Option<[u8; 16]>,
@@ -38,11 +39,17 @@ pub(crate) async fn purge(db: &mut Db<'_>, now: Timestamp, limit: usize) -> Outc
         db.run(&db.q.purge_put_off, args).await?;
     }
     gone.sort_unstable_by_key(|row| row.id);
-    let all: Vec<[u8; 16]> = gone.iter().map(|row| row.id).collect();
-    let noted: Vec<[u8; 16]> = gone.iter().filter(|row| row.noted).map(|row| row.id).collect();
-    let failed: Vec<[u8; 16]> = gone.iter().filter(|row| row.failed).map(|row| row.id).collect();
+    let ids_of = |chosen: fn(&Due) -> bool| -> Vec<[u8; 16]> {
+        gone.iter().filter(|row| chosen(row)).map(|row| row.id).collect()
+    };
+    let all = ids_of(|_| true);
+    let rest = Rest {
+        bodies: ids_of(|row| row.apart),
+        notes: ids_of(|row| row.noted),
+        failures: ids_of(|row| row.failed),
+    };
     forget(db, &all, now).await?;
-    forget_rest(db, &all, &noted, &failed).await?;
+    forget_rest(db, &rest).await?;
     sweep_sessions(db).await?;
     Ok(u64::try_from(all.len()).unwrap_or(u64::MAX))
 }
@@ -78,6 +85,7 @@ async fn due(db: &mut Db<'_>, now: Timestamp, limit: usize) -> Outcome<Vec<Due>>
                 noted: record::int(&row, 2) != Ok(0),
                 failed: record::int(&row, 3) != Ok(0),
                 parent: record::opt_id(&row, 4).ok().flatten(),
+                apart: record::int(&row, 5) != Ok(0),
             });
         }
     }

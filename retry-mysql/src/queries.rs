@@ -8,10 +8,17 @@ use sqlx::{AssertSqlSafe, SqlSafeStr, SqlStr};
 /// The columns of a task's hot row, in the order that `record::at` names.
 const HOT: &str = "t.id, t.queue, t.kind, t.level, t.state, t.run_at, t.attempt, t.crashes, t.step, t.version, t.last_nonce, \
                    t.session, t.cancel_requested, t.alarm_at, t.purge_at, t.created_at, t.updated_at, t.unique_key, \
-                   t.holds_key, t.parent, t.total, t.open, t.failed, t.failures, t.noted, t.early";
+                   t.holds_key, t.parent, t.total, t.open, t.failed, t.failures, t.noted, t.early, t.payload IS NULL";
 
 /// The rest of a task's record.
-const COLD: &str = "b.settings, b.key_scope, b.wait_secret, n.reruns";
+const COLD: &str = "t.settings, t.key_scope, t.wait_secret, n.reruns";
+
+/// The same of a task without a note.
+const COLD_OF_NEW: &str = "t.settings, t.key_scope, t.wait_secret, NULL";
+
+/// A body, wherever it is.
+const PAYLOAD: &str = "IFNULL(t.payload, b.payload)";
+const HEADERS: &str = "IF(t.payload IS NULL, b.headers, t.headers)";
 
 /// A list of ids, each as 32 hexadecimal digits, in the order of the list.
 const IDS: &str = "JSON_TABLE(?, '$[*]' COLUMNS (id CHAR(32) CHARACTER SET latin1 PATH '$')) e";
@@ -131,6 +138,9 @@ impl Tables {
         let code = code(text)
             .replace("{hot}", HOT)
             .replace("{cold}", COLD)
+            .replace("{cold_of_new}", COLD_OF_NEW)
+            .replace("{payload}", PAYLOAD)
+            .replace("{headers}", HEADERS)
             .replace("{ids}", IDS)
             .replace("{ids_to_lock}", IDS_TO_LOCK);
         let Self { database, prefix } = self;
@@ -204,6 +214,7 @@ queries! {
     count_running = include_str!("../sql/count_running.sql");
     count_succeeded = include_str!("../sql/count_succeeded.sql");
     delete_bodies = include_str!("../sql/delete_bodies.sql");
+    delete_body = include_str!("../sql/delete_body.sql");
     delete_failures = include_str!("../sql/delete_failures.sql");
     delete_notes = include_str!("../sql/delete_notes.sql");
     delete_tasks = include_str!("../sql/delete_tasks.sql");
@@ -212,7 +223,6 @@ queries! {
     failure_list = include_str!("../sql/failure_list.sql");
     get = include_str!("../sql/get.sql");
     held_sessions = include_str!("../sql/held_sessions.sql");
-    insert_one = include_str!("../sql/insert_one.sql");
     lanes = include_str!("../sql/lanes.sql");
     list_newest = include_str!("../sql/list_newest.sql");
     list_parent = include_str!("../sql/list_parent.sql");
@@ -233,6 +243,7 @@ queries! {
     queue_pause = include_str!("../sql/queue_pause.sql");
     queue_resume = include_str!("../sql/queue_resume.sql");
     queues_behind = include_str!("../sql/queues_behind.sql");
+    read_body = include_str!("../sql/read_body.sql");
     read_settings = include_str!("../sql/read_settings.sql");
     schema_engines = include_str!("../sql/schema_engines.sql");
     schema_exists = include_str!("../sql/schema_exists.sql");
@@ -259,8 +270,7 @@ queries! {
     trim_failures = include_str!("../sql/trim_failures.sql");
     unlock = include_str!("../sql/unlock.sql");
     update_tasks = include_str!("../sql/update_tasks.sql");
-    write_headers = include_str!("../sql/write_headers.sql");
-    write_payload = include_str!("../sql/write_payload.sql");
+    write_body = include_str!("../sql/write_body.sql");
     write_settings = include_str!("../sql/write_settings.sql");
     }
     many {

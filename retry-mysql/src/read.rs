@@ -147,14 +147,11 @@ async fn examine(
             return Ok(false);
         }
         listed.next = Some(TaskId::from_bytes(*id));
-        let summary = match hot {
-            Ok(hot) if !may_pass(&hot, filter) => continue,
-            Ok(hot) => records
-                .get(id)
-                .map_or(Err(Damage("the body is missing")), |record| {
-                    summary(hot, record, filter)
-                }),
-            Err(damage) => Err(damage),
+        let summary = match (hot, records.get(id)) {
+            (Ok(hot), Some(record)) if may_pass(&hot, filter) => summary(hot, record, filter),
+            // It was forgotten since, or does not pass.
+            (Ok(_), _) => continue,
+            (Err(damage), _) => Err(damage),
         };
         match summary {
             Ok(Some(summary)) => {

@@ -42,8 +42,9 @@ pub(crate) mod at {
     pub(crate) const FAILURES: usize = 23;
     pub(crate) const NOTED: usize = 24;
     pub(crate) const EARLY: usize = 25;
+    pub(crate) const APART: usize = 26;
     /// Where the rest of the record, or a statement's own columns, begin.
-    pub(crate) const COLD: usize = 26;
+    pub(crate) const COLD: usize = 27;
     /// Where a statement's own columns begin behind the rest of the record.
     pub(crate) const MORE: usize = COLD + 4;
 }
@@ -205,7 +206,7 @@ pub(crate) fn opt_payload(row: &MySqlRow, column: usize) -> Read<Option<Payload>
 
 /// A payload.
 pub(crate) fn payload(row: &MySqlRow, column: usize) -> Read<Payload> {
-    opt_payload(row, column)?.ok_or(Damage("the body is missing"))
+    opt_payload(row, column)?.ok_or(Damage("the payload is missing"))
 }
 
 /// The headers; none are stored as NULL.
@@ -282,6 +283,7 @@ pub(crate) fn hot(row: &MySqlRow) -> Read<Hot> {
         failures: count(row, at::FAILURES)?,
         noted: flag(row, at::NOTED)?,
         early: flag(row, at::EARLY)?,
+        apart: flag(row, at::APART)?,
     };
     if (hot.crashes > 0) != suspect {
         return Err(Damage("the level contradicts the crashes"));
@@ -304,7 +306,7 @@ pub(crate) fn whole(hot: Hot, row: &MySqlRow, column: usize) -> Read<Task> {
     if scope.is_some() != hot.key.is_some() {
         return Err(Damage("the key scope contradicts the unique key"));
     }
-    let wait_secret = opt_int(row, column + 2)?.ok_or(Damage("the body is missing"))?;
+    let wait_secret = int(row, column + 2)?;
     let mut task = hot.into_task(settings);
     task.unique = task.unique.and_then(|(key, _)| Some((key, scope?)));
     task.wait_secret = wait_secret.cast_unsigned();

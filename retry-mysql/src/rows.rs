@@ -31,7 +31,7 @@ pub(crate) struct Slot {
     /// The settings, of parents and of what was made by this call.
     pub(crate) settings: Option<Settings>,
     /// The body to insert.
-    pub(crate) body: Option<Body>,
+    pub(crate) body: Option<NewBody>,
     /// New content for a stored body.
     pub(crate) payload: Option<Payload>,
     pub(crate) headers: Option<Headers>,
@@ -47,6 +47,7 @@ pub(crate) struct Slot {
 pub(crate) struct Was {
     /// The hot row; none: it cannot be read.
     pub(crate) hot: Option<Hot>,
+    pub(crate) apart: bool,
     pub(crate) noted: bool,
     pub(crate) failures: u32,
     pub(crate) holds_key: bool,
@@ -54,7 +55,7 @@ pub(crate) struct Was {
 
 /// The body of a new task, beside its settings.
 #[derive(Debug)]
-pub(crate) struct Body {
+pub(crate) struct NewBody {
     pub(crate) scope: Option<KeyScope>,
     pub(crate) wait_secret: u64,
     pub(crate) headers: Headers,
@@ -81,6 +82,7 @@ impl Slot {
     /// A row that was read, or one that cannot be.
     pub(crate) fn stored(hot: Option<Hot>) -> Self {
         let was = Was {
+            apart: hot.as_ref().is_none_or(|hot| hot.apart),
             noted: hot.as_ref().is_none_or(|hot| hot.noted),
             failures: hot.as_ref().map_or(1, |hot| hot.failures),
             holds_key: hot.as_ref().is_none_or(|hot| hot.holds_key),
@@ -101,7 +103,7 @@ impl Slot {
             was,
             born: true,
             settings: Some(new.settings.clone()),
-            body: Some(Body {
+            body: Some(NewBody {
                 scope: new.unique.as_ref().map(|unique| unique.scope),
                 wait_secret: new.wait_secret,
                 headers: new.headers.clone(),

@@ -147,7 +147,7 @@ impl Server {
     }
 
     /// What each connection is told. A statement may take `statement`, a wait for a lock `lock`.
-    pub(crate) fn session(&self, autocommit: bool, statement: Duration, lock: Duration) -> String {
+    pub(crate) fn session(&self, statement: Duration, lock: Duration) -> String {
         let limit = match self.flavour {
             Flavour::MariaDb => format!("max_statement_time = {}", statement.as_secs_f64()),
             Flavour::MySql => format!("max_execution_time = {}", statement.as_millis()),
@@ -155,9 +155,8 @@ impl Server {
         let lock = lock.as_secs().max(1);
         format!(
             "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED; \
-             SET SESSION autocommit = {}, innodb_lock_wait_timeout = {lock}, {limit}, \
-             sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'",
-            u8::from(autocommit),
+             SET SESSION autocommit = 1, completion_type = 0, innodb_lock_wait_timeout = {lock}, {limit}, \
+             sql_mode = 'STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION'"
         )
     }
 }

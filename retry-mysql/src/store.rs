@@ -23,14 +23,14 @@ use crate::config::{Config, MySqlBuilder};
 use crate::db::Db;
 use crate::effects::Effects;
 use crate::error::{During, store_error};
-use crate::insert::is_one_small;
+use crate::insert::is_one_row;
 use crate::leases;
 use crate::load::{Look, load};
 use crate::pool::{Bound, Pool, TRUSTED};
 use crate::queries::Queries;
 use crate::server::Server;
 use crate::watcher::{self, Told};
-use crate::write::{write, write_one};
+use crate::write::write;
 use crate::{count, purge, queues, read, record, rescue, schema, sessions};
 
 /// A [`TaskStore`] in a MySQL or MariaDB database. Clones share its connections.
@@ -64,7 +64,6 @@ pub(crate) struct Inner {
     pub(crate) place: String,
     pub(crate) queries: Queries,
     pub(crate) random: SystemRandom,
-    /// Every statement of these runs in a transaction.
     pub(crate) writers: Arc<Pool>,
     pub(crate) readers: Arc<Pool>,
     /// One connection that nothing but renewals waits for.
@@ -116,7 +115,7 @@ impl MySqlStore {
             .await
             .map_err(worded)?;
         let durability = server.check(config.relaxed_durability, &config.place)?;
-        let settings = |autocommit| server.session(autocommit, config.call_timeout, config.lock_timeout);
+        let settings = || server.session(config.call_timeout, config.lock_timeout);
         let bound = |size, purpose, option| Bound {
             size,
             purpose,
@@ -125,10 +124,10 @@ impl MySqlStore {
         let writes = bound(config.connections, "writing", "connections");
         let reads = bound(config.readers, "reading", "readers");
         let inner = Inner {
-            writers: Pool::new(&config, settings(false), writes, TRUSTED),
-            readers: Pool::new(&config, settings(true), reads, TRUSTED),
+            writers: Pool::new(&config, settings(), writes, TRUSTED),
+            readers: Pool::new(&config, settings(), reads, TRUSTED),
             // A renewal that fails on a dead connection is uncertain, and they are rare: each asks first.
-            renewer: Pool::new(&config, settings(true), Bound::ONE_FOR_RENEWALS, Duration::ZERO),
+            renewer: Pool::new(&config, settings(), Bound::ONE_FOR_RENEWALS, Duration::ZERO),
             random: SystemRandom::new(),
             waker: Waker::new(),
             told: Told::default(),
@@ -150,10 +149,10 @@ impl TaskStore for MySqlStore {
         if tasks.is_empty() {
             return Ok(Vec::new());
         }
-        let commit = if is_one_small(tasks) {
-            Commit::InFirstText
+        let commit = if is_one_row(tasks) {
+            Commit::ByItself
         } else {
-            Commit::Apart
+            Commit::Transaction
         };
         let tasks: Arc<[NewTask]> = Arc::from(tasks);
         let work = self.write_and_wake(commit, move |mut db, tried| {
@@ -161,11 +160,7 @@ impl TaskStore for MySqlStore {
             Box::pin(async move {
                 let mut rows = load(&mut db, &[], &tasks, now, Look::of_try(tried)).await?;
                 let inserted: Vec<Inserted> = tasks.iter().map(|new| rows.insert(new, None)).collect();
-                if commit.is_in_text(tried) {
-                    write_one(&mut db, &rows).await?;
-                } else {
-                    write(&mut db, &rows).await?;
-                }
+                write(&mut db, &rows).await?;
                 Ok((inserted, rows.effects))
             })
         });
@@ -178,7 +173,7 @@ impl TaskStore for MySqlStore {
             return Ok(Exchanged::default());
         }
         let (edits, claims): (Arc<[Edit]>, Arc<[ClaimRequest]>) = (Arc::from(edits), Arc::from(claims));
-        let work = self.write_and_wake(Commit::Apart, move |mut db, tried| {
+        let work = self.write_and_wake(Commit::Transaction, move |mut db, tried| {
             let (edits, claims) = (Arc::clone(&edits), Arc::clone(&claims));
             Box::pin(async move {
                 let (mut applied, mut effects) = (Vec::new(), Effects::default());

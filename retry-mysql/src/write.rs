@@ -9,11 +9,12 @@ use retry_core::task::{Settings, State};
 use retry_core::time::Timestamp;
 
 use crate::args::{Args, hex, ids, millis};
+use crate::body::{self, Body};
 use crate::db::Db;
 use crate::error::{Fault, Outcome};
 use crate::hot::Hot;
 use crate::record;
-use crate::rows::{Rows, Slot};
+use crate::rows::{NewBody, Rows, Slot, Was};
 
 /// Writes all changed rows.
 pub(crate) async fn write(db: &mut Db<'_>, rows: &Rows) -> Outcome<()> {
@@ -43,64 +44,43 @@ pub(crate) async fn write(db: &mut Db<'_>, rows: &Rows) -> Outcome<()> {
     write_bodies(db, &changed).await
 }
 
-/// Writes a single new task, and commits.
-pub(crate) async fn write_one(db: &mut Db<'_>, rows: &Rows) -> Outcome<()> {
-    let born = rows
-        .slots
-        .values()
-        .filter_map(|slot| Some((slot, slot.hot.as_ref()?)));
-    let args = born.fold(Args::new(), |args, (slot, hot)| {
-        bind_body(bind_new(args, hot), slot, hot.id)
-    });
-    db.commit(&db.q.insert_one, args).await
-}
-
 async fn delete(db: &mut Db<'_>, changed: &[(&TaskId, &Slot)]) -> Outcome<()> {
     let removed: Vec<_> = changed
         .iter()
         .filter(|(_, slot)| slot.hot.is_none() || slot.born)
         .filter_map(|(id, slot)| Some((id.to_bytes(), slot.was.as_ref()?)))
         .collect();
-    let of = |chosen: Vec<[u8; 16]>| chosen;
-    let all = of(removed.iter().map(|(id, _)| *id).collect());
-    let noted = of(removed
-        .iter()
-        .filter(|(_, was)| was.noted)
-        .map(|(id, _)| *id)
-        .collect());
-    let failed = of(removed
-        .iter()
-        .filter(|(_, was)| was.failures > 0)
-        .map(|(id, _)| *id)
-        .collect());
-    forget(db, &all, &noted, &failed).await
+    let ids_of = |chosen: fn(&Was) -> bool| -> Vec<[u8; 16]> {
+        let chosen = removed.iter().filter(|(_, was)| chosen(was));
+        chosen.map(|(id, _)| *id).collect()
+    };
+    let rest = Rest {
+        bodies: ids_of(|was| was.apart),
+        notes: ids_of(|was| was.noted),
+        failures: ids_of(|was| was.failures > 0),
+    };
+    let all = ids_of(|_| true);
+    if !all.is_empty() {
+        db.run(&db.q.delete_tasks, Args::new().with(ids(&all))).await?;
+    }
+    forget_rest(db, &rest).await
 }
 
-/// Forgets tasks that this transaction has locked, with all that is kept about them.
-pub(crate) async fn forget(
-    db: &mut Db<'_>,
-    all: &[[u8; 16]],
-    noted: &[[u8; 16]],
-    failed: &[[u8; 16]],
-) -> Outcome<()> {
-    if !all.is_empty() {
-        db.run(&db.q.delete_tasks, Args::new().with(ids(all))).await?;
-    }
-    forget_rest(db, all, noted, failed).await
+/// The tasks of which something is kept beside their rows.
+#[derive(Debug, Default)]
+pub(crate) struct Rest {
+    pub(crate) bodies: Vec<[u8; 16]>,
+    pub(crate) notes: Vec<[u8; 16]>,
+    pub(crate) failures: Vec<[u8; 16]>,
 }
 
 /// Forgets all that is kept beside the rows of tasks that are forgotten.
-pub(crate) async fn forget_rest(
-    db: &mut Db<'_>,
-    all: &[[u8; 16]],
-    noted: &[[u8; 16]],
-    failed: &[[u8; 16]],
-) -> Outcome<()> {
+pub(crate) async fn forget_rest(db: &mut Db<'_>, rest: &Rest) -> Outcome<()> {
     let q = db.q;
     let parts = [
-        (&q.delete_bodies, all),
-        (&q.delete_notes, noted),
-        (&q.delete_failures, failed),
+        (&q.delete_bodies, &rest.bodies),
+        (&q.delete_notes, &rest.notes),
+        (&q.delete_failures, &rest.failures),
     ];
     for (sql, list) in parts {
         if !list.is_empty() {
@@ -114,14 +94,22 @@ async fn insert(db: &mut Db<'_>, mut born: Vec<(&Slot, &Hot)>) -> Outcome<()> {
     born.sort_by(|(_, a), (_, b)| (&a.kind, &a.key, a.id).cmp(&(&b.kind, &b.key, b.id)));
     let q = db.q;
     if born.iter().all(|(_, hot)| hot.is_as_born()) {
-        db.insert(&q.insert_new, &born, |args, (_, hot)| bind_new(args, hot))
-            .await?;
+        db.insert(&q.insert_new, &born, |args, (slot, hot)| {
+            bind_body(bind_new(args, hot), slot)
+        })
+        .await?;
     } else {
-        db.insert(&q.insert_task, &born, |args, (_, hot)| bind_task(args, hot))
-            .await?;
+        db.insert(&q.insert_task, &born, |args, (slot, hot)| {
+            bind_body(bind_task(args, hot), slot)
+        })
+        .await?;
     }
-    db.insert(&q.insert_body, &born, |args, (slot, hot)| {
-        bind_body(args, slot, hot.id)
+    let bodies = born
+        .iter()
+        .filter_map(|(slot, hot)| Some((hot.id, of_new(slot.body.as_ref()?))));
+    let apart: Vec<_> = bodies.filter(|(_, body)| body.is_apart()).collect();
+    db.insert(&q.insert_body, &apart, |args, (id, body)| {
+        body.bind_apart(args, *id)
     })
     .await
 }
@@ -178,22 +166,23 @@ fn bind_new(args: Args, hot: &Hot) -> Args {
         .with(hot.parent.map(TaskId::to_bytes))
 }
 
-fn bind_body(args: Args, slot: &Slot, id: TaskId) -> Args {
+/// The rest of a new task's row.
+fn bind_body(args: Args, slot: &Slot) -> Args {
     let Some(body) = &slot.body else { return args };
     let settings = slot
         .settings
         .as_ref()
         .map(Settings::to_stored)
         .filter(|text| text != Settings::USUAL_STORED);
-    let headers = record::headers_text(&body.headers);
-    let bytes = body.payload.len() + headers.as_ref().map_or(0, String::len);
-    args.with(id.to_bytes())
+    let args = args
         .with(settings)
         .with(body.scope.map(record::scope_code))
-        .with(body.wait_secret.cast_signed())
-        .with(record::length(bytes))
-        .with(headers)
-        .with(body.payload.as_json().as_bytes())
+        .with(body.wait_secret.cast_signed());
+    of_new(body).bind_in_row(args)
+}
+
+fn of_new(body: &NewBody) -> Body<'_> {
+    Body::of(&body.headers, &body.payload)
 }
 
 /// Writes plain ends, those of one state together.
@@ -300,22 +289,13 @@ async fn write_notes(db: &mut Db<'_>, changed: &[(&TaskId, &Slot)]) -> Outcome<(
 /// New payloads, headers and settings of stored tasks: rare, so one at a time.
 async fn write_bodies(db: &mut Db<'_>, changed: &[(&TaskId, &Slot)]) -> Outcome<()> {
     let q = db.q;
-    for (id, slot) in changed
+    for (task, slot) in changed
         .iter()
         .filter(|(_, slot)| slot.hot.is_some() && !slot.born)
     {
-        let id = id.to_bytes();
-        if let Some(payload) = &slot.payload {
-            let args = Args::new()
-                .with(payload.as_json().as_bytes())
-                .with(record::length(payload.len()));
-            db.run(&q.write_payload, args.with(id)).await?;
-        }
-        if let Some(headers) = &slot.headers {
-            let text = record::headers_text(headers);
-            let bytes = record::length(text.as_ref().map_or(0, String::len));
-            let args = Args::new().with(text).with(bytes).with(id);
-            db.run(&q.write_headers, args).await?;
+        let id = task.to_bytes();
+        if slot.payload.is_some() || slot.headers.is_some() {
+            body::rewrite(db, **task, slot).await?;
         }
         if let (true, Some(settings)) = (slot.resettled, &slot.settings) {
             let text = Some(settings.to_stored()).filter(|text| text != Settings::USUAL_STORED);

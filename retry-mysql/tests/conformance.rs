@@ -180,7 +180,7 @@ impl Instance for Fresh {
     }
 
     async fn damage(&self, id: TaskId) {
-        let sql = format!("UPDATE retry_body SET settings = '{{' WHERE id = UNHEX(REPLACE('{id}', '-', ''))");
+        let sql = format!("UPDATE retry_task SET settings = '{{' WHERE id = UNHEX(REPLACE('{id}', '-', ''))");
         assert_eq!(run(&self.database.url(), sql).await, 1, "one row is damaged");
     }
 

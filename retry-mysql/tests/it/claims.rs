@@ -10,7 +10,7 @@ use test_servers::{Reach as _, Shared};
 use crate::gate::Gate;
 use crate::support::{NOW, fresh, kind, request, session, task, task_id};
 
-/// The first task, as the statement names it that reads the bodies of what the first claim took.
+/// The first task, as the statement names it that writes what the first claim took.
 const FIRST: &[u8] = b"[\"00000000000000000000000000000001\"";
 
 pub(crate) async fn all_claims_of_a_call_see_one_pause(server: Arc<Shared>) {

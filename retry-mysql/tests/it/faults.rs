@@ -5,10 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use retry_core::clock::ManualClock;
+use retry_core::id::Nonce;
 use retry_core::store::{
-    Applied, Certainty, ExpiredRequest, Inserted, Renewed, StoreErrorKind, TaskStore as _, TaskStoreExt as _,
+    Applied, Certainty, ExpiredRequest, Inserted, Page, Renewed, StoreErrorKind, TaskFilter, TaskStore as _,
+    TaskStoreExt as _,
 };
-use retry_core::task::State;
+use retry_core::task::{Action, Edit, State};
 use retry_mysql::MySqlStore;
 use sqlx::mysql::MySqlConnection;
 use sqlx::{Connection as _, Row as _};
@@ -224,7 +226,7 @@ pub(crate) async fn killed_connections_are_replaced(server: Arc<Shared>) {
         assert!(store.get(new[0].id).await.unwrap().is_some());
     }
     assert_eq!(transactions(&mut conn, &place.name).await, []);
-    assert_eq!(number(&mut conn, "SELECT COUNT(*) FROM retry_body").await, 60);
+    assert_eq!(number(&mut conn, "SELECT COUNT(*) FROM retry_task").await, 60);
 }
 
 /// The primary is demoted and stays up: no connection to it is kept, neither one that was told so nor one that only reads.
@@ -480,4 +482,46 @@ pub(crate) async fn tasks_of_live_sessions_are_never_reported(server: Arc<Shared
         let expired = expiring.await.unwrap().unwrap();
         assert!(expired.items.is_empty(), "{:?}", expired.items);
     }
+}
+
+/// Between the two statements of a listing, a task goes.
+pub(crate) async fn a_task_that_is_forgotten_meanwhile_is_not_listed(server: Arc<Shared>) {
+    let (place, direct) = fresh(&server).await;
+    direct.insert(&tasks(0..3), NOW).await.unwrap();
+    let holder = session(&direct, 1).await;
+    let gone = claimed(&direct, holder, 1).await.remove(0);
+    let mut gate = Gate::before(server.socket(), b"t.wait_secret, n.reruns, n.last_error");
+    let store = MySqlStore::builder(&place.url_in_clear_at(gate.port))
+        .poll_interval(None)
+        .connect()
+        .await
+        .unwrap();
+    let listing = tokio::spawn(async move {
+        let all = TaskFilter::default();
+        store.list(&all, &Page::first(10)).await
+    });
+    let pass = gate.stopped().await;
+    let removal = Edit {
+        id: gone.task.id,
+        version: gone.task.version,
+        nonce: Nonce::from_random(1),
+        action: Action::Delete { from: State::Running },
+        insert: Vec::new(),
+    };
+    assert_eq!(direct.apply(removal, NOW).await.unwrap(), Applied::DONE);
+    pass.send(()).unwrap();
+    let listed = listing.await.unwrap().unwrap();
+    assert_eq!((listed.tasks.len(), listed.bad.len()), (2, 0));
+}
+
+/// A server may begin another transaction behind each commit, unless it is told otherwise: in that one, a statement that should
+/// commit by itself would not.
+pub(crate) async fn the_servers_way_to_end_transactions_changes_nothing(server: Arc<Server>) {
+    let (place, _) = fresh(&server).await;
+    let store = place.builder().connections(1).connect().await.unwrap();
+    store.insert(&tasks(0..3), NOW).await.unwrap();
+    store.insert_one(task(3), NOW).await.unwrap();
+    let mut conn = place.connect().await;
+    assert_eq!(number(&mut conn, "SELECT COUNT(*) FROM retry_task").await, 4);
+    assert_eq!(transactions(&mut conn, &place.name).await, []);
 }

@@ -40,7 +40,7 @@ fn sized(n: u64, bytes: usize) -> NewTask {
     }
 }
 
-/// It is kept in its row.
+/// It is kept in a page with others.
 fn small(n: u64) -> NewTask {
     sized(n, 4_000)
 }
@@ -83,7 +83,7 @@ async fn fill_and_free() {
             .expect("there is room again");
         assert_eq!(inserted, Inserted::New { leased: false });
     }
-    // A payload outside of its row: the server may not even have the room to undo it, and then ends (MariaDB 10.11 does).
+    // A payload on pages of its own: the server may not even have the room to undo it, and then ends (MariaDB 10.11 does).
     let ballast = Ballast::fill(&disk, LEFT).unwrap();
     let mut large = 200_000;
     let error = loop {

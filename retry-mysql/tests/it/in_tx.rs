@@ -75,7 +75,7 @@ pub(crate) async fn tasks_go_with_a_rollback_also_to_a_savepoint(server: Arc<Sha
         found.push(is_there(&store, n).await);
     }
     assert_eq!(found, [false, true, false, true]);
-    assert_eq!(number(&mut conn, "SELECT COUNT(*) FROM retry_body").await, 2);
+    assert_eq!(number(&mut conn, "SELECT COUNT(*) FROM retry_task").await, 2);
 }
 
 pub(crate) async fn duplicates_are_answers_and_leave_the_transaction_usable(server: Arc<Shared>) {
@@ -186,6 +186,35 @@ pub(crate) async fn every_kind_of_connection_enlists(server: Arc<Shared>) {
     for n in 1..5 {
         assert!(is_there(&store, n).await, "task {n}");
     }
+}
+
+/// Nor need it be at work in any: a server refuses some statements there, though their tables are named in full.
+pub(crate) async fn a_connection_without_a_database_enlists(server: Arc<Shared>) {
+    let (place, store) = fresh(&server).await;
+    let large = |n, length: usize| {
+        let mut new = keyed(n, "k");
+        new.payload = Payload::encode(&"x".repeat(length)).unwrap();
+        if let Some(unique) = &mut new.unique {
+            unique.on_duplicate = OnDuplicate::Replace {
+                payload: true,
+                run_at: true,
+            };
+        }
+        new
+    };
+    let url = place.url();
+    let (server, _) = url.rsplit_once('/').unwrap();
+    let mut conn = MySqlConnection::connect(server).await.unwrap();
+    run(&mut conn, "START TRANSACTION").await;
+    for (n, length) in [(1, 5_000), (2, 6_000), (3, 10)] {
+        enlist(&store, &mut conn, vec![task(100 + n), large(n, length)])
+            .await
+            .unwrap();
+    }
+    run(&mut conn, "COMMIT").await;
+    let detail = store.get(task_id(1)).await.unwrap().unwrap();
+    assert_eq!(detail.payload.len(), 12);
+    assert!(is_there(&store, 103).await);
 }
 
 pub(crate) async fn a_connection_without_a_transaction_is_refused(server: Arc<Shared>) {

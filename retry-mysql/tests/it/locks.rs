@@ -29,7 +29,7 @@ const IN_THE_WAY: i64 = 200_000;
 async fn multiply(conn: &mut MySqlConnection, name: &str, wanted: i64) {
     let columns = "queue, kind, level, state, run_at, attempt, crashes, step, version, last_nonce, session, \
                    cancel_requested, alarm_at, purge_at, created_at, updated_at, unique_key, holds_key, parent, total, open, \
-                   failed, failures, noted, early";
+                   failed, failures, noted, early, wait_secret, bytes, payload";
     let mut there = 1;
     while there < wanted {
         let sql = format!(

@@ -102,6 +102,9 @@ fn main() -> ExitCode {
         faults::a_server_that_is_read_only_now_is_left,
         faults::a_killed_server_loses_nothing_and_is_used_again,
     });
+    trials.extend(tests! { alone(&[("completion-type", "CHAIN")]) =>
+        faults::the_servers_way_to_end_transactions_changes_nothing,
+    });
     trials.extend(tests! { alone(&[("max-connections", "151")]) =>
         many::five_hundred_callers_share_a_store,
         many::five_hundred_enqueue_through_a_client,
@@ -128,6 +131,7 @@ fn on_a_server(server: &Arc<Shared>) -> Vec<Trial> {
         faults::a_silent_server_costs_no_connection,
         faults::a_busy_store_still_renews,
         faults::tasks_of_live_sessions_are_never_reported,
+        faults::a_task_that_is_forgotten_meanwhile_is_not_listed,
         held_keys::outcomes_that_need_none_are_recorded,
         held_keys::a_holder_that_was_met_holds_up_nobody,
         in_tx::tasks_exist_when_the_transaction_commits,
@@ -135,10 +139,12 @@ fn on_a_server(server: &Arc<Shared>) -> Vec<Trial> {
         in_tx::duplicates_are_answers_and_leave_the_transaction_usable,
         in_tx::an_uncommitted_holder_is_waited_for,
         in_tx::every_kind_of_connection_enlists,
+        in_tx::a_connection_without_a_database_enlists,
         in_tx::a_connection_without_a_transaction_is_refused,
         in_tx::another_character_set_changes_nothing,
         killed::connections_that_end_under_load_lose_nothing,
         large::a_claim_gives_no_more_bytes_than_a_call_may_carry,
+        large::a_payload_moves_to_where_it_fits,
         large::a_transaction_of_the_users_takes_a_whole_call,
         leased::a_commit_that_stores_nothing_is_an_error,
         leased::a_transaction_of_the_client_runs_what_it_commits,

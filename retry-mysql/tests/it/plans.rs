@@ -6,6 +6,7 @@ use std::sync::Arc;
 use retry_core::id::{SessionId, TaskId};
 use retry_core::machine::Event;
 use retry_core::name::{Queue, UniqueKey};
+use retry_core::payload::Payload;
 use retry_core::priority::Priority;
 use retry_core::store::{
     CountScope, ExpiredRequest, Lane, Mark, Page, QueueSetting, TaskFilter, TaskStore as _, TaskStoreExt as _,
@@ -49,7 +50,11 @@ async fn exercise(store: &MySqlStore, first: u64) {
 }
 
 async fn insert(store: &MySqlStore, first: u64) {
-    store.insert(&tasks(first..first + 600), NOW).await.unwrap();
+    let mut all = tasks(first..first + 600);
+    for large in all.iter_mut().step_by(7) {
+        large.payload = Payload::encode(&"x".repeat(2_000)).unwrap();
+    }
+    store.insert(&all, NOW).await.unwrap();
     let keyed = |n: u64| NewTask {
         unique: Some(Unique {
             key: UniqueKey::new(format!("key {n}")).unwrap(),
@@ -64,7 +69,18 @@ async fn insert(store: &MySqlStore, first: u64) {
         id: task_id(first + 5_000),
         ..keyed(0)
     };
-    store.insert_one(again, NOW).await.unwrap();
+    store.insert_one(again.clone(), NOW).await.unwrap();
+    for length in [2_000, 3_000] {
+        let mut other = again.clone();
+        other.payload = Payload::encode(&"x".repeat(length)).unwrap();
+        if let Some(unique) = &mut other.unique {
+            unique.on_duplicate = OnDuplicate::Replace {
+                payload: true,
+                run_at: false,
+            };
+        }
+        store.insert_one(other, NOW).await.unwrap();
+    }
 }
 
 /// Claims and settles of every shape; gives a parent.
@@ -165,6 +181,10 @@ pub(crate) async fn no_statement_scans_or_sorts(server: Arc<Server>) {
             );
         }
     }
+    for part in ["UPDATE `", "DELETE t FROM", "DELETE FROM", ".retry_body b"] {
+        let is_there = statements.values().any(|text| text.contains(part));
+        assert!(is_there, "no statement has `{part}`");
+    }
     assert!(
         statements.len() >= 30,
         "{} statements were logged",
@@ -204,13 +224,14 @@ async fn fill(conn: &mut MySqlConnection) {
     let fill = format!(
         "INSERT INTO retry_task (id, queue, kind, level, state, run_at, attempt, crashes, step, version, last_nonce, session, \
                 cancel_requested, alarm_at, purge_at, created_at, updated_at, unique_key, holds_key, parent, total, open, \
-                failed, failures, noted, early) \
+                failed, failures, noted, early, wait_secret, bytes, payload) \
          SELECT UNHEX(LPAD(HEX(n + 1000000), 32, '0')), 'default', 'work', 4, n % 7, n, 1, 0, 0, 1, n, \
                 IF(n % 7 = 1, UNHEX(LPAD(HEX(n % 50), 32, '0')), REPEAT(CHAR(0), 16)), n % 5 = 0, IF(n % 10 = 0, n, NULL), \
                 IF(n % 7 >= 4, n, NULL), n, n, IF(n % 5 = 0, CONCAT('a key ', n), NULL), n % 5 = 0, \
-                IF(n % 3 = 0, UNHEX(LPAD(HEX(n % 100), 32, '0')), NULL), 0, 0, 0, 0, n % 4 = 0, 0 FROM {numbers}; \
-         INSERT INTO retry_body (id, wait_secret, bytes, payload) \
-         SELECT UNHEX(LPAD(HEX(n + 1000000), 32, '0')), 1, 4, 'null' FROM {numbers}; \
+                IF(n % 3 = 0, UNHEX(LPAD(HEX(n % 100), 32, '0')), NULL), 0, 0, 0, 0, n % 4 = 0, 0, 1, 4, \
+                IF(n % 2 = 0, NULL, 'null') FROM {numbers}; \
+         INSERT INTO retry_body (id, payload) \
+         SELECT UNHEX(LPAD(HEX(n + 1000000), 32, '0')), 'null' FROM {numbers} AND n % 2 = 0; \
          INSERT INTO retry_note (id, changed, reruns, via_fallback, last_error) \
          SELECT UNHEX(LPAD(HEX(n + 1000000), 32, '0')), 0, 0, 0, 'no' FROM {numbers} AND n % 4 = 0; \
          INSERT INTO retry_failure SELECT UNHEX(LPAD(HEX(n + 1000000), 32, '0')), 1, '' FROM {numbers} AND n % 4 = 0"

@@ -115,16 +115,19 @@ pub(crate) async fn secrets_are_never_shown(server: Arc<Shared>) {
     }
 }
 
-/// A right password, a wrong one, and a server that is not there, with every log on.
-/// Whatever the server refuses before the commit is certainly not stored.
+/// Whatever the server refuses before the commit is certainly not stored, also where the statement commits by itself.
 pub(crate) async fn what_a_table_refuses_is_certain(server: Arc<Shared>) {
     let (place, store) = fresh(&server).await;
     let mut conn = place.connect().await;
-    for table in ["retry_task", "retry_body"] {
-        let column = if table == "retry_task" { "attempt" } else { "bytes" };
+    let mut large = task(2);
+    large.payload = Payload::encode(&"x".repeat(10_000)).unwrap();
+    for (table, column, refused) in [
+        ("retry_task", "attempt", task(1)),
+        ("retry_body", "OCTET_LENGTH(payload)", large),
+    ] {
         let sql = format!("ALTER TABLE {table} ADD CONSTRAINT of_the_users CHECK ({column} < 0)");
         run(&mut conn, &sql).await;
-        let error = store.insert_one(task(1), NOW).await.unwrap_err();
+        let error = store.insert_one(refused, NOW).await.unwrap_err();
         assert_eq!(error.certainty(), Certainty::Rejected, "{table}: {error}");
         run(
             &mut conn,
@@ -132,10 +135,13 @@ pub(crate) async fn what_a_table_refuses_is_certain(server: Arc<Shared>) {
         )
         .await;
     }
-    let inserted = store.insert_one(task(1), NOW).await.unwrap();
-    assert_eq!(inserted, Inserted::New { leased: false });
+    for n in [1, 2] {
+        let inserted = store.insert_one(task(n), NOW).await.unwrap();
+        assert_eq!(inserted, Inserted::New { leased: false });
+    }
 }
 
+/// A right password, a wrong one, and a server that is not there, with every log on.
 pub(crate) async fn logs_tell_no_secret(server: Arc<Server>) {
     const WRONG: &str = "s3cr3t-p4ssw0rd";
     const SECRET: &str = "s3cr3t-p4yl04d";

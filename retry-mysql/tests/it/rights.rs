@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use retry_core::machine::Event;
 use retry_core::name::Queue;
+use retry_core::payload::Payload;
 use retry_core::store::{
     Applied, Certainty, CountScope, ExpiredRequest, Page, QueueSetting, StoreErrorKind, TaskFilter,
     TaskStore as _, TaskStoreExt as _,
@@ -51,7 +52,11 @@ pub(crate) async fn the_documented_rights_are_enough(server: Arc<Shared>) {
 
 /// Every call of the contract.
 async fn everything(store: &MySqlStore, from: u64) {
-    store.insert(&tasks(from..from + 3), NOW).await.unwrap();
+    let mut all = tasks(from..from + 3);
+    for large in &mut all {
+        large.payload = Payload::encode(&"x".repeat(2_000)).unwrap();
+    }
+    store.insert(&all, NOW).await.unwrap();
     let holder = session(store, from + 1).await;
     let running = claimed(store, holder, 3).await;
     let failure = FailedAttempt {

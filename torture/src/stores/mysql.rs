@@ -15,8 +15,8 @@ use crate::place::{Orders, Server, Subject, patiently};
 
 /// What must be 0: rows of the store's tables without the rows they belong to.
 const NONE: [&str; 4] = [
-    "SELECT count(*) FROM retry_task WHERE id NOT IN (SELECT id FROM retry_body)",
-    "SELECT count(*) FROM retry_body WHERE id NOT IN (SELECT id FROM retry_task)",
+    "SELECT count(*) FROM retry_task WHERE payload IS NULL AND id NOT IN (SELECT id FROM retry_body)",
+    "SELECT count(*) FROM retry_body WHERE id NOT IN (SELECT id FROM retry_task WHERE payload IS NULL)",
     "SELECT count(*) FROM retry_note WHERE id NOT IN (SELECT id FROM retry_task)",
     "SELECT count(*) FROM retry_failure WHERE id NOT IN (SELECT id FROM retry_task)",
 ];
