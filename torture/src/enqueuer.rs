@@ -16,7 +16,7 @@ use retry_core::task::State;
 use crate::args::Child;
 use crate::clock::Watch;
 use crate::event::{Completed, Event};
-use crate::kinds::{Flaky, Leader, Parent, Quick, Saver, Single, Slow, Waiter};
+use crate::kinds::{Flaky, Leader, Parent, Quick, Saver, Single, Slow, Waiter, ballast};
 use crate::log::Log;
 use crate::place::{Orders, Place};
 use crate::tokens;
@@ -293,10 +293,12 @@ impl Enqueuer {
             7 => of(&Slow {
                 n,
                 millis: 200 + some(1_000),
+                ballast: ballast(n),
             }),
             8..=9 => of(&Slow {
                 n,
                 millis: 20 + some(60),
+                ballast: ballast(n),
             }),
             10..=11 => of(&Flaky { n, fails: 1 + few(4) }),
             12..=13 => of(&Parent {

@@ -12,7 +12,7 @@ use retry_core::executor::{Ctx, HandlerError, Outcome, State};
 use crate::clock::Watch;
 use crate::event::{Event, How};
 use crate::kinds::{
-    FOLLOWERS, Flaky, Follower, Kid, Leader, Order, Parent, Quick, Saver, Single, Slow, Waiter,
+    FOLLOWERS, Flaky, Follower, Kid, Leader, Order, Parent, Quick, Saver, Single, Slow, Waiter, ballast,
 };
 use crate::log::Log;
 use crate::tokens;
@@ -54,6 +54,7 @@ async fn done() -> anyhow::Result<Outcome> {
 async fn slow(slow: Slow, ctx: Ctx, State(tools): State<Tools>) -> Answer {
     let work = async {
         tools.watch.pause(Duration::from_millis(slow.millis)).await;
+        anyhow::ensure!(slow.ballast == ballast(slow.n), "its payload is another's");
         Ok(Outcome::output(&slow.n)?)
     };
     run(&ctx, &tools, work).await

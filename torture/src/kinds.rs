@@ -45,8 +45,8 @@ macro_rules! kinds {
 kinds! {
     /// Succeeds at once.
     Quick = "quick" {}
-    /// Takes a while; its output is its number.
-    Slow = "slow" { millis: u64 }
+    /// Takes a while; its output is its number. It has more bytes than a store keeps in a row with others.
+    Slow = "slow" { millis: u64, ballast: String }
     /// Fails in its first `fails` attempts.
     Flaky = "flaky" { fails: u32 }
     /// Splits into children and joins them.
@@ -65,6 +65,11 @@ kinds! {
     Follower = "follower" { index: u32 }
     /// Enqueued in a transaction with a row of the enqueuer's own.
     Order = "order" {}
+}
+
+/// The ballast of task `n`.
+pub(crate) fn ballast(n: u64) -> String {
+    format!("{n} ").repeat(1_000)
 }
 
 /// How many tasks a leader enqueues.
