@@ -4,6 +4,7 @@ mod stores;
 
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use conformance_tests::model::{self, SideBySide, Sort};
@@ -12,7 +13,7 @@ use conformance_tests::{Harness, Instance, Skip};
 use libtest_mimic::Arguments;
 use task_retry::clock::ManualClock;
 use task_retry::store::TaskStore;
-use test_servers::{Reach as _, Shared, trial};
+use test_servers::{Reach as _, Shared, trial_within};
 
 use self::stores::{Data, Store};
 
@@ -20,15 +21,22 @@ use self::stores::{Data, Store};
 const HISTORIES: u32 = 40;
 
 fn main() -> ExitCode {
-    let trials = vec![trial("every store answers alike", every_store_answers_alike)];
+    let histories = number("RETRY_CONFORMANCE_CASES").unwrap_or(HISTORIES);
+    // A hundred times what one takes.
+    let limit = Duration::from_secs(60) * histories.max(10);
+    let trials = vec![trial_within(limit, "every store answers alike", move || {
+        every_store_answers_alike(histories);
+    })];
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
 }
 
-fn every_store_answers_alike() {
+fn number(name: &str) -> Option<u32> {
+    std::env::var(name).ok()?.parse().ok()
+}
+
+fn every_store_answers_alike(histories: u32) {
     let members: Vec<_> = Store::ALL.into_iter().flat_map(members).collect();
     let all: Arc<dyn Harness> = Arc::new(SideBySide::new(members));
-    let number = |name: &str| std::env::var(name).ok()?.parse().ok();
-    let histories = number("RETRY_CONFORMANCE_CASES").unwrap_or(HISTORIES);
     let seed = number("RETRY_CONFORMANCE_SEED").unwrap_or(0);
     match model::check_seed(&all, Sort::Sequential, u64::from(seed), histories) {
         Ok(_) => {}

@@ -132,15 +132,13 @@ async fn transact<T: Send>(inner: &Inner, commit: Commit, work: impl Work<T>) ->
     // A statement that commits by itself failed as if it had been refused. Another refusal tells that it was.
     let mut doubted = false;
     loop {
-        let (fault, mut during, reused) = match attempt(inner, commit, &work, tried).await {
+        let (fault, during, reused) = match attempt(inner, commit, &work, tried).await {
             Ok(value) => return Ok(value),
             Err(failed) => failed,
         };
         let refused = commit.is_by_itself(tried) && during == During::Commit && fault.is_refusal();
         let is_final = fault.is_refusal() && !fault.may_repeat();
-        if doubted && !is_final {
-            during = During::Commit;
-        }
+        let confirmed = is_final && during == During::Call;
         doubted |= refused && is_final;
         tried.count(&fault);
         let lost = reused && fault.is_lost_connection() && !matches!(fault, Fault::TimedOut);
@@ -149,7 +147,12 @@ async fn transact<T: Send>(inner: &Inner, commit: Commit, work: impl Work<T>) ->
         }
         let stale = lost && during == During::Call;
         if tried.are_over() || !(stale || refused || fault.may_repeat()) {
-            return Err(store_error(fault, during, &inner.place));
+            let error = store_error(fault, during, &inner.place);
+            return Err(if doubted && !confirmed {
+                error.into_unknown()
+            } else {
+                error
+            });
         }
         pause(inner, tried.times).await;
     }

@@ -87,7 +87,7 @@ impl Fault {
         }
     }
 
-    /// Whether the server answered that it does not do it: then what it was asked for is not there.
+    /// Whether the server answered, on a connection that is still of use, that it did not do it.
     pub(crate) fn is_refusal(&self) -> bool {
         let is_answer =
             matches!(self, Self::Collision) || matches!(self, Self::Sql(error) if number(error).is_some());

@@ -167,6 +167,9 @@ async fn examine(
 
 /// The row of a listing, if the whole filter lets it pass.
 fn summary(hot: Hot, row: &MySqlRow, filter: &TaskFilter) -> Read<Option<TaskSummary>> {
+    if record::flag(row, 10)? {
+        return Err(Damage("the payload is missing"));
+    }
     let mut detail = TaskDetail::new(ClaimedTask {
         task: record::whole(hot, row, 1)?,
         payload: record::opt_payload(row, 9)?.unwrap_or_else(Payload::null),

@@ -56,4 +56,4 @@ pub use running::{Running, running};
 pub use server::{Server, start, start_in, start_with};
 pub use shared::{Reach, Shared, shared};
 pub use small_disk::{Ballast, OnDisk, again_on_small_disk, small_disk};
-pub use trial::{ignore, needs, own, own_with, trial};
+pub use trial::{ignore, needs, own, own_with, trial, trial_within};

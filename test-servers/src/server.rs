@@ -21,8 +21,8 @@ pub struct Server {
     setup: Setup,
     /// A place for each process; none that was killed.
     children: Mutex<Vec<Option<Child>>>,
-    // Dropped in this order: what still runs ends and the folder goes before the claim on it.
-    _guardian: Guardian,
+    /// Dropped before the claim on the folder: what still runs ends, and the folder goes.
+    guardian: Option<Guardian>,
     _place: Place,
 }
 
@@ -82,7 +82,7 @@ impl Server {
         let server = Self {
             children: Mutex::new(setup.ports.iter().map(|_| None).collect()),
             setup,
-            _guardian: guardian,
+            guardian: Some(guardian),
             _place: place,
         };
         server.run()?;
@@ -185,5 +185,8 @@ impl Drop for Server {
         for child in children.iter_mut().flatten() {
             setup::end(child, self.setup.signal());
         }
+        drop(self.guardian.take());
+        // The threads of a large process hold its ports for a moment longer than it counts as alive.
+        self.setup.wait_closed();
     }
 }

@@ -22,7 +22,12 @@ const LIMIT: Duration = Duration::from_secs(600);
 /// A test. It fails by a panic, and when it has not ended after ten minutes: a driver that waits for ever fails one test by its
 /// name, not the whole run without a word. [`ignore`] ends it as ignored.
 pub fn trial(name: impl Into<String>, test: impl FnOnce() + Send + 'static) -> Trial {
-    Trial::ignorable_test(name, || within(LIMIT, test))
+    trial_within(LIMIT, name, test)
+}
+
+/// A [`trial`] that may take longer, because it is told how much to do.
+pub fn trial_within(limit: Duration, name: impl Into<String>, test: impl FnOnce() + Send + 'static) -> Trial {
+    Trial::ignorable_test(name, move || within(limit, test))
 }
 
 /// Runs a test on a thread of its own, which is left behind when it does not end in time.

@@ -61,6 +61,8 @@ pub(crate) fn run_watched(
             Err(RecvTimeoutError::Timeout) => {
                 over = true;
                 kill_with_descendants(&[child.id()]);
+                // Also where there is no program that kills.
+                let _ = child.kill();
             }
         }
     }
@@ -242,10 +244,18 @@ mod tests {
 
     #[test]
     fn a_program_that_hangs_is_killed_with_what_it_started() {
+        let mut child = String::new();
         // The one that hangs holds the output open.
-        let hangs = shell("echo started; tail -f /dev/null & wait");
-        let message = run_watched(hangs, Duration::from_secs(1), |_| ()).unwrap_err();
+        let hangs = shell("tail -f /dev/null & echo $!; wait");
+        let look = |line: &str| line.clone_into(&mut child);
+        let message = run_watched(hangs, Duration::from_secs(1), look).unwrap_err();
         assert!(message.contains("killed"), "{message}");
+        assert!(!child.is_empty(), "it is passed on");
+        assert!(!works({
+            let mut asks = Command::new("kill");
+            asks.args(["-0", &child]);
+            asks
+        }));
     }
 
     #[test]

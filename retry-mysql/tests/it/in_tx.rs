@@ -203,8 +203,11 @@ pub(crate) async fn a_connection_without_a_database_enlists(server: Arc<Shared>)
         new
     };
     let url = place.url();
-    let (server, _) = url.rsplit_once('/').unwrap();
-    let mut conn = MySqlConnection::connect(server).await.unwrap();
+    let (path, options) = url.split_once('?').unwrap_or((&url, ""));
+    let (server, _) = path.rsplit_once('/').unwrap();
+    let mut conn = MySqlConnection::connect(&format!("{server}/?{options}"))
+        .await
+        .unwrap();
     run(&mut conn, "START TRANSACTION").await;
     for (n, length) in [(1, 5_000), (2, 6_000), (3, 10)] {
         enlist(&store, &mut conn, vec![task(100 + n), large(n, length)])

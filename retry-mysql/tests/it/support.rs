@@ -4,6 +4,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use retry_core::clock::{Clock as _, SystemClock};
 use retry_core::headers::Headers;
 use retry_core::id::{Nonce, SessionId, TaskId};
 use retry_core::machine::{Event, transition};
@@ -25,9 +26,6 @@ pub(crate) const NOW: Timestamp = Timestamp::from_millis(1_700_000_000_000);
 
 /// So late that no lease ends by itself.
 pub(crate) const FAR: Timestamp = Timestamp::from_millis(1_800_000_000_000);
-
-/// How often a test looks for what must happen.
-const LOOKS: usize = 100_000;
 
 /// An empty database with the store's tables, and the store.
 pub(crate) async fn fresh(server: &Arc<impl Reach>) -> (Place, MySqlStore) {
@@ -125,13 +123,12 @@ pub(crate) fn decided(claimed: &ClaimedTask, event: Event, nonce: u64) -> Edit {
 
 /// Asks again until the answer is right.
 pub(crate) async fn until<F: Future<Output = bool>>(what: &str, mut right: impl FnMut() -> F) {
-    for _ in 0..LOOKS {
-        if right().await {
-            return;
-        }
+    let clock = SystemClock::new();
+    let over = clock.monotonic() + PATIENCE;
+    while !right().await {
+        assert!(clock.monotonic() < over, "it never happened: {what}");
         tokio::task::yield_now().await;
     }
-    panic!("it never happened: {what}");
 }
 
 /// Randomness that a seed decides.

@@ -86,6 +86,8 @@ impl Recipe for RabbitMq {
             .env("RABBITMQ_DIST_PORT", (port + CLUSTER_PORT).to_string())
             .env("ERL_EPMD_PORT", site.ports[0].to_string())
             .env("ERL_EPMD_ADDRESS", "127.0.0.1")
+            // One that its node starts because process 0 has just been killed would live for ever, at that port.
+            .env("ERL_AFLAGS", "-start_epmd false")
             // It replaces the shell that starts it, so that a signal reaches it.
             .env("RUNNING_UNDER_SYSTEMD", "true");
         for (name, value) in settings {
